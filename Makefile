@@ -1,0 +1,82 @@
+# `make help` lists the targets: every line below with a "## " comment is one.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.NOTPARALLEL:
+
+# A Python that is 3.11 or newer; say `make PYTHON=… demo` to choose another one.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# Options for pytest, e.g. `make test ARGS="-k quota -x"`.
+ARGS ?=
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: python
+python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "make: Python 3.11 or newer is needed: install it (Debian: apt-get install python3) or say make PYTHON=/path/to/python3.11 …" >&2; exit 1; fi
+
+.PHONY: demo-env
+demo-env: python
+	@$(PYTHON) bin/bootstrap demo
+
+.PHONY: dev-env
+dev-env: python
+	@$(PYTHON) bin/bootstrap dev
+
+.PHONY: setup
+setup: dev-env assets ## make .venv with everything for development and build the assets
+
+.PHONY: assets
+assets:
+	@$(BIN)/python -m portal.demo.assets
+
+.PHONY: demo
+demo: demo-env ## start the whole product with demo data and live traffic (Ctrl-C stops it)
+	@exec $(BIN)/python -m portal.demo
+
+.PHONY: demo-reset
+demo-reset: demo-env ## stop the demo and delete its data, so that the next start is a first one
+	@$(BIN)/python -m portal.demo --reset
+
+.PHONY: test
+test: dev-env assets ## run the tests on a real PostgreSQL and Redis, started for it
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser" $(ARGS)
+
+.PHONY: test-browser
+test-browser: dev-env assets ## run the browser tests (needs Chromium; root on Debian gets it installed)
+	@bin/chromium && $(BIN)/python -m pytest -n0 -m browser $(ARGS); status=$$?; [ $$status -eq 5 ] && status=0; exit $$status
+
+.PHONY: lint
+lint: dev-env ## check style, types, import laws, templates, migrations and deployment settings
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bin/lint
+
+.PHONY: fmt
+fmt: dev-env ## format the code and repair what can be repaired
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+	@$(BIN)/djlint --reformat --quiet templates || true
+
+.PHONY: bench
+bench: dev-env ## measure enforcement and metering beside their peers
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+.PHONY: lock
+lock: python ## renew the hash-pinned lock files from pyproject.toml
+	@$(PYTHON) bin/bootstrap dev && bin/lock
+
+.PHONY: shell
+shell: demo-env ## open a Django shell on the running demo
+	@$(BIN)/python -m portal.demo --manage shell
+
+.PHONY: manage
+manage: demo-env ## run a management command on the running demo: make manage ARGS="showmigrations"
+	@$(BIN)/python -m portal.demo --manage $(ARGS)
+
+.PHONY: clean
+clean: ## delete the environment, caches and built assets (the demo's data stays)
+	@rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles \
+		portal/static/portal/app.css portal/static/vendor portal/static/.build.json
