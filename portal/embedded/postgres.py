@@ -33,7 +33,8 @@ FAST = {
 class PostgresServer(Server):
     """PostgreSQL in `directory`, listening on loopback and on a socket in the folder, with scram passwords.
 
-    `template` is a folder that another PostgresServer prepared and stopped: a copy of it saves initdb and migrations.
+    `template` is a folder that another PostgresServer with the same password prepared and stopped: a copy of it saves initdb
+    and migrations.
     """
 
     name = "PostgreSQL"
@@ -45,11 +46,12 @@ class PostgresServer(Server):
         *,
         durable: bool = True,
         port: int | None = None,
+        password: str | None = None,
         max_connections: int = 100,
         template: Path | None = None,
         run_as: Callable[[], tuple[tuple[str, ...], int]] = binaries.unprivileged,
     ) -> None:
-        super().__init__(directory, durable=durable, port=port)
+        super().__init__(directory, durable=durable, port=port, password=password)
         self.max_connections = max_connections
         self.template = template
         self.run_as = run_as
@@ -145,8 +147,6 @@ class PostgresServer(Server):
         scratch = self.directory / "data.new"
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.copytree(self.template / "data", scratch, symlinks=True)
-        write_private(self.directory / "password", (self.template / "password").read_text().strip())
-        self.__dict__.pop("password", None)
         scratch.rename(self.data)
 
     def _check_version(self, programs: Path) -> None:

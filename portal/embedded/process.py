@@ -1,4 +1,4 @@
-"""One supervised server process with a folder of its own: start, stop, pause, kill, and never two on the same folder."""
+"""One supervised server process with a folder of its own: start, stop, pause, kill, and never two on one folder."""
 
 from __future__ import annotations
 
@@ -75,9 +75,12 @@ class Server(ABC):
     stop_signals: tuple[tuple[signal.Signals, float], ...]  # tried in order, each with its patience in seconds
     orphan_signal: signal.Signals  # what the kernel sends when we die first
 
-    def __init__(self, directory: Path | str, *, durable: bool = True, port: int | None = None) -> None:
+    def __init__(
+        self, directory: Path | str, *, durable: bool = True, port: int | None = None, password: str | None = None
+    ) -> None:
         self.directory = Path(directory).absolute()
         self.durable = durable
+        self._password = password
         self.port = port or 0
         self.process: subprocess.Popen[bytes] | None = None
         self._fixed_port = port is not None
@@ -182,7 +185,9 @@ class Server(ABC):
 
     @functools.cached_property
     def password(self) -> str:
-        """A random password, made once and kept in the folder, readable by its owner only."""
+        """The given one, else a random one, made once and kept in the folder, readable by its owner only."""
+        if self._password:
+            return self._password
         path = self.directory / "password"
         if not path.exists():
             write_private(path, secrets.token_urlsafe(24))
