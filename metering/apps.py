@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class MeteringConfig(AppConfig):
+    """What was done, and what it costs."""
+
+    name = "metering"
+    default_auto_field = "django.db.models.BigAutoField"

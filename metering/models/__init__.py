@@ -1,0 +1,18 @@
+"""What was done, and what it costs: meters, the usage ledger, rollups, prices, budgets, notices, periodic work."""
+
+from .budget import Budget, BudgetAlert, BudgetPeriod, BudgetThreshold
+from .collector import CollectorState, CollectorStatus, MeteringGap
+from .counter import CallCounter, ProcessCounter
+from .event import EventIdentity, QuarantinedEvent, UsageEvent
+from .job_run import JobRun, JobState
+from .meter import Aggregation, Meter
+from .notification import Notification, NotificationState
+from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from .rollup import DirtyHour, UsageRollup
+
+__all__ = [
+    "Aggregation", "Budget", "BudgetAlert", "BudgetPeriod", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
+    "CollectorStatus", "DirtyHour", "EventIdentity", "JobRun", "JobState", "Meter", "MeteringGap", "Notification", "NotificationState",
+    "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent", "TenantPriceBook", "TierPriceBook", "UsageEvent",
+    "UsageRollup",
+]  # fmt: skip

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.utils import timezone
+
+from tenants.models import Tenant
+
+
+class UsageEvent(models.Model):
+    """One measured fact, never edited. The table is partitioned by month of `time` (UTC); see migration 0001.
+
+    `quantity_micro` is in micro base units of the meter, signed: a correction names the event it corrects.
+    For a level meter it is the reading at `time`.
+    """
+
+    pk = models.CompositePrimaryKey("tenant", "time", "id")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    time = models.DateTimeField()
+    id = models.BigIntegerField()
+    meter = models.CharField(max_length=40)
+    source = models.CharField(max_length=200)
+    event_id = models.CharField(max_length=200)
+    quantity_micro = models.DecimalField(max_digits=38, decimal_places=0)
+    dims = models.JSONField(default=dict)
+    corrects_source = models.CharField(max_length=200, null=True)
+    corrects_id = models.CharField(max_length=200, null=True)
+    received_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        managed = False
+        db_table = "metering_usageevent"
+
+
+class EventIdentity(models.Model):
+    """(tenant, source, id) of every event, apart from the partitions: same id and same body is a duplicate, another body a conflict."""
+
+    pk = models.CompositePrimaryKey("tenant", "source", "event_id")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=200)
+    event_id = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=32)
+    time = models.DateTimeField()
+
+    class Meta:
+        indexes = [BrinIndex(fields=["time"], name="metering_identity_time")]
+
+
+class QuarantinedEvent(models.Model):
+    """An event that cannot be booked yet (too old, too far ahead, unknown model or meter): kept, shown, never dropped."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=200)
+    event_id = models.CharField(max_length=200)
+    reason = models.CharField(max_length=40)
+    detail = models.CharField(max_length=300)
+    payload = models.JSONField()
+    received_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolution = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-received_at"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "source", "event_id"], name="metering_quarantine_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.event_id}: {self.reason}"
+
+

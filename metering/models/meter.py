@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from tenants.audit_triggers import audited
+
+
+class Aggregation(models.TextChoices):
+    SUM = "sum", _("Sum of amounts")
+    LEVEL = "level", _("Time-weighted level")
+
+
+class Meter(models.Model):
+    """Something that is counted. Amounts are stored as integer micro-units of `base_unit`.
+
+    `event_types` maps an event's type to the base units that one of its units is worth: {"gpu_hours": 3600, "gpu_seconds": 1}.
+    `display_factor` base units make one display unit; a level is billed as display unit × month ("GB-month").
+    """
+
+    key = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=80)
+    aggregation = models.CharField(max_length=5, choices=Aggregation.choices, default=Aggregation.SUM)
+    base_unit = models.CharField(max_length=20)
+    display_unit = models.CharField(max_length=20)
+    display_factor = models.BigIntegerField(default=1)
+    billing_unit = models.CharField(max_length=20)
+    event_types = models.JSONField(default=dict)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "key"]
+        triggers = [audited()]
+
+    def __str__(self) -> str:
+        return self.name
+
+    # The primary key is not called `id`, and the audit trail wants a name for the row.
+    @property
+    def id(self) -> str:
+        return self.key

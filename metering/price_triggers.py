@@ -1,0 +1,39 @@
+"""Database triggers that keep started prices as they were."""
+
+from __future__ import annotations
+
+import pgtrigger
+
+
+def frozen_version() -> pgtrigger.Trigger:
+    """Refuse any change to, and the deletion of, a published version that has started."""
+    return pgtrigger.Trigger(
+        name="frozen",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            IF OLD.published_at IS NOT NULL AND OLD.starts_at <= now() THEN
+                RAISE EXCEPTION 'price version % has started and never changes', OLD.id USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        """,
+    )
+
+
+def frozen_prices() -> pgtrigger.Trigger:
+    """Refuse to add, change or remove a price of a published version that has started."""
+    return pgtrigger.Trigger(
+        name="frozen",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            IF EXISTS (
+                SELECT FROM metering_pricebookversion v
+                WHERE v.id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.version_id END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.version_id END)
+                  AND v.published_at IS NOT NULL AND v.starts_at <= now()
+            ) THEN
+                RAISE EXCEPTION 'prices of a started version never change' USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        """,
+    )

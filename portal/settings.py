@@ -1,0 +1,341 @@
+"""Settings of every process, from the environment alone. Sections in the order in which an operator meets them.
+
+`PORTAL_ENV` is `production` (default, strict), `demo` or `test`; the last two only relax what a private machine needs relaxed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import environ
+from celery.schedules import crontab
+from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from portal import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- What this installation is -------------------------------------------------------------------------------------------------
+PORTAL_ENV = env.text("PORTAL_ENV", "production")
+if PORTAL_ENV not in {"production", "demo", "test"}:
+    raise ImproperlyConfigured(f"PORTAL_ENV={PORTAL_ENV!r}: use production, demo or test.")
+PRODUCTION = PORTAL_ENV == "production"
+DEBUG = env.boolean("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
+SITE_URL = env.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+SITE_NAME = env.text("SITE_NAME", "Aurelius Portal")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "" if PRODUCTION else "*")
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
+NODE_NAME = env.text("NODE_NAME", socket.gethostname())
+TRUSTED_PROXY_DEPTH = env.integer("TRUSTED_PROXY_DEPTH", 0, minimum=0, maximum=10)
+
+# --- Applications --------------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "portal.apps.PortalConfig",
+    "metering.apps.MeteringConfig",
+    "tenants.apps.TenantsConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.inlines",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "pgtrigger",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "django_htmx",
+    "django_prometheus",
+    "django_structlog",
+    "csp",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "portal.middleware.AdminContentSecurityPolicy",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "tenants.enforcement.middleware.EnforcementMiddleware",
+    "portal.api.idempotency.IdempotencyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "portal.web.context.site",
+            ],
+        },
+    }
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+
+# --- Data stores ---------------------------------------------------------------------------------------------------------------
+DATABASES: dict[str, Any] = {"default": environ.Env.db_url_config(env.text("DATABASE_URL"))}
+DATABASES["default"].update(
+    ENGINE="django_prometheus.db.backends.postgresql",
+    CONN_HEALTH_CHECKS=True,
+    DISABLE_SERVER_SIDE_CURSORS=True,  # PgBouncer in transaction mode
+)
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"].update(
+    pool=False
+    if PORTAL_ENV == "test"
+    else {"min_size": 1, "max_size": env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200), "timeout": 3},
+    options="-c statement_timeout=%d -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000"
+    % env.integer("DATABASE_STATEMENT_TIMEOUT_MS", 30000, minimum=100),
+    connect_timeout=3,
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHE_REDIS_URL = env.text("CACHE_REDIS_URL")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": CACHE_REDIS_URL,
+        "KEY_PREFIX": "portal",
+        "OPTIONS": {
+            "IGNORE_EXCEPTIONS": True,  # pages work without the cache
+            "SOCKET_CONNECT_TIMEOUT": 0.25,
+            "SOCKET_TIMEOUT": 0.25,
+            "CONNECTION_POOL_KWARGS": {"retry": None},
+        },
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+
+# --- Enforcement ---------------------------------------------------------------------------------------------------------------
+ENFORCEMENT_REDIS_URL = env.text("ENFORCEMENT_REDIS_URL")
+ENFORCEMENT_TIMEOUT_MS = env.integer("ENFORCEMENT_TIMEOUT_MS", 50, minimum=1, maximum=5000)
+ENFORCEMENT_FAILURE_POLICY = env.text("ENFORCEMENT_FAILURE_POLICY", "bounded")
+ENFORCEMENT_BOUNDED_PER_MINUTE = env.integer("ENFORCEMENT_BOUNDED_PER_MINUTE", 30, minimum=0)
+ENFORCEMENT_ROUTE_CLASSES = env.structured(
+    "ENFORCEMENT_ROUTE_CLASSES", {"default": 1, "portal": 1, "imaging": 1, "search": 1, "ml": 1}
+)
+ENFORCEMENT_OPERATOR_WINDOWS = {"minute": 600, "hour": 10_000, "day": 100_000}
+API_KEY_PEPPER = env.text("API_KEY_PEPPER")
+API_KEY_ENV = env.text("API_KEY_ENV", "live" if PRODUCTION else PORTAL_ENV)
+
+# --- Money ---------------------------------------------------------------------------------------------------------------------
+PLATFORM_CURRENCY = "USD"
+PLATFORM_BUDGET_USD = env.text("PLATFORM_BUDGET_USD", "10000")
+PLATFORM_ALERT_EMAILS = env.items("PLATFORM_ALERT_EMAILS")
+BUDGET_THRESHOLDS = [80, 90, 100]
+
+# --- Work: Celery --------------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # acks_late alone loses a task whose child is killed
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_TASK_SOFT_TIME_LIMIT = 540
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 900,  # longer than the longest task
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "flush call counters": {"task": "metering.tasks.flush_call_counters", "schedule": 5.0},
+    "roll up usage": {"task": "metering.tasks.roll_up_usage", "schedule": 5.0},
+    "run collectors": {"task": "metering.tasks.run_collectors", "schedule": 30.0},
+    "check budgets": {"task": "metering.tasks.check_budgets", "schedule": 15.0},
+    "check quotas": {"task": "metering.tasks.check_quotas", "schedule": 30.0},
+    "send notifications": {"task": "metering.tasks.send_notifications", "schedule": 10.0},
+    "reconcile policies": {"task": "tenants.tasks.reconcile_policies", "schedule": 60.0},
+    "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
+    "keep partitions": {"task": "metering.tasks.keep_partitions", "schedule": crontab(minute=7)},
+    "tidy up": {"task": "metering.tasks.tidy_up", "schedule": crontab(minute=23)},
+}
+
+# --- Mail ----------------------------------------------------------------------------------------------------------------------
+EMAIL_CONFIG = environ.Env.email_url_config(env.text("EMAIL_URL", "smtp://127.0.0.1:1025"))
+EMAIL_BACKEND = EMAIL_CONFIG["EMAIL_BACKEND"]
+EMAIL_HOST = EMAIL_CONFIG.get("EMAIL_HOST", "")
+EMAIL_PORT = EMAIL_CONFIG.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = EMAIL_CONFIG.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = EMAIL_CONFIG.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = EMAIL_CONFIG.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = EMAIL_CONFIG.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Aurelius Portal <portal@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# --- Collectors ----------------------------------------------------------------------------------------------------------------
+# [{"name": "volumes", "kind": "filesystem", "root": "/srv/tenants", …}]; kinds and fields: docs/operations.md
+COLLECTORS = env.structured("COLLECTORS", [])
+
+# --- Grafana -------------------------------------------------------------------------------------------------------------------
+GRAFANA_OPERATOR_URL = env.text("GRAFANA_OPERATOR_URL", "").rstrip("/")
+GRAFANA_TENANT_URL = env.text("GRAFANA_TENANT_URL", "").rstrip("/")
+
+# --- People --------------------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "tenants.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("account_login")
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_ADAPTER = "portal.web.accounts.AccountAdapter"  # no open sign-up: people are invited
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_USE_SESSIONS = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+# --- Transport security --------------------------------------------------------------------------------------------------------
+_TLS = env.boolean("TLS", PRODUCTION)
+SESSION_COOKIE_SECURE = _TLS
+CSRF_COOKIE_SECURE = _TLS
+SECURE_SSL_REDIRECT = _TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _TLS
+SECURE_HSTS_PRELOAD = _TLS
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_DEPTH else None
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "frame-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+# django-unfold's Alpine.js evaluates expressions; only the admin gets this looser policy.
+ADMIN_CONTENT_SECURITY_POLICY = {
+    "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+    "style-src": [SELF, UNSAFE_INLINE],
+}
+
+# --- API -----------------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["portal.api.authentication.PrincipalAuthentication", "portal.api.authentication.BrowserSession"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["tenants.api.parsers.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "portal.api.pagination.Pages",
+    "PAGE_SIZE": 50,
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "portal.api.errors.handle",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": None,
+    "DATETIME_FORMAT": "iso-8601",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Aurelius Portal API",
+    "DESCRIPTION": "Tenants, quotas, usage and costs. Errors are RFC 9457 problem details with a stable `code`.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+}
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+
+# --- Language, time, static files ----------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "portal" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / ".data" / "static")))
+STATICFILES_DIRS = [directory for directory in [BASE_DIR / "portal" / "static"] if directory.is_dir()]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+
+# --- Admin ---------------------------------------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": SITE_NAME,
+    "SITE_HEADER": SITE_NAME,
+    "SITE_SYMBOL": "bolt",
+    "SHOW_HISTORY": True,
+    "ENVIRONMENT": "portal.admin_site.environment",
+    "DASHBOARD_CALLBACK": "portal.admin_site.dashboard",
+    "SIDEBAR": {"show_search": True, "navigation": "portal.admin_site.navigation"},
+}
+
+# --- Logs ----------------------------------------------------------------------------------------------------------------------
+from portal.logs import LOGGING, configure as _configure_logs  # noqa: E402
+
+_configure_logs()
+__all__ = ["LOGGING"]
+
+if PORTAL_ENV == "test":
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")

@@ -1,0 +1,353 @@
+"""PURE: which limits a tenant has at an instant, and for how long; what a decision says, and the headers and body that tell it.
+
+Vocabulary: a *window* limits the calls of one user (subject) in the last minute, hour or day; a *quota* limits what a tenant uses in
+its month. A limit of None is unlimited, 0 refuses everything. Nothing here knows Django, Redis, settings or the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["rate_limit", "quota"]
+
+API_CALLS = "api_calls"
+"""The meter whose quota every metered call counts against."""
+
+MAX_WINDOW_LIMIT = 500_000_000
+"""Highest finite limit of a window (its packed form holds no more); use None for more."""
+
+MAX_SEGMENTS = 48
+"""A schedule stops after so many changes; the policy is published again when the last one ends."""
+
+
+class Window(NamedTuple):
+    """A sliding window: `span + 1` ticks of `tick_ms`. Coarser ticks make a day cheap to remember; they never let a call out early."""
+
+    id: int
+    name: str
+    seconds: int
+    tick_ms: int
+    span: int
+
+
+WINDOWS: dict[str, Window] = {
+    window.name: window
+    for window in (
+        Window(1, "minute", 60, 1, 59_999),
+        Window(2, "hour", 3_600, 100, 36_000),
+        Window(3, "day", 86_400, 2_000, 43_200),
+    )
+}
+WINDOW_NAMES = {window.id: window.name for window in WINDOWS.values()}
+
+
+# ------------------------------------------------------------------------------------------------------ effective limits
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRule:
+    """A limit as its tier gives it. `limit` is calls for a window, display units (calls, GPU hours, GB) for a quota."""
+
+    kind: Kind
+    name: str
+    limit: Decimal | None
+    mode: str = "hard"
+    grace_percent: int = 0
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOverride:
+    """Replaces a rule's limit (and its mode, when given) in [valid_from, valid_until). The latest start wins, then the highest id."""
+
+    id: int
+    kind: Kind
+    name: str
+    limit: Decimal | None
+    valid_from: datetime
+    valid_until: datetime | None = None
+    mode: str = ""
+    reason: str = ""
+
+    def in_force(self, at: datetime) -> bool:
+        """Started and not ended at the aware instant `at`."""
+        return self.valid_from <= at and (self.valid_until is None or at < self.valid_until)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveLimit:
+    """The limit in force and where it comes from: `source` is "tier" or "override" (then with id, reason and end)."""
+
+    kind: Kind
+    name: str
+    limit: Decimal | None
+    mode: str = "hard"
+    grace_percent: int = 0
+    shadow: bool = False
+    source: Literal["tier", "override"] = "tier"
+    override_id: int | None = None
+    reason: str = ""
+    valid_until: datetime | None = None
+
+    @property
+    def cap(self) -> Decimal | None:
+        """Use above this is refused: the limit plus its grace; None when nothing is (unlimited, soft or shadow)."""
+        if self.limit is None or self.mode == "soft" or self.shadow:
+            return None
+        return self.limit + self.limit * self.grace_percent / 100
+
+
+@dataclass(frozen=True, slots=True)
+class EffectivePolicy:
+    """All limits of a tenant at one instant."""
+
+    limits: tuple[EffectiveLimit, ...]
+
+    def get(self, kind: Kind, name: str) -> EffectiveLimit:
+        """The limit of that name; unlimited when nothing names it."""
+        for limit in self.limits:
+            if limit.kind == kind and limit.name == name:
+                return limit
+        return EffectiveLimit(kind, name, None)
+
+    def window(self, name: str) -> EffectiveLimit:
+        return self.get("rate_limit", name)
+
+    def quota(self, meter: str) -> EffectiveLimit:
+        return self.get("quota", meter)
+
+
+def effective(rules: Iterable[LimitRule], overrides: Iterable[LimitOverride], now: datetime) -> EffectivePolicy:
+    """Tier rules with the overrides that are in force at the aware instant `now`. Grace and shadow stay the tier's."""
+    limits = {
+        (rule.kind, rule.name): EffectiveLimit(rule.kind, rule.name, rule.limit, rule.mode, rule.grace_percent, rule.shadow)
+        for rule in rules
+    }
+    for override in sorted(overrides, key=lambda each: (each.valid_from, each.id)):
+        if override.in_force(now):
+            before = limits.get((override.kind, override.name)) or EffectiveLimit(override.kind, override.name, None)
+            limits[override.kind, override.name] = replace(
+                before,
+                limit=override.limit,
+                mode=override.mode or before.mode,
+                source="override",
+                override_id=override.id,
+                reason=override.reason,
+                valid_until=override.valid_until,
+            )
+    return EffectivePolicy(tuple(limits.values()))
+
+
+class Period(NamedTuple):
+    """A tenant's month as half-open UTC instants; `key` is YYYY-MM."""
+
+    key: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Calls are refused with `code` (a problem code) until the instant, or until it is lifted."""
+
+    code: str
+    detail: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The policy of a stretch of time that ends at `until` and lies within one period."""
+
+    until: datetime
+    period: Period
+    policy: EffectivePolicy
+    refusal: Block | None
+
+
+def schedule(
+    rules: Sequence[LimitRule],
+    overrides: Sequence[LimitOverride],
+    blocks: Sequence[Block],
+    periods: Sequence[Period],
+    now: datetime,
+) -> list[Segment]:
+    """What applies from `now` on, in order, over all `periods` (consecutive; periods that have ended only serve a clock that is behind).
+
+    Limits that start or end by themselves do so to the millisecond without anyone publishing again. The first block in the list
+    that is in force refuses. At most MAX_SEGMENTS segments: what comes later is published when they have passed.
+    """
+    horizon = periods[-1].end
+    changes = {instant for each in overrides for instant in (each.valid_from, each.valid_until)}
+    changes |= {block.until for block in blocks} | {period.end for period in periods}
+    cuts = sorted(instant for instant in changes if instant is not None and instant <= horizon and _lies_ahead(instant, now, periods))
+    segments = []
+    for until in cuts[:MAX_SEGMENTS]:
+        period = next(period for period in periods if until <= period.end)
+        at = max(now, period.start, segments[-1].until) if segments else now
+        refusal = next((block for block in blocks if block.until is None or at < block.until), None)
+        segments.append(Segment(until, period, effective(rules, overrides, at), refusal))
+    return segments
+
+
+def _lies_ahead(instant: datetime, now: datetime, periods: Sequence[Period]) -> bool:
+    return instant > now or any(instant == period.end for period in periods)
+
+
+# ------------------------------------------------------------------------------------------------------------- decisions
+
+
+class WindowState(NamedTuple):
+    """A window after the decision: calls left, and milliseconds until the oldest call leaves it."""
+
+    name: str
+    limit: int
+    left: int
+    resets_in_ms: int
+
+
+@dataclass(slots=True)
+class Decision:
+    """May the call go ahead? `code` is "" when it may, else the problem code. Counted once and only when granted.
+
+    Times: `now_ms` is Redis time in epoch milliseconds, `resets_at` (end of the quota's month) and `hour` (start of the billing
+    hour, 0 when nothing is billed) are epoch seconds. `quota` is None when unlimited. `scopes` is the key's bit mask.
+    """
+
+    code: str
+    now_ms: int = 0
+    retry_after_ms: int = 0
+    tenant_id: int = 0
+    scopes: int = 0
+    windows: tuple[WindowState, ...] = ()
+    refused_by: str = ""
+    used: int = 0
+    quota: int | None = None
+    resets_at: int = 0
+    hour: int = 0
+    generation: str = ""
+    shadow: tuple[str, ...] = ()
+    detail: str = ""
+    local: bool = False
+    """Decided by this process alone, because Redis was away."""
+
+    @property
+    def allowed(self) -> bool:
+        return not self.code
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds to wait, at least 1."""
+        return max(1, -(-self.retry_after_ms // 1000))
+
+    def tightest(self) -> WindowState | None:
+        """The window that refused, else the one with the fewest calls left; None when all are unlimited."""
+        best = None
+        for window in self.windows:
+            if window.name == self.refused_by:
+                return window._replace(resets_in_ms=self.retry_after_ms)
+            if best is None or window.left < best.left:
+                best = window
+        return best
+
+
+class Problem(NamedTuple):
+    status: int
+    title: str
+    detail: str
+
+
+PROBLEMS: dict[str, Problem] = {
+    "invalid_key": Problem(401, "Invalid API key", "The API key is missing, malformed, unknown, revoked or expired."),
+    "insufficient_scope": Problem(403, "Insufficient scope", "The API key does not have the scope that this call needs."),
+    "tenant_suspended": Problem(403, "Tenant suspended", "This tenant is suspended."),
+    "tenant_closed": Problem(403, "Tenant closed", "This tenant is closed."),
+    "budget_exhausted": Problem(402, "Budget exhausted", "The budget of this tenant is used up."),
+    "rate_limit_exceeded": Problem(429, "Rate limit exceeded", "Rate limit exceeded."),
+    "quota_exceeded": Problem(429, "Quota exceeded", "The monthly quota is used up."),
+    "enforcement_unavailable": Problem(503, "Enforcement unavailable", "Limits cannot be checked right now. Try again shortly."),
+}
+BLOCKED = Problem(403, "Calls refused", "Calls of this tenant are refused.")
+PROBLEM_TYPE = "https://docs.aurelius.example/problems/"
+
+HEADER_NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Policy", "RateLimit")
+
+
+def http_status(decision: Decision) -> int:
+    """200 when granted, else the status of the problem."""
+    return 200 if not decision.code else PROBLEMS.get(decision.code, BLOCKED).status
+
+
+def header_values(decision: Decision) -> tuple[str, ...]:
+    """Values for HEADER_NAMES, or () when nothing limits the call (or nothing is known, as for an invalid key).
+
+    X-RateLimit-* describe the tightest window (the month where no window is limited). RateLimit and RateLimit-Policy follow
+    draft-ietf-httpapi-ratelimit-headers-10: `"minute";r=59;t=60` (calls left, seconds until more), `"minute";q=60;w=60`.
+    """
+    windows = decision.windows
+    now = decision.now_ms
+    if not windows and decision.quota is None:
+        return ()
+    parts = [f'"{name}";r={left};t={(resets + 999) // 1000}' for name, _, left, resets in windows]
+    if decision.quota is not None:
+        left = max(0, decision.quota - decision.used)
+        wait = max(0, decision.resets_at - now // 1000)
+        parts.append(f'"month";r={left};t={wait}')
+        month = (str(decision.quota), str(left), str(decision.resets_at))
+    tightest = decision.tightest()
+    if tightest is None or decision.code == "quota_exceeded":
+        main = month
+    else:
+        main = (str(tightest.limit), str(tightest.left), str((now + tightest.resets_in_ms + 999) // 1000))
+    return (*main, policy_header(tuple((name, limit) for name, limit, _, _ in windows), decision.quota), ", ".join(parts))
+
+
+@lru_cache(maxsize=4096)
+def policy_header(windows: tuple[tuple[str, int], ...], quota: int | None) -> str:
+    """The RateLimit-Policy field, e.g. `"minute";q=60;w=60, "month";q=1000000`."""
+    parts = [f'"{name}";q={limit};w={WINDOWS[name].seconds}' for name, limit in windows]
+    if quota is not None:
+        parts.append(f'"month";q={quota}')
+    return ", ".join(parts)
+
+
+def headers(decision: Decision) -> list[tuple[str, str]]:
+    """All header fields that tell the decision, Retry-After and WWW-Authenticate included where they belong."""
+    fields = list(zip(HEADER_NAMES, header_values(decision), strict=False))
+    if decision.code and decision.retry_after_ms:
+        fields.append(("Retry-After", str(decision.retry_after)))
+    if decision.code == "invalid_key":
+        fields.append(("WWW-Authenticate", 'Bearer realm="api"'))
+    return fields
+
+
+def problem(decision: Decision, request_increase_url: str = "") -> dict[str, Any]:
+    """The problem+json body (RFC 9457) of a refusal, with the members that the refusal's kind adds."""
+    kind = PROBLEMS.get(decision.code, BLOCKED)
+    wait = decision.retry_after
+    body: dict[str, Any] = {"detail": decision.detail or kind.detail}
+    if decision.code == "rate_limit_exceeded":
+        window = next((each for each in decision.windows if each.name == decision.refused_by), None)
+        body = {
+            "detail": f"Rate limit exceeded. Try again in {wait} second{'' if wait == 1 else 's'}.",
+            "window": decision.refused_by,
+            "limit": window.limit if window else 0,
+            "retry_after": wait,
+        }
+    elif decision.code == "quota_exceeded":
+        resets_at = datetime.fromtimestamp(decision.resets_at, UTC).isoformat().replace("+00:00", "Z")
+        body = {
+            "detail": f"The monthly quota of {decision.quota:,} API calls is used up. It resets at {resets_at}.",
+            "meter": API_CALLS,
+            "used": decision.used,
+            "limit": decision.quota,
+            "resets_at": resets_at,
+            "retry_after": wait,
+            "request_increase_url": request_increase_url,
+        }
+    return body | {"type": PROBLEM_TYPE + decision.code, "title": kind.title, "status": kind.status, "code": decision.code}

@@ -1,0 +1,18 @@
+"""Who may do how much: tenants, their people, keys, tiers, limits, and the trail of every change."""
+
+from .apikey import ApiKey, OperatorToken
+from .audit import AuditEntry
+from .block import TenantBlock
+from .idempotency import IdempotencyRecord
+from .membership import Membership, Role
+from .override import LimitKind, Override
+from .period import BillingPeriod
+from .quota_request import QuotaRequest
+from .tenant import Tenant, TenantState
+from .tier import QuotaMode, Tier, TierQuota, TierRateLimit, Window
+from .user import User
+
+__all__ = [
+    "ApiKey", "AuditEntry", "BillingPeriod", "IdempotencyRecord", "LimitKind", "Membership", "OperatorToken", "Override",
+    "QuotaMode", "QuotaRequest", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierQuota", "TierRateLimit", "User", "Window",
+]  # fmt: skip

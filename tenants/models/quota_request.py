@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..audit_triggers import audited
+from .override import LimitKind, Override
+from .tenant import Tenant
+
+
+class QuotaRequestState(models.TextChoices):
+    PENDING = "pending", _("Pending")
+    APPROVED = "approved", _("Approved")
+    DENIED = "denied", _("Denied")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+
+
+class QuotaRequest(models.Model):
+    """A tenant asks for more; an operator grants it (as an Override) or says no with a reason."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="quota_requests")
+    public_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=10, choices=LimitKind.choices, default=LimitKind.QUOTA)
+    name = models.CharField(max_length=40)
+    asked = models.DecimalField(max_digits=20, decimal_places=6)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    justification = models.TextField(max_length=2000)
+    state = models.CharField(max_length=10, choices=QuotaRequestState.choices, default=QuotaRequestState.PENDING)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.CharField(max_length=300, blank=True)
+    override = models.ForeignKey(Override, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "public_id"], name="tenants_quotarequest_tenant_public_id")]
+        triggers = [audited()]
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id}: {self.name} → {self.asked}"

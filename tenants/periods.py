@@ -1,0 +1,45 @@
+"""Billing periods of a tenant, stored on first use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from . import calendar
+from .models import BillingPeriod, Tenant
+
+
+def period_at(tenant: Tenant, instant: datetime) -> BillingPeriod:
+    """The stored period that contains the aware instant; made (and kept for good) when it is not there yet."""
+    found = BillingPeriod.objects.filter(tenant=tenant, starts_at__lte=instant, ends_at__gt=instant).first()
+    return found or _store(tenant, calendar.month_key(tenant.time_zone, instant), instant)
+
+
+def period_by_key(tenant: Tenant, key: str) -> BillingPeriod:
+    """The stored period of that local month. Raises ValueError when `key` is not YYYY-MM."""
+    found = BillingPeriod.objects.filter(tenant=tenant, key=key).first()
+    return found or _store(tenant, key)
+
+
+def upcoming(tenant: Tenant, now: datetime, count: int = 3) -> list[tuple[str, datetime, datetime]]:
+    """(key, start, end) of the current period and the next ones: the current as stored, the rest as they will be."""
+    current = period_at(tenant, now)
+    rows = [(current.key, current.starts_at, current.ends_at)]
+    while len(rows) < count:
+        key = calendar.next_month(rows[-1][0])
+        rows.append((key, rows[-1][2], calendar.month_bounds(tenant.time_zone, key)[1]))
+    return rows
+
+
+def _store(tenant: Tenant, key: str, instant: datetime | None = None) -> BillingPeriod:
+    starts_at, ends_at = calendar.month_bounds(tenant.time_zone, key)
+    # Neighbours that are stored already win over the calendar: periods touch, they never overlap, even after a change of zone.
+    before = BillingPeriod.objects.filter(tenant=tenant, key=calendar.previous_month(key)).first()
+    after = BillingPeriod.objects.filter(tenant=tenant, key=calendar.next_month(key)).first()
+    starts_at = before.ends_at if before else starts_at
+    ends_at = after.starts_at if after else ends_at
+    if instant is not None and not starts_at <= instant < ends_at:
+        return period_by_key(tenant, calendar.next_month(key) if instant >= ends_at else calendar.previous_month(key))
+    period, _ = BillingPeriod.objects.get_or_create(
+        tenant=tenant, key=key, defaults={"starts_at": starts_at, "ends_at": ends_at, "time_zone": tenant.time_zone}
+    )
+    return period

@@ -1,0 +1,20 @@
+"""Celery tasks of tenants: each body is one call."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from tenants.enforcement import policy
+
+
+@shared_task
+def reconcile_policies() -> None:
+    """Bring Redis in line with the database, whatever was missed."""
+    policy.reconcile(timezone.now())
+
+
+@shared_task
+def apply_scheduled_limits() -> None:
+    """Publish the tenants whose overrides or blocks started or ended since the last look."""
+    policy.publish_due(timezone.now())
