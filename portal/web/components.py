@@ -1,0 +1,113 @@
+"""What the component partials draw: geometry and wording worked out here, so that templates only place it.
+
+PURE but for wording: no request, no database. Percentages are 0–100 and may exceed 100 where something is over its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+WARN_AT = Decimal(80)
+FULL = Decimal(100)
+
+
+def tone(percent: Decimal | None, warn_at: Decimal = WARN_AT) -> str:
+    """'' below `warn_at`, 'warn' from there, 'bad' from 100 on: what colour a share of a limit has."""
+    if percent is None or percent < warn_at:
+        return ""
+    return "bad" if percent >= FULL else "warn"
+
+
+def _width(percent: Decimal | float) -> str:
+    """An SVG length: within 0–100, with a point whatever the locale."""
+    return f"{min(max(float(percent), 0.0), 100.0):.2f}%"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on a bar: where (SVG length) and what it says."""
+
+    x: str
+    label: str
+    anchor: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A horizontal bar: `fill` for what is used, `ghost` for what is expected by the end, ticks for thresholds."""
+
+    fill: str
+    ghost: str | None
+    ticks: tuple[Tick, ...]
+    color: str
+    label: str
+
+
+def bar(
+    percent: Decimal | None,
+    *,
+    label: str,
+    color: str = "",
+    ghost: Decimal | None = None,
+    ticks: Sequence[tuple[Decimal, str]] = (),
+    full_scale: Decimal = FULL,
+) -> Bar:
+    """A Bar for a share in percent. `full_scale` is the percentage at the right end (above 100 to show an overrun)."""
+    value = percent if percent is not None else Decimal(0)
+    scale = FULL / full_scale
+    marks = tuple(
+        Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at) for at, text in ticks if at <= full_scale
+    )
+    chosen = tone(percent) or color or "ink"
+    return Bar(_width(value * scale), None if ghost is None or ghost <= value else _width(ghost * scale), marks, chosen, label)
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """Points of a line and the area under it, in a 100 × 32 box."""
+
+    line: str
+    area: str
+    color: str
+    label: str
+
+
+def sparkline(values: Sequence[Decimal | float], *, label: str, color: str = "1") -> Sparkline | None:
+    """A Sparkline from zero up; None when there are fewer than two values, as one point shows no course."""
+    if len(values) < 2:
+        return None
+    top = max(float(value) for value in values) or 1.0
+    step = 100 / (len(values) - 1)
+    points = [f"{index * step:.2f},{31 - 29 * max(float(value), 0.0) / top:.2f}" for index, value in enumerate(values)]
+    return Sparkline(" ".join(points), f"0,32 {' '.join(points)} 100,32", color, label)
+
+
+@dataclass(frozen=True)
+class NavItem:
+    """A link of the sidebar."""
+
+    key: str
+    label: str
+    url: str
+    icon: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the generic data table; `key` set = sortable by that name."""
+
+    label: str
+    key: str = ""
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """Cells already formatted, for the table behind a chart."""
+
+    columns: tuple[Column, ...]
+    rows: list[list[str]] = field(default_factory=list)
+    footer: list[str] = field(default_factory=list)

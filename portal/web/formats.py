@@ -1,0 +1,216 @@
+"""How numbers, money and time read: one function each, for pages and CSV alike. Pure but for the active language.
+
+Money and dates follow the reader's locale (Babel); times are shown in the tenant's zone, and the zone is said.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_skeleton, format_time
+from babel.numbers import format_compact_currency, format_compact_decimal, format_currency, format_decimal, format_percent
+from django.utils.translation import get_language, gettext, ngettext, to_locale
+
+NO_VALUE = "–"
+
+
+@lru_cache(maxsize=64)
+def _parse_locale(language: str) -> Locale:
+    try:
+        return Locale.parse(to_locale(language))
+    except (UnknownLocaleError, ValueError):
+        return Locale("en", "US")
+
+
+def locale() -> Locale:
+    """The Babel locale of the active language; plain "en" means en_US."""
+    language = get_language() or "en-us"
+    return _parse_locale("en-us" if language == "en" else language)
+
+
+def money(value: Any, currency: str | None = None) -> str:
+    """'$4,213.55': to the currency's minor unit. `value` is a Money, or a Decimal together with `currency`."""
+    amount, code = _money_parts(value, currency)
+    return NO_VALUE if amount is None else format_currency(amount, code, locale=locale())
+
+
+def money_compact(value: Any, currency: str | None = None) -> str:
+    """'$4.2K' for axes and tight places; below a thousand as `money_short`."""
+    amount, code = _money_parts(value, currency)
+    if amount is None:
+        return NO_VALUE
+    if abs(amount) < 1000:
+        return money_short(amount, code)
+    return format_compact_currency(amount, code, locale=locale(), fraction_digits=1)
+
+
+def money_short(value: Any, currency: str | None = None) -> str:
+    """'$4,214': whole units when there is no fraction to tell, for budgets and scales; '$0.50' keeps its cents."""
+    amount, code = _money_parts(value, currency)
+    if amount is None:
+        return NO_VALUE
+    if amount != amount.to_integral_value():
+        return money(amount, code)
+    return format_currency(amount, code, format=_currency_pattern(""), locale=locale(), currency_digits=False)
+
+
+def unit_price(value: Any, currency: str | None = None) -> str:
+    """'$0.001': every significant digit of a price, at least the minor unit."""
+    amount, code = _money_parts(value, currency)
+    if amount is None:
+        return NO_VALUE
+    exponent = amount.normalize().as_tuple().exponent
+    places = max(2, -exponent if isinstance(exponent, int) else 2)
+    return format_currency(amount, code, format=_currency_pattern("." + "0" * places), locale=locale(), currency_digits=False)
+
+
+def _currency_pattern(fraction: str) -> str:
+    """The locale's currency pattern with another fraction part, '' for whole units."""
+    return re.sub(r"\.0+", fraction, locale().currency_formats["standard"].pattern)
+
+
+def _money_parts(value: Any, currency: str | None) -> tuple[Decimal | None, str]:
+    if value is None or value == "":
+        return None, currency or "USD"
+    amount = getattr(value, "amount", value)
+    code = getattr(value, "currency", None) or currency or "USD"
+    return Decimal(amount), str(code)
+
+
+# Units of the built-in meters by their display unit; an unknown unit is written as it is.
+def unit_name(unit: str, count: Decimal | int = 2) -> str:
+    """'call'/'calls', 'GPU hour'/'GPU hours', 'GB': the display unit of a meter, in words."""
+    one = 1 if count == 1 else 2
+    match unit:
+        case "call":
+            return ngettext("call", "calls", one)
+        case "hour" | "GPU hour":
+            return ngettext("GPU hour", "GPU hours", one)
+        case "GB-month":
+            return ngettext("GB-month", "GB-months", one)
+        case _:
+            return unit
+
+
+def number(value: Any, places: int | None = None) -> str:
+    """'1,234.5': at most `places` decimals; by default as many as a person needs (none from 100 on, one from 10, else two)."""
+    if value is None:
+        return NO_VALUE
+    amount = Decimal(value)
+    if places is None:
+        size = abs(amount)
+        places = 0 if size >= 1000 or amount == amount.to_integral_value() else 1 if size >= 10 else 2
+    quantum = Decimal(1).scaleb(-places)
+    rounded = amount.quantize(quantum, rounding=ROUND_HALF_UP)
+    if rounded == 0 and amount != 0:
+        return f"< {format_decimal(quantum, locale=locale())}" if amount > 0 else f"> −{format_decimal(quantum, locale=locale())}"
+    return format_decimal(rounded, locale=locale(), decimal_quantization=False)
+
+
+def number_exact(value: Any) -> str:
+    """Every digit, grouped: for tables that must add up."""
+    if value is None:
+        return NO_VALUE
+    return format_decimal(Decimal(value).normalize(), locale=locale(), decimal_quantization=False)
+
+
+def compact(value: Any) -> str:
+    """'812.4K': for axes and tight places."""
+    if value is None:
+        return NO_VALUE
+    amount = Decimal(value)
+    return number(amount) if abs(amount) < 10_000 else format_compact_decimal(amount, locale=locale(), fraction_digits=1)
+
+
+def quantity(value: Any, unit: str) -> str:
+    """'812,403 calls', '63.4 GPU hours', '418 GB'; no value means unlimited and is written '∞'."""
+    if value is None:
+        return gettext("unlimited")
+    amount = Decimal(value)
+    if unit == "call":
+        amount = amount.to_integral_value(rounding=ROUND_HALF_UP)
+    return f"{number(amount)} {unit_name(unit, amount)}"
+
+
+def percent(value: Any, places: int = 0) -> str:
+    """'83%' for 83 (not for 0.83). Between 99.5 and 100 it says 99%, so that 'full' means full."""
+    if value is None:
+        return NO_VALUE
+    amount = Decimal(value)
+    quantum = Decimal(1).scaleb(-places)
+    rounded = amount.quantize(quantum, rounding=ROUND_HALF_UP)
+    if rounded == 100 and amount < 100:
+        rounded = Decimal(100) - quantum
+    if rounded == 0 and amount > 0:
+        return f"< {format_percent(quantum / 100, locale=locale(), decimal_quantization=False)}"
+    return format_percent(rounded / 100, locale=locale(), decimal_quantization=False)
+
+
+def zone_label(moment: datetime, zone: str) -> str:
+    """'CET', '-03' or 'UTC': what the zone is called at that moment."""
+    return moment.astimezone(ZoneInfo(zone)).tzname() or zone
+
+
+def day(value: date | datetime, zone: str, *, year: bool = True) -> str:
+    """'Nov 22, 2026' (or 'Nov 22'), of an aware datetime in `zone` or of a plain date."""
+    local = value.astimezone(ZoneInfo(zone)).date() if isinstance(value, datetime) else value
+    return format_date(local, "medium", locale=locale()) if year else format_skeleton("MMMd", local, locale=locale())
+
+
+def weekday(value: date) -> str:
+    """'Sun, Nov 22' of a local date."""
+    return format_skeleton("MMMEd", value, locale=locale())
+
+
+def month(key: str) -> str:
+    """'November 2026' of '2026-11'."""
+    return format_skeleton("yMMMM", date(int(key[:4]), int(key[5:7]), 1), locale=locale())
+
+
+def moment(value: datetime, zone: str) -> str:
+    """'Nov 22, 2026, 14:03 CET' of an aware datetime, in `zone`."""
+    return f"{_without_seconds(value, ZoneInfo(zone))} {zone_label(value, zone)}"
+
+
+def clock(value: datetime, zone: str) -> str:
+    """'2:03:20 PM CET'."""
+    return f"{format_time(value, 'medium', tzinfo=ZoneInfo(zone), locale=locale())} {zone_label(value, zone)}"
+
+
+def _without_seconds(value: datetime, tz: ZoneInfo) -> str:
+    local = value.astimezone(tz)
+    time = format_time(local, "short", tzinfo=tz, locale=locale())
+    pattern = locale().datetime_formats["medium"].replace("'", "")
+    return pattern.replace("{0}", time).replace("{1}", format_date(local.date(), "medium", locale=locale()))
+
+
+def ago(value: datetime, now: datetime) -> str:
+    """'3 minutes ago', 'in 8 days': the largest unit that fits, between two aware datetimes."""
+    seconds = int((value.astimezone(UTC) - now.astimezone(UTC)).total_seconds())
+    size = abs(seconds)
+    if size < 45:
+        return gettext("just now")
+    for unit, text in ((86400, _days), (3600, _hours), (60, _minutes)):
+        if size >= unit or unit == 60:
+            count = max(1, size // unit)
+            break
+    words = text(count)
+    return gettext("in %(time)s") % {"time": words} if seconds > 0 else gettext("%(time)s ago") % {"time": words}
+
+
+def _days(count: int) -> str:
+    return ngettext("%(count)d day", "%(count)d days", count) % {"count": count}
+
+
+def _hours(count: int) -> str:
+    return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+
+
+def _minutes(count: int) -> str:
+    return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}

@@ -1,0 +1,72 @@
+"""The frame around a tenant's page: who is looking, at which tenant, and where they may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from tenants.access import Access, tenants_of
+from tenants.models import Role, Tenant
+
+from .components import NavItem
+
+ALL = (Role.OWNER, Role.ADMIN, Role.BILLING, Role.MEMBER, Role.VIEWER)
+MANAGERS = (Role.OWNER, Role.ADMIN)
+
+PAGE_ROLES: dict[str, tuple[Role, ...]] = {
+    "overview": ALL,
+    "usage": ALL,
+    "costs": (*MANAGERS, Role.BILLING),
+    "quotas": ALL,
+    "budget": (*MANAGERS, Role.BILLING),
+    "keys": (*MANAGERS, Role.MEMBER),
+    "members": MANAGERS,
+    "activity": MANAGERS,
+}
+"""Who may open which page. A member sees their own usage and keys there; views narrow it down."""
+
+
+@dataclass(frozen=True)
+class NavGroup:
+    """Links that belong together."""
+
+    label: str
+    items: list[NavItem]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What base_portal.html needs around the content."""
+
+    tenant: Tenant
+    role_label: str
+    home_url: str
+    others: list[Tenant]
+    nav: list[NavGroup]
+
+    @property
+    def initial(self) -> str:
+        return self.tenant.name[:1].upper()
+
+
+def build(access: Access) -> Shell:
+    """The Shell for a reader; one query, for the tenants they can switch to."""
+    tenant = access.tenant
+    others = [other for other in tenants_of(access.membership.user) if other.pk != tenant.pk]
+    return Shell(tenant, str(access.role.label), reverse("web:overview", args=[tenant.slug]), others, navigation(access.role, tenant.slug))
+
+
+def navigation(role: Role, slug: str) -> list[NavGroup]:
+    """The pages that a role may open, in groups."""
+    groups = [
+        ("", [("overview", _("Overview")), ("usage", _("Usage")), ("quotas", _("Quotas & limits"))]),
+        (_("Billing"), [("costs", _("Costs")), ("budget", _("Budget"))]),
+        (_("Access"), [("keys", _("API keys")), ("members", _("Members")), ("activity", _("Activity"))]),
+    ]
+    built = [
+        NavGroup(label, [NavItem(key, text, reverse(f"web:{key}", args=[slug]), key) for key, text in pages if role in PAGE_ROLES[key]])
+        for label, pages in groups
+    ]
+    return [group for group in built if group.items]
