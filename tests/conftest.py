@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings as hypothesis_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
-from tests.servers import Servers
+from tests.servers import servers
 
 if TYPE_CHECKING:
     from portal.embedded import RedisServer
 
-servers = Servers()
 os.environ.update(servers.environment())
 
-import django  # noqa: E402  (settings read the environment)
-from django.conf import settings  # noqa: E402
+import django
+from django.conf import settings
 
 assert settings.PORTAL_ENV == "test"
 django.setup()

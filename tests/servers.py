@@ -165,13 +165,17 @@ def _migrate_into(folder: Path, environment: dict[str, str]) -> None:
 
 def _shape() -> str:
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in SHAPES_DATABASE for path in ROOT.glob(pattern) if ".venv" not in path.parts}):
+    for path in sorted(
+        {path for pattern in SHAPES_DATABASE for path in ROOT.glob(pattern) if ".venv" not in path.parts}
+    ):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:20]
 
 
 def _forget_old_templates() -> None:
-    folders = sorted((path for path in CACHE.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime, reverse=True)
+    folders = sorted(
+        (path for path in CACHE.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime, reverse=True
+    )
     for path in folders[KEPT_TEMPLATES:]:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -182,3 +186,7 @@ def _sweep_old_runs() -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > 24 * 3600:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+servers = Servers()
+"""This process's view of the run's servers."""

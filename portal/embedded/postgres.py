@@ -99,7 +99,9 @@ class PostgresServer(Server):
 
     def answers(self) -> bool:
         try:
-            with psycopg.connect(self.url_for("postgres", superuser=True), connect_timeout=5, autocommit=True) as connection:
+            with psycopg.connect(
+                self.url_for("postgres", superuser=True), connect_timeout=5, autocommit=True
+            ) as connection:
                 self._ensure_database(connection)
         except psycopg.OperationalError:
             return False
@@ -139,7 +141,9 @@ class PostgresServer(Server):
         secret.unlink()
         if answer.returncode != 0:
             words = (answer.stderr.strip() or answer.stdout.strip()).splitlines()
-            raise EmbeddedError(f"PostgreSQL could not make its data folder {self.data}: {words[-1] if words else 'unknown'}.")
+            raise EmbeddedError(
+                f"PostgreSQL could not make its data folder {self.data}: {words[-1] if words else 'unknown'}."
+            )
         scratch.rename(self.data)
 
     def _copy_template(self) -> None:
@@ -180,4 +184,6 @@ class PostgresServer(Server):
                 sql.Identifier(ROLE), sql.Literal(self.password)
             )
         )
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(ROLE)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(ROLE))
+        )

@@ -1,0 +1,32 @@
+"""PostgreSQL refuses root. As root it runs in a user namespace, and where that is forbidden as nobody; the data moves along."""
+
+import os
+import subprocess
+
+import psycopg
+import pytest
+
+from portal.embedded import PostgresServer, binaries
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs this")
+
+
+def possible(prefix):
+    return subprocess.run([*prefix, "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(
+    not (possible(binaries.USER_NAMESPACE) and possible(binaries.OTHER_USER)),
+    reason="this machine forbids one of the ways",
+)
+def test_both_ways_work_on_the_same_data(tmp_path):
+    ways = [(binaries.USER_NAMESPACE, 0), (binaries.OTHER_USER, binaries.NOBODY), (binaries.USER_NAMESPACE, 0)]
+    for number, way in enumerate(ways):
+        with (
+            PostgresServer(tmp_path, durable=False, run_as=lambda way=way: way) as server,
+            psycopg.connect(server.url) as c,
+        ):
+            c.execute("CREATE TABLE IF NOT EXISTS t (i int)")
+            c.execute("INSERT INTO t VALUES (1)")
+            assert c.execute("SELECT count(*) FROM t").fetchone() == (number + 1,)
+        assert server.data.stat().st_uid == way[1]
