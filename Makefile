@@ -33,7 +33,7 @@ setup: dev-env assets ## make .venv with everything for development and build th
 
 .PHONY: assets
 assets:
-	@$(BIN)/python -m portal.demo.assets
+	@$(BIN)/python -m portal.build_assets
 
 .PHONY: demo
 demo: demo-env ## start the whole product with demo data and live traffic (Ctrl-C stops it)
@@ -79,4 +79,4 @@ manage: demo-env ## run a management command on the running demo: make manage AR
 .PHONY: clean
 clean: ## delete the environment, caches and built assets (the demo's data stays)
 	@rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles \
-		portal/static/portal/app.css portal/static/vendor portal/static/.build.json
+		portal/static
