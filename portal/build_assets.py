@@ -66,7 +66,7 @@ def _copies() -> Iterator[tuple[Path, Path]]:
         if spec is None or spec.origin is None:
             raise BuildError(f"The package {package}, which ships {inside}, is not installed: run `make setup`.")
         yield Path(spec.origin).parent / inside, STATIC / target
-    for folder, target in (("js", "portal/js"), ("img", "portal")):
+    for folder, target in (("js", "portal/js"), ("img", "portal"), ("admin", "portal/admin")):
         root = ASSETS / folder
         for source in _files(root):
             yield source, STATIC / target / source.relative_to(root)
