@@ -4,15 +4,17 @@ from .budget import Budget, BudgetAlert, BudgetPeriod, BudgetThreshold
 from .collector import CollectorState, CollectorStatus, MeteringGap
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
+from .gpu import GpuAssignment, GpuDevice, UnattributedGpuTime
 from .job_run import JobRun, JobState
 from .meter import Aggregation, Meter
 from .notification import Notification, NotificationState
 from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from .quota_alert import QuotaAlert
 from .rollup import DirtyHour, UsageRollup
 
 __all__ = [
     "Aggregation", "Budget", "BudgetAlert", "BudgetPeriod", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
-    "CollectorStatus", "DirtyHour", "EventIdentity", "JobRun", "JobState", "Meter", "MeteringGap", "Notification", "NotificationState",
-    "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent", "TenantPriceBook", "TierPriceBook", "UsageEvent",
-    "UsageRollup",
+    "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
+    "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
+    "QuotaAlert", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip

@@ -78,7 +78,10 @@ class BudgetThreshold(models.Model):
 
 
 class BudgetAlert(models.Model):
-    """A threshold was crossed in a period: once per budget, period and percent, however often it is looked at."""
+    """A threshold was crossed in a period: once per budget, period and percent, however often it is looked at.
+
+    `cleared_at` is set when a raised budget brought the cost back under the mark: then a new crossing is news again.
+    """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="alerts")
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="budget_alerts")
@@ -89,10 +92,15 @@ class BudgetAlert(models.Model):
     currency = models.CharField(max_length=3, default="USD")
     crossed_at = models.DateTimeField(default=timezone.now)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
+    cleared_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-crossed_at"]
-        constraints = [models.UniqueConstraint(fields=["budget", "period_key", "percent"], name="metering_budgetalert_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "period_key", "percent"], condition=models.Q(cleared_at__isnull=True), name="metering_budgetalert_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.percent} % of {self.amount} {self.currency}, {self.period_key}"

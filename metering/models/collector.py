@@ -23,6 +23,9 @@ class CollectorStatus(models.Model):
     readings = models.JSONField(default=dict, blank=True)
     interval_seconds = models.PositiveIntegerField(default=60)
     duration_ms = models.PositiveIntegerField(default=0)
+    runs = models.PositiveBigIntegerField(default=0)
+    failures = models.PositiveBigIntegerField(default=0)
+    memory = models.JSONField(default=dict, blank=True, editable=False, help_text=_("What the next run needs to go on from this one."))
     last_run_at = models.DateTimeField()
     last_ok_at = models.DateTimeField(null=True, blank=True)
 
@@ -36,12 +39,13 @@ class CollectorStatus(models.Model):
 
 
 class MeteringGap(models.Model):
-    """A span in which a collector knew nothing. Shown, never filled with zero."""
+    """A span in which a collector knew nothing, of everything or of one `subject` (a GPU, a tenant's tree). Shown, never filled with zero."""
 
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     collector = models.CharField(max_length=80)
     node = models.CharField(max_length=120)
     meter = models.CharField(max_length=40)
+    subject = models.CharField(max_length=120, blank=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=300)
@@ -49,7 +53,7 @@ class MeteringGap(models.Model):
     class Meta:
         ordering = ["-starts_at"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "collector", "node", "meter", "starts_at"], name="metering_gap_once", nulls_distinct=False)
+            models.UniqueConstraint(fields=["tenant", "collector", "node", "meter", "subject", "starts_at"], name="metering_gap_once", nulls_distinct=False)
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,8 @@ class NotificationState(models.TextChoices):
 class Notification(models.Model):
     """An e-mail that is owed: written in the transaction of its cause, sent by a task, retried for 24 hours.
 
-    `dedupe_key` is unique, so that whatever runs twice owes one mail. `sending` rows older than their lease are taken up again.
+    `dedupe_key` is unique, so that whatever runs twice owes one mail. While a row is `sending`, `next_attempt_at` is the end of its
+    lease: then it is taken up again, unless `handed_over_at` says that the mail server may have it already.
     """
 
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
@@ -31,6 +32,7 @@ class Notification(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)
+    handed_over_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True)
     trace_parent = models.CharField(max_length=64, blank=True)
