@@ -125,7 +125,9 @@ class EffectivePolicy:
 def effective(rules: Iterable[LimitRule], overrides: Iterable[LimitOverride], now: datetime) -> EffectivePolicy:
     """Tier rules with the overrides that are in force at the aware instant `now`. Grace and shadow stay the tier's."""
     limits = {
-        (rule.kind, rule.name): EffectiveLimit(rule.kind, rule.name, rule.limit, rule.mode, rule.grace_percent, rule.shadow)
+        (rule.kind, rule.name): EffectiveLimit(
+            rule.kind, rule.name, rule.limit, rule.mode, rule.grace_percent, rule.shadow
+        )
         for rule in rules
     }
     for override in sorted(overrides, key=lambda each: (each.valid_from, each.id)):
@@ -185,8 +187,12 @@ def schedule(
     horizon = periods[-1].end
     changes = {instant for each in overrides for instant in (each.valid_from, each.valid_until)}
     changes |= {block.until for block in blocks} | {period.end for period in periods}
-    cuts = sorted(instant for instant in changes if instant is not None and instant <= horizon and _lies_ahead(instant, now, periods))
-    segments = []
+    cuts = sorted(
+        instant
+        for instant in changes
+        if instant is not None and instant <= horizon and _lies_ahead(instant, now, periods)
+    )
+    segments: list[Segment] = []
     for until in cuts[:MAX_SEGMENTS]:
         period = next(period for period in periods if until <= period.end)
         at = max(now, period.start, segments[-1].until) if segments else now
@@ -264,13 +270,17 @@ class Problem(NamedTuple):
 
 PROBLEMS: dict[str, Problem] = {
     "invalid_key": Problem(401, "Invalid API key", "The API key is missing, malformed, unknown, revoked or expired."),
-    "insufficient_scope": Problem(403, "Insufficient scope", "The API key does not have the scope that this call needs."),
+    "insufficient_scope": Problem(
+        403, "Insufficient scope", "The API key does not have the scope that this call needs."
+    ),
     "tenant_suspended": Problem(403, "Tenant suspended", "This tenant is suspended."),
     "tenant_closed": Problem(403, "Tenant closed", "This tenant is closed."),
     "budget_exhausted": Problem(402, "Budget exhausted", "The budget of this tenant is used up."),
     "rate_limit_exceeded": Problem(429, "Rate limit exceeded", "Rate limit exceeded."),
     "quota_exceeded": Problem(429, "Quota exceeded", "The monthly quota is used up."),
-    "enforcement_unavailable": Problem(503, "Enforcement unavailable", "Limits cannot be checked right now. Try again shortly."),
+    "enforcement_unavailable": Problem(
+        503, "Enforcement unavailable", "Limits cannot be checked right now. Try again shortly."
+    ),
 }
 BLOCKED = Problem(403, "Calls refused", "Calls of this tenant are refused.")
 PROBLEM_TYPE = "https://docs.aurelius.example/problems/"
@@ -304,7 +314,11 @@ def header_values(decision: Decision) -> tuple[str, ...]:
         main = month
     else:
         main = (str(tightest.limit), str(tightest.left), str((now + tightest.resets_in_ms + 999) // 1000))
-    return (*main, policy_header(tuple((name, limit) for name, limit, _, _ in windows), decision.quota), ", ".join(parts))
+    return (
+        *main,
+        policy_header(tuple((name, limit) for name, limit, _, _ in windows), decision.quota),
+        ", ".join(parts),
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -350,4 +364,9 @@ def problem(decision: Decision, request_increase_url: str = "") -> dict[str, Any
             "retry_after": wait,
             "request_increase_url": request_increase_url,
         }
-    return body | {"type": PROBLEM_TYPE + decision.code, "title": kind.title, "status": kind.status, "code": decision.code}
+    return body | {
+        "type": PROBLEM_TYPE + decision.code,
+        "title": kind.title,
+        "status": kind.status,
+        "code": decision.code,
+    }

@@ -64,5 +64,7 @@ def register(ledger: Ledger) -> None:
 def current() -> Ledger:
     """The registered ledger. Raises LedgerMissingError when there is none."""
     if _registered is None:
-        raise LedgerMissingError("No ledger is registered. Add 'metering' to INSTALLED_APPS, or call ledger.register().")
+        raise LedgerMissingError(
+            "No ledger is registered. Add 'metering' to INSTALLED_APPS, or call ledger.register()."
+        )
     return _registered

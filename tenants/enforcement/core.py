@@ -1,0 +1,165 @@
+"""The one decision behind every door: prepare the call, ask Redis, understand the answer, fall back when there is none.
+
+`Enforcer` is the blocking form (Django, Celery); `pipelined.AsyncEnforcer` is the asyncio one. What they share is in `Core`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from .. import metrics
+from ..limits import Decision
+from .calls import Call
+from .config import Config
+from .counts import ProcessCounts
+from .errors import RedisUnavailableError, UnknownTenantError
+from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
+from .keys import parse
+from .known import Known, KnownKeys
+from .ledger import LOCAL_GENERATION
+from .redis import Redis
+from .wire import LATE, NOT_BUILT, OUT_OF_DATE, parse_reply
+
+INVALID_KEY = "invalid_key"
+UNAVAILABLE = "enforcement_unavailable"
+KEEPS_KEY_KNOWN = frozenset({"", "rate_limit_exceeded", "insufficient_scope", UNAVAILABLE})
+"""After any other outcome (revoked, suspended, out of quota, out of budget) a key gets no local allowance in an outage."""
+
+
+class Builder(Protocol):
+    """Builds a tenant in Redis from the database."""
+
+    def build(self, slug: str) -> None:
+        """Raises UnknownTenantError, or RedisUnavailableError when Redis or the database does not play along."""
+
+
+class Core:
+    """State that the calls of one process share, and the steps before and after asking Redis."""
+
+    def __init__(self, config: Config, counts: ProcessCounts, door: str) -> None:
+        self.config = config
+        self.counts = counts
+        self.door = door
+        self.breaker = Breaker()
+        self.known = KnownKeys()
+        self.allowance = LocalAllowance(config.bounded_per_minute)
+        self._granted = metrics.DECISIONS.labels(door, "granted")
+        self.seconds = metrics.DECISION_SECONDS.labels(door)
+
+    def recognise(self, text: bytes) -> Known | None:
+        """The credential in a presented key text, from memory or parsed; None when malformed. Nothing is verified yet."""
+        known = self.known.get(text)
+        if known is None:
+            credential = parse(text, self.config.pepper)
+            known = Known(credential) if credential else None
+        return known
+
+    def understand(self, reply: bytes, call: Call) -> Decision:
+        """The decision in a reply of Redis, counted as this process's witness."""
+        decision = parse_reply(reply, call.cost)
+        if not decision.code and call.counted_as:
+            self._book(decision, call)
+        return decision
+
+    def conclude(self, text: bytes, known: Known, call: Call, decision: Decision) -> None:
+        """Remember (or forget) the key, and write the metrics."""
+        if not decision.code:
+            if not decision.local:
+                known.confirm(decision)
+                if self.known.get(text) is not known:
+                    self.known.remember(text, known)
+            self._granted.inc()
+            metrics.API_REQUESTS.labels(call.slug, call.route_class).inc()
+        else:
+            if decision.code not in KEEPS_KEY_KNOWN:
+                self.known.forget(text)
+            metrics.DECISIONS.labels(self.door, decision.code).inc()
+            if decision.refused_by or decision.code == "quota_exceeded":
+                metrics.LIMIT_HITS.labels(decision.refused_by or "month").inc()
+        for scope in decision.shadow:
+            metrics.SHADOW_HITS.labels(scope).inc()
+
+    def without_redis(self, known: Known, call: Call, scopes: int, reason: str) -> Decision:
+        """What the route class's failure policy says. Only a key that Redis verified lately is ever admitted."""
+        policy = self.config.policy_of(call.route_class)
+        metrics.UNAVAILABLE.labels(policy, reason).inc()
+        trusted = known.is_fresh(self.config.remember_seconds) and known.scopes & scopes == scopes
+        user = (call.slug, known.subject)
+        if trusted and (policy == "allow" or (policy == "bounded" and self.allowance.take(user, call.cost))):
+            now = int(time.time())
+            hour = now - (now - known.hour_offset) % 3600
+            decision = Decision("", now * 1000, tenant_id=known.tenant_id, scopes=known.scopes, local=True)
+            if call.counted_as:
+                decision.hour, decision.generation = hour, LOCAL_GENERATION
+                self._book(decision, call)
+            return decision
+        return Decision(UNAVAILABLE, retry_after_ms=RETRY_AFTER_MS)
+
+    def _book(self, decision: Decision, call: Call) -> None:
+        if decision.hour:
+            self.counts.add(
+                decision.tenant_id, decision.hour, decision.generation, call.key_id, call.counted_as, call.cost
+            )
+
+
+class Enforcer(Core):
+    """Blocking decisions; threads share it, each with a connection of its own."""
+
+    def __init__(self, config: Config, counts: ProcessCounts, builder: Builder, door: str = "django") -> None:
+        super().__init__(config, counts, door)
+        self.redis = Redis(config.redis_url, config.timeout)
+        self.builder = builder
+
+    def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
+        """Decide a call of the key in `text`, and count it when it is granted. `cost` 0 looks and counts nothing.
+
+        Never raises: an outage is decided by the failure policy.
+        """
+        known = self.recognise(text)
+        if known is None:
+            metrics.DECISIONS.labels(self.door, INVALID_KEY).inc()
+            return Decision(INVALID_KEY)
+        return self.decide(text, known, cost=cost, route_class=route_class, scopes=scopes)
+
+    def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
+        """As `consume`, for a credential that is recognised (or was verified by the caller)."""
+        started = time.perf_counter()
+        call = known.call(self.config, cost, route_class, scopes)
+        try:
+            decision = self.understand(self._ask(call), call)
+        except UnknownTenantError:
+            decision = Decision(INVALID_KEY)
+        except RedisUnavailableError as error:
+            decision = self.without_redis(known, call, scopes, error.reason)
+        self.conclude(text, known, call, decision)
+        self.seconds.observe(time.perf_counter() - started)
+        return decision
+
+    def _ask(self, call: Call) -> bytes:
+        if not self.breaker.closed():
+            raise RedisUnavailableError("breaker")
+        try:
+            reply = self._converse(call)
+        except RedisUnavailableError as error:
+            if error.reason != "ledger":  # then it is not Redis that is away
+                self.redis.drop()
+                self.breaker.failed(error.reason, str(error))
+            raise
+        self.breaker.succeeded()
+        return reply
+
+    def _converse(self, call: Call) -> bytes:
+        connection = self.redis.connection()
+        started = time.monotonic()
+        reply = connection.decide(call.command)
+        if reply[0] == LATE and time.monotonic() - started < self.config.timeout / 2:
+            # Not late at all: the server's clock was set forward. Believe it and ask again.
+            connection.clock.set(int.from_bytes(reply[1:9], "big"), time.monotonic())
+            reply = connection.decide(call.command)
+        if reply[0] in (NOT_BUILT, OUT_OF_DATE):
+            self.builder.build(call.slug)
+            reply = connection.decide(call.command)
+        if reply[0] in (LATE, NOT_BUILT, OUT_OF_DATE):
+            raise RedisUnavailableError("late" if reply[0] == LATE else "not_built")
+        return reply

@@ -1,0 +1,107 @@
+"""What this process saw admitted: absolute counters, handed to the ledger every second by one background thread.
+
+They are the second witness for the bill. Redis may lose the last second of its log in a power cut; a process may be killed with its
+last second unwritten. The ledger bills the larger of the two, so a call is lost only when both happen to the same second.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from .. import metrics
+from .ledger import CallCount
+
+log = logging.getLogger(__name__)
+
+Key = tuple[int, int, str, str, str]
+"""tenant id, hour (epoch s), generation, key id, route class"""
+
+KEEP_SECONDS = 2 * 3600
+Sink = Callable[[str, list[CallCount]], None]
+
+
+class ProcessCounts:
+    """Each thread counts in a dict of its own, so that counting needs no lock; flushing adds them up."""
+
+    def __init__(self) -> None:
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self.process = uuid.uuid4().hex
+        self._local = threading.local()
+        self._dicts: list[dict[Key, int]] = []
+        self._written: dict[Key, int] = {}
+        self._flush_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._sink: Sink | None = None
+
+    def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None:
+        """One admitted call of that cost."""
+        try:
+            mine = self._local.counts
+        except AttributeError:
+            mine = self._local.counts = {}
+            self._dicts.append(mine)
+        key = (tenant_id, hour, generation, key_id, route_class)
+        mine[key] = mine.get(key, 0) + cost
+
+    def total(self) -> dict[Key, int]:
+        """All counts of this process."""
+        total: dict[Key, int] = {}
+        for counts in list(self._dicts):
+            for key, count in counts.copy().items():  # copy() is atomic, iterating is not
+                total[key] = total.get(key, 0) + count
+        return total
+
+    def flush(self, sink: Sink) -> list[CallCount]:
+        """Hand what has changed to `sink(process, rows)` and forget old hours that are written. Returns the rows handed over.
+
+        When `sink` raises, nothing is marked as written, and the same absolute counts go again next time.
+        """
+        with self._flush_lock:
+            total = self.total()
+            changed = {key: count for key, count in total.items() if self._written.get(key) != count}
+            rows = [
+                CallCount(key[0], datetime.fromtimestamp(key[1], UTC), *key[2:], count)
+                for key, count in changed.items()
+            ]
+            if rows:
+                sink(self.process, rows)
+                self._written.update(changed)
+                metrics.BOOKED.labels("process").inc(len(rows))
+            self._forget([key for key in total if key not in changed and key[1] < time.time() - KEEP_SECONDS - 3600])
+            return rows
+
+    def flush_regularly(self, sink: Sink, seconds: float) -> None:
+        """Start the background thread of this process, once; it also flushes at exit."""
+        if self._thread is None:
+            self._sink = sink
+            self._thread = threading.Thread(target=self._run, args=(seconds,), name="enforcement-counts", daemon=True)
+            self._thread.start()
+            atexit.register(self._flush_quietly)
+
+    def _run(self, seconds: float) -> None:
+        while True:
+            time.sleep(seconds)
+            self._flush_quietly()
+
+    def _flush_quietly(self) -> None:
+        try:
+            if self._sink is not None:
+                self.flush(self._sink)
+        except Exception:
+            log.warning("process counts could not be written to the ledger; they stay and go again", exc_info=True)
+
+    def _forget(self, keys: list[Key]) -> None:
+        for key in keys:
+            self._written.pop(key, None)
+            for counts in list(self._dicts):
+                counts.pop(key, None)

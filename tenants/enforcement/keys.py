@@ -1,0 +1,92 @@
+"""Every Redis key name, and what a presented API key says about itself. No Django, no Redis.
+
+All keys of a tenant carry the hash tag `{slug}`: one tenant lives in one slot of a cluster, so that one script sees all of it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import NamedTuple
+
+PLATFORM = "platform"
+"""Pseudo tenant of the operators (their tokens, sessions and anonymous callers); never a row, never listed to tenants."""
+
+MAX_KEY_TEXT = 160
+_KEY_TEXT = re.compile(
+    rb"gpk_[a-z]{1,12}_(?P<slug>[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)_(?P<id>[a-z2-7]{16})_[A-Za-z0-9_-]{43}\Z"
+)
+_OPERATOR_TEXT = re.compile(rb"gpo_[a-z]{1,12}_(?P<id>[a-z2-7]{16})_[A-Za-z0-9_-]{43}\Z")
+
+
+class Credential(NamedTuple):
+    """A well-formed API key: where its records live, and the digest that proves it. It is not verified yet."""
+
+    slug: str
+    key_id: str
+    digest: bytes
+
+    @property
+    def subject(self) -> str:
+        """Whose windows count: the member's, or the service key's own."""
+        return self.key_id[:8]
+
+
+def digest(text: bytes, pepper: bytes) -> bytes:
+    """HMAC-SHA256 of the whole key text, 32 bytes; the hex form of it is what the database stores."""
+    return hmac.digest(pepper, text, "sha256")
+
+
+def parse(text: bytes, pepper: bytes) -> Credential | None:
+    """The credential in `gpk_<env>_<slug>_<id>_<secret>` or, of an operator (tenant PLATFORM), in `gpo_<env>_<id>_<secret>`.
+
+    None when malformed; the digest is computed either way.
+    """
+    proof = digest(text[:MAX_KEY_TEXT], pepper)
+    if len(text) > MAX_KEY_TEXT:
+        return None
+    if match := _KEY_TEXT.match(text):
+        return Credential(match["slug"].decode(), match["id"].decode(), proof)
+    if match := _OPERATOR_TEXT.match(text):
+        return Credential(PLATFORM, match["id"].decode(), proof)
+    return None
+
+
+def tenant_key(slug: str) -> str:
+    """Hash: generations, policy and key records of a tenant."""
+    return f"t:{{{slug}}}"
+
+
+def user_key(slug: str, subject: str) -> str:
+    """String: the sliding windows of one user."""
+    return f"u:{{{slug}}}:{subject}"
+
+
+def usage_key(slug: str) -> str:
+    """Hash: what the tenant used this month, and the calls to bill."""
+    return f"q:{{{slug}}}"
+
+
+def reservations_key(slug: str) -> str:
+    """Hash: what is reserved and not settled."""
+    return f"r:{{{slug}}}"
+
+
+def key_field(key_id: str) -> str:
+    """Field of a key's record in the tenant's hash."""
+    return f"k:{key_id}"
+
+
+def month_field(period_key: str) -> str:
+    """Field of the month's calls ('2026-11' → 'm|2611')."""
+    return "m|" + month_tag(period_key)
+
+
+def base_field(period_key: str) -> str:
+    """Field of the calls that the ledger knew when this generation began; they are part of the month's calls."""
+    return "b|" + month_tag(period_key)
+
+
+def month_tag(period_key: str) -> str:
+    """'2026-11' → '2611'."""
+    return period_key[2:4] + period_key[5:7]

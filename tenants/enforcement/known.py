@@ -1,0 +1,78 @@
+"""Keys that Redis verified lately: their calls are ready-made, and they alone may use the local allowance in an outage."""
+
+from __future__ import annotations
+
+import time
+
+from ..limits import Decision
+from .calls import Call, build
+from .config import Config
+from .keys import PLATFORM, Credential
+
+MAX_KNOWN = 20_000
+MAX_SHAPES = 32
+"""Different (cost, route class) pairs remembered per key; costs are the caller's, so their number must be bounded."""
+
+
+class Known:
+    """A presented credential with its prepared calls and what the last verification said."""
+
+    __slots__ = ("_calls", "credential", "hour_offset", "scopes", "subject", "tenant_id", "verified_at")
+
+    def __init__(self, credential: Credential, subject: str = "") -> None:
+        self.credential = credential
+        self.subject = subject or credential.subject
+        self.tenant_id = 0
+        self.scopes = 0
+        self.hour_offset = 0
+        self.verified_at = float("-inf")
+        self._calls: dict[tuple[int, str, int], Call] = {}
+
+    def call(self, config: Config, cost: int, route_class: str, scopes: int) -> Call:
+        """The call that this key makes, written out; built once for each shape."""
+        shape = (cost, route_class, scopes)
+        found = self._calls.get(shape)
+        if found is None:
+            found = build(
+                self.credential.slug,
+                self.credential.key_id,
+                digest=self.credential.digest,
+                subject=self.subject,
+                scopes=scopes,
+                cost=cost * config.route_classes.get(route_class, 1),
+                route_class=route_class,
+                metered=self.credential.slug != PLATFORM and route_class not in config.unmetered,
+            )
+            if len(self._calls) < MAX_SHAPES:
+                self._calls[shape] = found
+        return found
+
+    def confirm(self, decision: Decision) -> None:
+        """Redis has just verified the key and granted a call."""
+        self.tenant_id, self.scopes = decision.tenant_id, decision.scopes
+        if decision.hour:
+            self.hour_offset = decision.hour % 3600
+        self.verified_at = time.monotonic()
+
+    def is_fresh(self, seconds: float) -> bool:
+        """Verified in the last `seconds`."""
+        return time.monotonic() - self.verified_at <= seconds
+
+
+class KnownKeys:
+    """Known keys by their text, at most MAX_KNOWN; the oldest leave first. Threads share it: each step is one dict operation."""
+
+    def __init__(self) -> None:
+        self._by_text: dict[bytes, Known] = {}
+
+    def get(self, text: bytes) -> Known | None:
+        return self._by_text.get(text)
+
+    def remember(self, text: bytes, known: Known) -> None:
+        self._by_text[text] = known
+        while len(self._by_text) > MAX_KNOWN:
+            self._by_text.pop(next(iter(self._by_text)), None)
+
+    def forget(self, text: bytes) -> None:
+        """The key is no longer good: no local allowance for it."""
+        self._by_text.pop(text, None)

@@ -1,0 +1,22 @@
+-- begin: start a new counting generation of a tenant with what the ledger knows, unless someone was faster or calls were counted since.
+--
+-- KEYS[1] t:{slug}  KEYS[2] q:{slug}
+-- ARGV[1] generations as the caller saw them ('' = none)  ARGV[2] the new ones: server generation (8 bytes) .. counting generation (8)
+-- ARGV[3] seconds to live  ARGV[4] number of fields that the caller saw in q and their sum, as '<n>:<sum>' ('0:0' = none)
+-- ARGV[5…] field, value: the month's calls so far (m|<yymm>) and the same as base (b|<yymm>)
+-- Reply: 1 begun, 0 look again
+-- The caller has handed everything in q to the ledger before, so that it may be deleted here.
+-- Example: EVALSHA <sha> 2 t:{acme} q:{acme} '' <generations> 8640000 0:0 m|2611 1200 b|2611 1200
+if #KEYS ~= 2 or #ARGV < 4 or #ARGV % 2 ~= 0 then return redis.error_reply('ERR begin takes 2 keys, 4 arguments and pairs') end
+if (redis.call('HGET', KEYS[1], 'g') or '') ~= ARGV[1] then return 0 end
+local n, sum = 0, 0
+for i, value in ipairs(redis.call('HGETALL', KEYS[2])) do
+  if i % 2 == 0 then n, sum = n + 1, sum + tonumber(value) end
+end
+if string.format('%d:%d', n, sum) ~= ARGV[4] then return 0 end
+redis.call('DEL', KEYS[2])
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'g', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+if #ARGV > 4 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+return 1

@@ -1,0 +1,14 @@
+"""Commands as they go over the wire (RESP)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import hiredis
+
+Words = tuple[str | bytes | int, ...]
+
+
+def pack(words: Words) -> bytes:
+    """The bytes of one command."""
+    return cast(bytes, hiredis.pack_command(cast(tuple[str | int | float | bytes | memoryview, ...], words)))
