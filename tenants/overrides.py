@@ -125,6 +125,21 @@ def clear(tenant: Tenant, kind: str, name: str, *, actor: str, reason: str = "")
     return revoked
 
 
+def revoke(override: Override, *, actor: str, reason: str = "") -> Override:
+    """End one override at once; what it covered stays revoked, so the tier's limit is next. Revoking twice is no error."""
+    with audit.acting(actor, reason):
+        row = Override.objects.select_for_update().get(pk=override.pk, tenant=override.tenant_id)
+        _revoke([row] if row.revoked_at is None else [], timezone.now())
+        publish_after_commit(row.tenant_id)
+    override.revoked_at = row.revoked_at
+    return row
+
+
+def check(kind: str, name: str, limit: Decimal | int | None, mode: str = "") -> None:
+    """Raise Invalid unless `set_limit` would take these values."""
+    _check(kind, name, limit, mode)
+
+
 def _covered(tenant: Tenant, kind: str, name: str, start: datetime, end: datetime | None) -> Iterable[Override]:
     rows = (
         Override.objects.select_for_update()
