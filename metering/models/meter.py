@@ -26,6 +26,10 @@ class Meter(models.Model):
     display_factor = models.BigIntegerField(default=1)
     billing_unit = models.CharField(max_length=20)
     event_types = models.JSONField(default=dict)
+    hold_seconds = models.PositiveIntegerField(
+        db_default=35 * 86_400,
+        help_text=_("A level counts at most this long without a new reading; then there is a gap. Not used for sums."),
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:

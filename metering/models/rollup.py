@@ -10,7 +10,8 @@ class UsageRollup(models.Model):
 
     `hour` is the UTC start of an hour counted from the start of the tenant's billing period, so that no bucket crosses a
     month's edge in zones with half-hour offsets. `quantity_micro`: micro base units for a sum; micro base units × seconds for a level.
-    `level_micro` is a level's last known value at the end of the hour; `gap_seconds` the part of the hour nothing was known.
+    `level_micro` is a level's last known value at the end of the hour, read at `level_at`; `gap_seconds` the part of the hour in
+    which nothing was known.
     """
 
     pk = models.CompositePrimaryKey("tenant", "meter", "hour", "dims_key")
@@ -22,6 +23,7 @@ class UsageRollup(models.Model):
     quantity_micro = models.DecimalField(max_digits=38, decimal_places=0)
     events = models.IntegerField(default=0)
     level_micro = models.DecimalField(max_digits=38, decimal_places=0, null=True)
+    level_at = models.DateTimeField(null=True)
     gap_seconds = models.IntegerField(default=0)
     updated_at = models.DateTimeField(auto_now=True)
 
