@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from . import audit, limits
+from .enforcement import policy
 from .models import LimitKind, Override, QuotaMode, Tenant, User, Window
 from .problems import invalid
 from .publication import publish_after_commit
@@ -22,42 +23,7 @@ MOST = Decimal(10) ** 14 - 1
 
 def effective_policy(tenant: Tenant, now: datetime) -> limits.EffectivePolicy:
     """All limits of the tenant at the aware instant `now`, each with its source: the tier or an override."""
-    return limits.effective(tier_rules(tenant), active_overrides(tenant), now)
-
-
-def tier_rules(tenant: Tenant) -> list[limits.LimitRule]:
-    """The limits that the tenant's tier gives."""
-    windows = [
-        limits.LimitRule(
-            "rate_limit", each.window, None if each.limit is None else Decimal(each.limit), shadow=each.shadow
-        )
-        for each in tenant.tier.rate_limits.all()
-    ]
-    quotas = [
-        limits.LimitRule("quota", each.meter, each.limit, each.mode, each.grace_percent, each.shadow)
-        for each in tenant.tier.quotas.all()
-    ]
-    return windows + quotas
-
-
-def active_overrides(tenant: Tenant) -> list[limits.LimitOverride]:
-    """The tenant's overrides that are not revoked, past and future ones included."""
-    return [as_rule(each) for each in Override.objects.filter(tenant=tenant, revoked_at__isnull=True)]
-
-
-def as_rule(override: Override) -> limits.LimitOverride:
-    """The row as the pure rules take it."""
-    kind: limits.Kind = "rate_limit" if override.kind == LimitKind.RATE_LIMIT else "quota"
-    return limits.LimitOverride(
-        override.pk,
-        kind,
-        override.name,
-        override.limit,
-        override.valid_from,
-        override.valid_until,
-        override.mode,
-        override.reason,
-    )
+    return policy.effective_policy(tenant, now)
 
 
 def in_force(tenant: Tenant, kind: str, name: str, now: datetime) -> Override | None:

@@ -6,27 +6,17 @@ from functools import partial
 
 from django.db import transaction
 
+from .enforcement import policy
+
 
 def publish_after_commit(tenant_id: int) -> None:
     """Publish the tenant's policy and keys when the transaction commits.
 
     A Redis that is away does not undo the change: the periodic reconciliation publishes what was missed.
     """
-    transaction.on_commit(partial(_publish, tenant_id), robust=True)
+    transaction.on_commit(partial(policy.publish, tenant_id), robust=True)
 
 
 def publish_operators_after_commit() -> None:
     """The same for operator tokens, which live beside the tenants."""
-    transaction.on_commit(_publish_operators, robust=True)
-
-
-def _publish(tenant_id: int) -> None:
-    from tenants.enforcement import policy
-
-    policy.publish(tenant_id)
-
-
-def _publish_operators() -> None:
-    from tenants.enforcement import policy
-
-    policy.publish_operators()
+    transaction.on_commit(policy.publish_operators, robust=True)
