@@ -26,7 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.reset:
             existed = folder.path.exists()
             folder.reset()
-            say(f"{folder.path} is deleted: the next `make demo` starts over." if existed else "There is nothing to reset.")
+            say(
+                f"{folder.path} is deleted: the next `make demo` starts over."
+                if existed
+                else "There is nothing to reset."
+            )
             return 0
         from portal.demo.run import Demo  # after the checks above, which need no third-party package
 

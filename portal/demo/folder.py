@@ -116,7 +116,9 @@ class DemoFolder:
             deadline = time.monotonic() + 40
             while self.running():
                 if time.monotonic() > deadline:
-                    raise DemoError(f"The demo (process {owner}) does not stop: end it with `kill -9 {owner}` and try again.")
+                    raise DemoError(
+                        f"The demo (process {owner}) does not stop: end it with `kill -9 {owner}` and try again."
+                    )
                 time.sleep(0.1)
         try:
             shutil.rmtree(self.path)

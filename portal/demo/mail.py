@@ -17,7 +17,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Mails of the demo</title>
-<style>body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1b2e}table{border-collapse:collapse;width:100%}
+<style>body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1b2e}
+table{border-collapse:collapse;width:100%}
 td,th{text-align:left;padding:.4rem .8rem .4rem 0;border-bottom:1px solid #ddd;vertical-align:top}a{color:#4338ca}</style>
 <h1>Mails of the demo</h1><p>{count}, newest first.</p>
 <table><tr><th>Received (UTC)<th>To<th>Subject<th>As</tr>{rows}</table></html>
@@ -42,7 +43,7 @@ class MailCatcher:
         """Stop accepting mail."""
         self._controller.stop()
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's name)
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Keep one mail. Called by aiosmtpd."""
         keep(self.folder, envelope.content, envelope.rcpt_tos)
         return "250 kept"
@@ -85,7 +86,12 @@ def _row(path: Path) -> str:
         for form in (path.with_suffix(suffix) for suffix in (".html", ".txt", ".eml"))
         if form.exists()
     )
-    cells = (f"{received:%Y-%m-%d %H:%M:%S}", html.escape(str(message["to"])), html.escape(str(message["subject"])), links)
+    cells = (
+        f"{received:%Y-%m-%d %H:%M:%S}",
+        html.escape(str(message["to"])),
+        html.escape(str(message["subject"])),
+        links,
+    )
     return "<tr>" + "".join(f"<td>{cell}" for cell in cells) + "</tr>\n"
 
 

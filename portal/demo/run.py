@@ -62,7 +62,9 @@ class Demo:
     def _start(self) -> None:
         self.web_port = _choose_port("PORTAL_PORT", WEB_PORT, "web server")
         self.decision_port = _choose_port(
-            "PORTAL_DECISION_PORT", DECISION_PORT if self.web_port == WEB_PORT else self.web_port + 1, "decision endpoint"
+            "PORTAL_DECISION_PORT",
+            DECISION_PORT if self.web_port == WEB_PORT else self.web_port + 1,
+            "decision endpoint",
         )
         self._build_assets()
         mail = MailCatcher(self.folder.mail, free_port())
@@ -114,7 +116,16 @@ class Demo:
         celery = [python, "-m", "celery", "--app", "portal"]
         web = Child(
             "web",
-            [*granian, "--port", str(self.web_port), "--interface", "wsgi", "--blocking-threads", "4", "portal.wsgi:application"],
+            [
+                *granian,
+                "--port",
+                str(self.web_port),
+                "--interface",
+                "wsgi",
+                "--blocking-threads",
+                "4",
+                "portal.wsgi:application",
+            ],
             ready=lambda: _answers(f"{self.url}/healthz", {200}),
         )
         decision = Child(
@@ -151,7 +162,9 @@ class Demo:
         try:
             content: dict[str, Any] = json.loads(self.folder.credentials.read_text())
         except (OSError, ValueError):
-            raise DemoError(f"{self.folder.credentials} is missing or damaged: start over with `make demo-reset`.") from None
+            raise DemoError(
+                f"{self.folder.credentials} is missing or damaged: start over with `make demo-reset`."
+            ) from None
         return content
 
     def _write_description(self) -> None:
@@ -212,7 +225,7 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
 def _choose_port(variable: str, default: int, what: str) -> int:
     """The wanted port when it is free, else another one, said aloud. Raises DemoError for a wish that is no port."""
     wish = os.environ.get(variable, str(default))
-    if not wish.isdecimal() or not 1 <= int(wish) <= 65535:
+    if not (wish.isascii() and wish.isdecimal()) or not 1 <= int(wish) <= 65535:
         raise DemoError(f"{variable}={wish!r} is no port: use a number from 1 to 65535.")
     port = int(wish)
     if port_is_free(port, HOST):

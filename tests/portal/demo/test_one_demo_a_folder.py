@@ -1,0 +1,56 @@
+"""The demo's folder: one demo at a time, secrets that stay, files that only the owner reads, sentences when it cannot be used."""
+
+import os
+import stat
+
+import pytest
+
+from portal.demo.folder import DemoError, DemoFolder
+
+
+def test_a_second_demo_is_told_how_to_stop_the_first(tmp_path):
+    first, second = DemoFolder(tmp_path), DemoFolder(tmp_path)
+    first.take()
+    with pytest.raises(
+        DemoError,
+        match=rf"A demo already runs on .* \(process {os.getpid()}\): stop it with Ctrl-C .* or with `kill {os.getpid()}`",
+    ):
+        second.take()
+    assert second.running()
+    first.release()
+    second.take()
+    second.release()
+
+
+def test_secrets_are_made_once_and_kept_private(tmp_path):
+    folder = DemoFolder(tmp_path)
+    made = folder.secrets()
+    assert folder.secrets() == made
+    assert DemoFolder(tmp_path).secrets() == made
+    assert len(set(made.values())) == len(made)
+    assert all(len(value) >= 50 for value in made.values())
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DemoError, match=r"Cannot write to .*: make the folder .* writable for you, or set PORTAL_DATA"):
+        DemoFolder(tmp_path / "file" / "data").take()
+
+
+def test_what_an_earlier_run_wrote_about_itself_is_gone(tmp_path):
+    (tmp_path / "demo.json").write_text("{}")
+    (tmp_path / "environment.json").write_text("{}")
+    folder = DemoFolder(tmp_path)
+    folder.take()
+    assert not folder.description.exists()
+    assert not folder.environment_file.exists()
+    folder.release()
+
+
+def test_reset_deletes_everything(tmp_path):
+    folder = DemoFolder(tmp_path / "data")
+    (folder.path / "postgres" / "data").mkdir(parents=True)
+    folder.reset()
+    assert not folder.path.exists()
+    folder.reset()  # twice does no harm
