@@ -1,0 +1,25 @@
+"""May this call go ahead? The public verbs of enforcement, and nothing else of it, are imported from here.
+
+    consume(key_text, …)  decide a call and count it when granted      check(key_text, …)  the same without counting
+    usage(slug)           what Redis counts for a tenant this month    readiness()         None, or why Redis cannot be used
+    reconcile(now)        bring Redis in line with the database        flush(now)          hand Redis's counts to the ledger
+
+Everything is loaded when it is first used: the doors without Django (asgi.py, decision.py's core) live in this package too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .verbs import check, consume, flush, readiness, reconcile, usage
+
+__all__ = ["check", "consume", "flush", "readiness", "reconcile", "usage"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from . import verbs
+
+        return getattr(verbs, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from .. import metrics
@@ -13,9 +14,9 @@ from ..limits import Decision
 from .calls import Call
 from .config import Config
 from .counts import ProcessCounts
-from .errors import RedisUnavailableError, UnknownTenantError
+from .errors import IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
-from .keys import parse
+from .keys import Credential, parse
 from .known import Known, KnownKeys
 from .ledger import LOCAL_GENERATION
 from .redis import Redis
@@ -25,6 +26,16 @@ INVALID_KEY = "invalid_key"
 UNAVAILABLE = "enforcement_unavailable"
 KEEPS_KEY_KNOWN = frozenset({"", "rate_limit_exceeded", "insufficient_scope", UNAVAILABLE})
 """After any other outcome (revoked, suspended, out of quota, out of budget) a key gets no local allowance in an outage."""
+
+
+class Verified(Protocol):
+    """What the database says of a usable key."""
+
+    @property
+    def tenant_id(self) -> int: ...
+
+    @property
+    def scopes(self) -> int: ...
 
 
 class Builder(Protocol):
@@ -55,6 +66,11 @@ class Core:
             known = Known(credential) if credential else None
         return known
 
+    def reject_malformed(self) -> Decision:
+        """A text that is no key at all: told like any other invalid key."""
+        metrics.DECISIONS.labels(self.door, INVALID_KEY).inc()
+        return Decision(INVALID_KEY)
+
     def understand(self, reply: bytes, call: Call) -> Decision:
         """The decision in a reply of Redis, counted as this process's witness."""
         decision = parse_reply(reply, call.cost)
@@ -67,7 +83,7 @@ class Core:
         if not decision.code:
             if not decision.local:
                 known.confirm(decision)
-                if self.known.get(text) is not known:
+                if known.is_key and self.known.get(text) is not known:
                     self.known.remember(text, known)
             self._granted.inc()
             metrics.API_REQUESTS.labels(call.slug, call.route_class).inc()
@@ -84,7 +100,8 @@ class Core:
         """What the route class's failure policy says. Only a key that Redis verified lately is ever admitted."""
         policy = self.config.policy_of(call.route_class)
         metrics.UNAVAILABLE.labels(policy, reason).inc()
-        trusted = known.is_fresh(self.config.remember_seconds) and known.scopes & scopes == scopes
+        fresh = known.is_fresh(self.config.remember_seconds) and known.scopes & scopes == scopes
+        trusted = fresh or not known.is_key
         user = (call.slug, known.subject)
         if trusted and (policy == "allow" or (policy == "bounded" and self.allowance.take(user, call.cost))):
             now = int(time.time())
@@ -106,8 +123,17 @@ class Core:
 class Enforcer(Core):
     """Blocking decisions; threads share it, each with a connection of its own."""
 
-    def __init__(self, config: Config, counts: ProcessCounts, builder: Builder, door: str = "django") -> None:
+    def __init__(
+        self,
+        config: Config,
+        counts: ProcessCounts,
+        builder: Builder,
+        door: str = "django",
+        verify: Callable[[Credential], Verified | None] | None = None,
+    ) -> None:
+        """`verify` asks the database about a key while Redis is away; without it only keys that were verified lately count."""
         super().__init__(config, counts, door)
+        self.verify = verify
         self.redis = Redis(config.redis_url, config.timeout)
         self.builder = builder
 
@@ -118,8 +144,7 @@ class Enforcer(Core):
         """
         known = self.recognise(text)
         if known is None:
-            metrics.DECISIONS.labels(self.door, INVALID_KEY).inc()
-            return Decision(INVALID_KEY)
+            return self.reject_malformed()
         return self.decide(text, known, cost=cost, route_class=route_class, scopes=scopes)
 
     def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
@@ -131,10 +156,18 @@ class Enforcer(Core):
         except UnknownTenantError:
             decision = Decision(INVALID_KEY)
         except RedisUnavailableError as error:
+            self._verify_in_database(known, call)
             decision = self.without_redis(known, call, scopes, error.reason)
         self.conclude(text, known, call, decision)
         self.seconds.observe(time.perf_counter() - started)
         return decision
+
+    def _verify_in_database(self, known: Known, call: Call) -> None:
+        wanted = known.is_key and not known.is_fresh(self.config.remember_seconds)
+        if wanted and self.verify and self.config.policy_of(call.route_class) != "deny":
+            found = self.verify(known.credential)
+            if found:
+                known.verified_by_database(found.tenant_id, found.scopes)
 
     def _ask(self, call: Call) -> bytes:
         if not self.breaker.closed():
@@ -143,16 +176,19 @@ class Enforcer(Core):
             reply = self._converse(call)
         except RedisUnavailableError as error:
             if error.reason != "ledger":  # then it is not Redis that is away
-                self.redis.drop()
                 self.breaker.failed(error.reason, str(error))
             raise
         self.breaker.succeeded()
         return reply
 
     def _converse(self, call: Call) -> bytes:
-        connection = self.redis.connection()
         started = time.monotonic()
-        reply = connection.decide(call.command)
+        connection = self.redis.connection()
+        try:
+            reply = connection.decide(call.command)
+        except IdleConnectionError:
+            connection = self.redis.connection()
+            reply = connection.decide(call.command)
         if reply[0] == LATE and time.monotonic() - started < self.config.timeout / 2:
             # Not late at all: the server's clock was set forward. Believe it and ask again.
             connection.clock.set(int.from_bytes(reply[1:9], "big"), time.monotonic())

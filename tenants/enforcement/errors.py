@@ -17,5 +17,9 @@ class RedisUnavailableError(Exception):
         return cls(word if word.isalpha() and len(word) <= 12 else "error", text[:200])
 
 
+class IdleConnectionError(RedisUnavailableError):
+    """The server closed the connection before anything was sent: asking on a new one cannot count twice."""
+
+
 class UnknownTenantError(Exception):
     """No tenant has that slug. Callers answer as they answer an invalid key."""

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 COOL_DOWN = 0.5
 TOLERATED = 3
-"""Timeouts in a row before the breaker opens; a refused or closed connection opens it at once."""
+"""Failures in a row before the breaker opens; a refused connection opens it at once."""
 
 RETRY_AFTER_MS = 1000
 MAX_USERS = 50_000
@@ -53,7 +53,7 @@ class Breaker:
         """Redis did not answer."""
         with self._lock:
             self._failures += 1
-            if self._failures >= TOLERATED or reason != "timeout":
+            if self._failures >= TOLERATED or reason == "refused":
                 self._open_until = time.monotonic() + self._cool_down()
                 metrics.BREAKER_OPEN.set(1)
             if time.monotonic() - self._logged_at > 1:

@@ -28,6 +28,11 @@ class Known:
         self.verified_at = float("-inf")
         self._calls: dict[tuple[int, str, int], Call] = {}
 
+    @property
+    def is_key(self) -> bool:
+        """False for callers without a key, of whom only the address is known: there is nothing to verify."""
+        return bool(self.credential.digest)
+
     def call(self, config: Config, cost: int, route_class: str, scopes: int) -> Call:
         """The call that this key makes, written out; built once for each shape."""
         shape = (cost, route_class, scopes)
@@ -53,6 +58,10 @@ class Known:
         if decision.hour:
             self.hour_offset = decision.hour % 3600
         self.verified_at = time.monotonic()
+
+    def verified_by_database(self, tenant_id: int, scopes: int) -> None:
+        """Redis is away, and the database has found the key good."""
+        self.tenant_id, self.scopes, self.verified_at = tenant_id, scopes, time.monotonic()
 
     def is_fresh(self, seconds: float) -> bool:
         """Verified in the last `seconds`."""

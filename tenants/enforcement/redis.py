@@ -17,10 +17,12 @@ from typing import Any
 import hiredis
 
 from .address import Address
-from .errors import RedisUnavailableError
+from .errors import IdleConnectionError, RedisUnavailableError
 from .handshake import Clock, Handshake
 from .resp import Words, pack
 from .scripts import DECIDE, Script
+
+IDLE_SECONDS = 1.0
 
 
 class Connection:
@@ -29,6 +31,8 @@ class Connection:
     def __init__(self, address: Address, timeout: float) -> None:
         """Connect and shake hands within about `timeout` seconds. Raises RedisUnavailableError."""
         self.timeout = timeout
+        self.alive = True
+        self._used = time.monotonic()
         self._reader = hiredis.Reader()
         self._socket = _open(address, timeout)
         self.clock = Clock()
@@ -46,8 +50,11 @@ class Connection:
 
         Raises RedisUnavailableError; the call then had no effect, or has none if it still arrives (its deadline has passed).
         """
+        started = time.monotonic()
         try:
-            started = time.monotonic()
+            if started - self._used > IDLE_SECONDS:
+                self._check_open()
+            self._used = started
             self._socket.sendall(b"%s%s%d\r\n" % (command, self._tail, self.clock.deadline(started, self.timeout)))
             reply = self._read()
         except RedisUnavailableError:
@@ -82,7 +89,16 @@ class Connection:
         return [_checked(reply) for reply in self._exchange(commands)]
 
     def close(self) -> None:
+        self.alive = False
         self._socket.close()
+
+    def _check_open(self) -> None:
+        """Raise when the server closed the connection while it was idle: nothing is sent that could count twice."""
+        try:
+            if not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                raise IdleConnectionError("closed", "Redis closed the connection while it was idle")
+        except BlockingIOError:
+            pass
 
     def _exchange(self, commands: Sequence[Words]) -> list[Any]:
         try:
@@ -112,6 +128,7 @@ class Redis:
 
     def __init__(self, url: str, timeout: float) -> None:
         """`timeout` in seconds is the budget of connecting and of each reply."""
+        self.url = url
         self.address = Address.parse(url)
         self.timeout = timeout
         self._local = threading.local()
@@ -119,19 +136,21 @@ class Redis:
     def connection(self) -> Connection:
         """This thread's connection. Raises RedisUnavailableError when none can be made."""
         found: Connection | None = getattr(self._local, "connection", None)
-        if found is not None and self._local.pid == os.getpid():
+        if found is not None and found.alive and self._local.pid == os.getpid():
             return found
         self._local.connection = None  # a forked child must not share its parent's socket
         fresh = Connection(self.address, self.timeout)
         self._local.connection, self._local.pid = fresh, os.getpid()
         return fresh
 
-    def drop(self) -> None:
-        """Forget this thread's connection, after a failure."""
-        found: Connection | None = getattr(self._local, "connection", None)
-        if found is not None:
-            found.close()
-            self._local.connection = None
+    def usable(self) -> Connection:
+        """As `connection`, but proved to work now: one that died while idle is replaced."""
+        connection = self.connection()
+        try:
+            connection.command("PING")
+        except RedisUnavailableError:
+            connection = self.connection()
+        return connection
 
 
 def _open(address: Address, timeout: float) -> socket.socket:

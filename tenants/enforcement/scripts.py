@@ -19,7 +19,10 @@ class Script(NamedTuple):
 
     @classmethod
     def load(cls, name: str, keys: int) -> Script:
-        source = files(__package__).joinpath("lua", f"{name}.lua").read_bytes()
+        return cls.of(name, keys, files(__package__).joinpath("lua", f"{name}.lua").read_bytes())
+
+    @classmethod
+    def of(cls, name: str, keys: int, source: bytes) -> Script:
         return cls(name, keys, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
 
     def evalsha(self, *keys_and_arguments: str | bytes | int) -> Words:

@@ -1,0 +1,81 @@
+"""The enforcer of this Django process, made from settings, and what it needs around it."""
+
+from __future__ import annotations
+
+import functools
+from typing import cast
+
+from django.conf import settings
+from django.db import connections
+
+from . import building, ledger
+from .config import Config, FailurePolicy
+from .core import Enforcer
+from .counts import ProcessCounts
+from .errors import RedisUnavailableError
+from .handshake import parse_info
+from .ledger import LOCAL_GENERATION, CallCount
+from .policy import control
+from .verifying import verify
+
+COUNTS = ProcessCounts()
+"""What this process admitted, through whichever door."""
+
+
+def config() -> Config:
+    """The settings of this installation."""
+    return Config(
+        redis_url=settings.ENFORCEMENT_REDIS_URL,
+        pepper=settings.API_KEY_PEPPER.encode(),
+        timeout=settings.ENFORCEMENT_TIMEOUT_MS / 1000,
+        failure_policy=cast(FailurePolicy, settings.ENFORCEMENT_FAILURE_POLICY),
+        failure_policies=getattr(settings, "ENFORCEMENT_FAILURE_POLICIES", {}),
+        bounded_per_minute=settings.ENFORCEMENT_BOUNDED_PER_MINUTE,
+        route_classes=settings.ENFORCEMENT_ROUTE_CLASSES,
+        request_increase_url=getattr(
+            settings, "ENFORCEMENT_REQUEST_INCREASE_URL", settings.SITE_URL + "/t/{slug}/quotas"
+        ),
+    )
+
+
+@functools.cache
+def builder() -> building.TenantBuilder:
+    return building.TenantBuilder(COUNTS)
+
+
+@functools.cache
+def enforcer() -> Enforcer:
+    """The process's enforcer. Its counts go to the ledger in the background unless ENFORCEMENT_FLUSH_SECONDS is 0."""
+    keep_flushing(COUNTS)
+    return Enforcer(config(), COUNTS, builder(), verify=verify)
+
+
+def keep_flushing(counts: ProcessCounts) -> None:
+    """Hand this process's counts to the ledger every second (none in tests: they flush when they mean to)."""
+    seconds = getattr(settings, "ENFORCEMENT_FLUSH_SECONDS", 0 if settings.PORTAL_ENV == "test" else 1)
+    if seconds:
+        counts.flush_regularly(write_process_counts, seconds)
+
+
+def write_process_counts(process: str, rows: list[CallCount]) -> None:
+    """Record a process's counts, and tell Redis of those that are not part of its present counting generation."""
+    try:
+        ledger.current().record_process_counts(process, rows)
+        building.rebase_after(rows)
+    finally:
+        connections.close_all()  # this thread comes once a second: its connection is better used by others
+
+
+def readiness() -> str | None:
+    """None when the quota Redis can be used, else what is wrong, in one sentence."""
+    try:
+        facts = parse_info(control().command("INFO", "memory"))
+    except RedisUnavailableError as error:
+        return f"The enforcement Redis is not available ({error})."
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        return f"The enforcement Redis has maxmemory-policy {policy}: set it to noeviction, or quotas leak."
+    return None
+
+
+__all__ = ["COUNTS", "LOCAL_GENERATION", "builder", "config", "enforcer", "readiness", "write_process_counts"]

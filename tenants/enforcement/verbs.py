@@ -1,0 +1,53 @@
+"""The public verbs, for code inside the Django process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..limits import Decision
+from . import policy
+from .engine import enforcer, readiness
+from .flushing import flush, read_usage
+
+
+@dataclass(frozen=True, slots=True)
+class LiveUsage:
+    """What Redis counts for a tenant: calls of the month by 'YYMM', and calls that limits in shadow mode would have refused."""
+
+    calls: dict[str, int]
+    shadow: dict[str, int]
+
+
+def consume(key_text: str, *, cost: int = 1, route_class: str = "default", scope: str = "decide") -> Decision:
+    """Decide a call of the key, and count it (windows, quota, bill) when it is granted; a refused call counts nowhere.
+
+    `cost` 0…10,000 is how many calls it counts for. Never raises: an outage is decided by the failure policy.
+    """
+    from .wire import scope_mask
+
+    mask = scope_mask([scope]) if scope else 0
+    return enforcer().consume(key_text.encode(), cost=cost, route_class=route_class, scopes=mask)
+
+
+def check(key_text: str, *, route_class: str = "default", scope: str = "decide") -> Decision:
+    """Look without counting: is the key good, is the tenant served, what is left."""
+    return consume(key_text, cost=0, route_class=route_class, scope=scope)
+
+
+def usage(slug: str) -> LiveUsage:
+    """The tenant's live counters. Raises RedisUnavailableError."""
+    there = read_usage(policy.control(), slug)
+    fields = [(name.split("|"), count) for name, count in there.items()]
+    return LiveUsage(
+        {parts[1]: count for parts, count in fields if parts[0] == "m"},
+        {f"{parts[1]}|{parts[2]}": count for parts, count in fields if parts[0] == "s"},
+    )
+
+
+def reconcile(now: datetime) -> int:
+    """Publish whatever differs between the database and Redis; returns how many tenants. Raises RedisUnavailableError."""
+    return policy.reconcile(now)
+
+
+__all__ = ["LiveUsage", "check", "consume", "flush", "readiness", "reconcile", "usage"]
