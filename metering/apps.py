@@ -8,3 +8,8 @@ class MeteringConfig(AppConfig):
 
     name = "metering"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from metering import checks  # models are there only now
+
+        checks.register()

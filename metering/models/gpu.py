@@ -23,11 +23,18 @@ class GpuDevice(models.Model):
 
     node = models.CharField(max_length=120)
     uuid = models.CharField(max_length=96)
-    parent_uuid = models.CharField(max_length=96, blank=True, help_text=_("Set for a MIG instance: the GPU that it is a part of."))
+    parent_uuid = models.CharField(
+        max_length=96, blank=True, help_text=_("Set for a MIG instance: the GPU that it is a part of.")
+    )
     index = models.PositiveSmallIntegerField(default=0)
     name = models.CharField(max_length=96, help_text=_("As the driver says it."))
     model = models.CharField(max_length=40, help_text=_("The dimension that prices can name, such as H100."))
-    fraction = models.DecimalField(max_digits=7, decimal_places=6, default=Decimal(1), help_text=_("The part of a GPU that one held hour counts as."))
+    fraction = models.DecimalField(
+        max_digits=7,
+        decimal_places=6,
+        default=Decimal(1),
+        help_text=_("The part of a GPU that one held hour counts as."),
+    )
     mig_enabled = models.BooleanField(default=False)
     state = models.CharField(max_length=12, choices=CollectorState.choices, default=CollectorState.OK)
     detail = models.CharField(max_length=300, blank=True)
@@ -54,7 +61,10 @@ class GpuAssignment(models.Model):
     device = models.ForeignKey(GpuDevice, on_delete=models.PROTECT, related_name="assignments")
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="gpu_assignments")
     fraction = models.DecimalField(
-        max_digits=5, decimal_places=4, default=Decimal(1), validators=[MinValueValidator(Decimal("0.0001")), MaxValueValidator(Decimal(1))]
+        max_digits=5,
+        decimal_places=4,
+        default=Decimal(1),
+        validators=[MinValueValidator(Decimal("0.0001")), MaxValueValidator(Decimal(1))],
     )
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField(null=True, blank=True)
@@ -66,9 +76,12 @@ class GpuAssignment(models.Model):
         verbose_name = _("GPU assignment")
         indexes = [models.Index(fields=["tenant", "-starts_at"], name="metering_gpuassign_tenant")]
         constraints = [
-            models.CheckConstraint(condition=models.Q(fraction__gt=0, fraction__lte=1), name="metering_gpuassign_fraction"),
             models.CheckConstraint(
-                condition=models.Q(ends_at__isnull=True) | models.Q(ends_at__gt=models.F("starts_at")), name="metering_gpuassign_ends_after_start"
+                condition=models.Q(fraction__gt=0, fraction__lte=1), name="metering_gpuassign_fraction"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ends_at__isnull=True) | models.Q(ends_at__gt=models.F("starts_at")),
+                name="metering_gpuassign_ends_after_start",
             ),
         ]
         triggers = [audited()]

@@ -26,7 +26,9 @@ class QuotaAlert(models.Model):
         ordering = ["-crossed_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "meter", "period_key", "percent"], condition=models.Q(cleared_at__isnull=True), name="metering_quotaalert_once"
+                fields=["tenant", "meter", "period_key", "percent"],
+                condition=models.Q(cleared_at__isnull=True),
+                name="metering_quotaalert_once",
             )
         ]
 

@@ -1,0 +1,206 @@
+"""Whose GPU time is it? Assignment first, then the process's environment; who cannot be named is listed as unattributed.
+
+The policy, in one place:
+- An *assignment* (a device, or a fraction of it, given to a tenant) holds its fraction whether a process runs or not.
+- What assignments leave of a device is divided equally among the other tenants that have a compute process on it, from the start of
+  their first process on. Processes that nobody can be named for count together as one such holder, "unattributed".
+- So the shares of a device sum to at most 1 at any instant, and to exactly 1 while a process runs on it.
+- A process of a tenant with an assignment on that device runs inside the assignment.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+from django.db import transaction
+
+from metering.models import GpuAssignment, GpuDevice
+from tenants.audit import acting
+from tenants.models import Tenant
+
+ASSIGNMENT, ENVIRONMENT, UNATTRIBUTED = "assignment", "environment", "unattributed"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A tenant (None: nobody can be named) holds a device in [since, until). `share` is fixed, or None: what is left, divided equally."""
+
+    tenant: str | None
+    since: datetime
+    until: datetime | None = None
+    share: Fraction | None = None
+    by: str = UNATTRIBUTED
+    process: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A GpuAssignment as collectors see it."""
+
+    device: str
+    tenant: str
+    fraction: Fraction
+    starts_at: datetime
+    ends_at: datetime | None
+
+    def hold(self) -> Hold:
+        return Hold(self.tenant, self.starts_at, self.ends_at, self.fraction, ASSIGNMENT)
+
+
+# ----------------------------------------------------------------------------------------------------------- the division
+
+
+def shares_at(holds: Iterable[Hold], instant: datetime) -> dict[str | None, Fraction]:
+    """Each holder's share of the device at an instant; tenant None is the unattributed. Sums to at most 1."""
+    present = [hold for hold in holds if hold.since <= instant and (hold.until is None or instant < hold.until)]
+    fixed: dict[str | None, Fraction] = {}
+    for hold in present:
+        if hold.share is not None:
+            fixed[hold.tenant] = fixed.get(hold.tenant, Fraction(0)) + hold.share
+    total = sum(fixed.values(), Fraction(0))
+    if (
+        total > 1
+    ):  # assignments are checked when they are made; should they ever overlap, nobody pays for more than the device
+        fixed = {tenant: share / total for tenant, share in fixed.items()}
+        total = Fraction(1)
+    others = {hold.tenant for hold in present if hold.share is None and hold.tenant not in fixed}
+    return fixed | {tenant: (1 - total) / len(others) for tenant in others}
+
+
+def divide(holds: Sequence[Hold], start: datetime, end: datetime) -> dict[str | None, Fraction]:
+    """Each holder's micro-seconds of one device within [start, end): a sum of exact fractions, at most the interval's length."""
+    edges = {start, end}
+    for hold in holds:
+        edges |= {edge for edge in (hold.since, hold.until) if edge is not None and start < edge < end}
+    held: dict[str | None, Fraction] = {}
+    for left, right in itertools.pairwise(sorted(edges)):
+        length = (right - left) // timedelta(microseconds=1)
+        for tenant, share in shares_at(holds, left).items():
+            held[tenant] = held.get(tenant, Fraction(0)) + share * length
+    return {tenant: amount for tenant, amount in held.items() if amount}
+
+
+def whole(amounts: dict[str | None, Fraction]) -> dict[str | None, int]:
+    """The same in whole numbers: the sum is the floor of the exact sum, and nobody is off by 1 or more."""
+    whole_amounts: dict[str | None, int] = {}
+    running, given = Fraction(0), 0
+    for tenant in sorted(amounts, key=lambda slug: (slug is None, slug or "")):
+        running += amounts[tenant]
+        whole_amounts[tenant] = int(running) - given
+        given = int(running)
+    return whole_amounts
+
+
+# -------------------------------------------------------------------------------------------------------------- processes
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOwner:
+    """What /proc tells about a process: the tenant (None with the reason), how long it runs in seconds (None: unknown), its name."""
+
+    tenant: str | None
+    age_seconds: float | None
+    name: str
+    why: str = ""
+
+
+def owner_of(pid: int, *, proc: Path, variable: str, tenants: Collection[str]) -> ProcessOwner:
+    """The tenant that the process's environment names in `variable`, if it is one of `tenants`.
+
+    The environment is what the launcher gave the process. Only list a node whose launcher sets it, not its users (docs/operations.md).
+    """
+    folder = proc / str(pid)
+    try:
+        age, name = _age_and_name(folder, proc)
+    except (OSError, ValueError, IndexError):
+        return ProcessOwner(None, None, f"pid {pid}", "the process is gone or in another pid namespace")
+    label = f"{name} (pid {pid})"
+    if not variable:
+        return ProcessOwner(None, age, label, "environments are not read on this node")
+    try:
+        environment = (folder / "environ").read_bytes().split(b"\0")
+    except OSError as error:
+        return ProcessOwner(None, age, label, f"its environment cannot be read: {error.strerror}")
+    prefix = variable.encode() + b"="
+    slug = next(
+        (entry[len(prefix) :].decode("ascii", "replace") for entry in environment if entry.startswith(prefix)), ""
+    )
+    if slug in tenants:
+        return ProcessOwner(slug, age, label)
+    return ProcessOwner(
+        None, age, label, f"{variable} names no tenant: {slug[:40]!r}" if slug else f"no {variable} in its environment"
+    )
+
+
+def _age_and_name(folder: Path, proc: Path) -> tuple[float, str]:
+    stat = (folder / "stat").read_text(errors="replace")
+    name = stat[stat.index("(") + 1 : stat.rindex(")")]  # may itself hold spaces and brackets
+    started = int(stat[stat.rindex(")") + 2 :].split()[19]) / os.sysconf("SC_CLK_TCK")
+    uptime = float((proc / "uptime").read_text().split()[0])
+    return max(0.0, uptime - started), name
+
+
+# ------------------------------------------------------------------------------------------------------------ assignments
+
+
+class AssignmentError(ValueError):
+    """The assignment cannot be: the message says why and what is free."""
+
+
+def assign(
+    device: GpuDevice,
+    tenant: Tenant,
+    *,
+    fraction: Decimal,
+    starts_at: datetime,
+    ends_at: datetime | None,
+    actor: str,
+    reason: str = "",
+) -> GpuAssignment:
+    """Give a fraction of a device to a tenant for a time. Raises AssignmentError when the device would be given away more than once."""
+    if not fraction.is_finite() or not 0 < fraction <= 1:
+        raise AssignmentError("The fraction lies above 0 and is at most 1.")
+    if ends_at is not None and ends_at <= starts_at:
+        raise AssignmentError("An assignment ends after it starts.")
+    with acting(actor, reason), transaction.atomic():
+        GpuDevice.objects.select_for_update().get(pk=device.pk)
+        free = 1 - _most_taken(device, starts_at, ends_at)
+        if fraction > free:
+            raise AssignmentError(
+                f"Only {free:f} of this GPU is free then, not {fraction:f}. End another assignment or ask for less."
+            )
+        return GpuAssignment.objects.create(
+            device=device, tenant=tenant, fraction=fraction, starts_at=starts_at, ends_at=ends_at, reason=reason
+        )
+
+
+def in_force(node: str, since: datetime, until: datetime) -> list[Assigned]:
+    """Assignments of the node's devices that touch [since, until)."""
+    rows = (
+        GpuAssignment.objects.filter(device__node=node, starts_at__lt=until)
+        .exclude(ends_at__lte=since)
+        .values_list("device__uuid", "tenant__slug", "fraction", "starts_at", "ends_at")
+    )
+    return [Assigned(uuid, slug, Fraction(fraction), starts, ends) for uuid, slug, fraction, starts, ends in rows]
+
+
+def _most_taken(device: GpuDevice, start: datetime, end: datetime | None) -> Decimal:
+    """The highest sum of fractions at any instant of [start, end)."""
+    rows = list(GpuAssignment.objects.filter(device=device).exclude(ends_at__lte=start))
+    rows = [row for row in rows if end is None or row.starts_at < end]
+    # The sum only grows where an assignment starts.
+    instants = {start} | {row.starts_at for row in rows if row.starts_at > start}
+    return max(
+        sum(
+            (row.fraction for row in rows if row.starts_at <= at and (row.ends_at is None or at < row.ends_at)),
+            Decimal(0),
+        )
+        for at in instants
+    )
