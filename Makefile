@@ -53,7 +53,7 @@ test-browser: dev-env assets ## run the browser tests (needs Chromium; root on D
 
 .PHONY: lint
 lint: dev-env assets ## check style, types, import laws, templates, migrations and deployment settings
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bin/lint
+	@bin/lint
 
 .PHONY: fmt
 fmt: dev-env ## format the code and repair what can be repaired
