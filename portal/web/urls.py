@@ -2,13 +2,58 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path, register_converter
 
-from .views import home, styleguide
+from .views import activity, home, keys, members, pending, styleguide
+
+
+class SlugConverter:
+    """What can be a tenant's slug; anything else is not even looked up."""
+
+    regex = "[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class RowConverter:
+    """A row number that fits PostgreSQL's bigint."""
+
+    regex = "[0-9]{1,18}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(SlugConverter, "tenant")
+register_converter(RowConverter, "row")
+
+tenant_pages = [
+    path("", pending.index, name="overview"),
+    path("usage", pending.index, name="usage"),
+    path("costs", pending.index, name="costs"),
+    path("quotas", pending.index, name="quotas"),
+    path("budget", pending.index, name="budget"),
+    path("keys", keys.index, name="keys"),
+    path("keys/new", keys.create, name="key-create"),
+    path("keys/<slug:key_id>/revoke", keys.revoke, name="key-revoke"),
+    path("members", members.index, name="members"),
+    path("members/new", members.add, name="member-add"),
+    path("members/<row:member_id>/role", members.role, name="member-role"),
+    path("members/<row:member_id>/remove", members.remove, name="member-remove"),
+    path("activity", activity.index, name="activity"),
+]
 
 app_name = "web"
 urlpatterns = [
     path("", home.index, name="home"),
     path("theme", home.theme, name="theme"),
     path("style-guide", styleguide.styleguide, name="styleguide"),
+    path("t/<tenant:slug>/", include(tenant_pages)),
 ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import cast
 
 from django import forms
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from tenants import apikeys
 from tenants.access import Access
-from tenants.models import Role
 from tenants.models.apikey import Scope
 
 LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("180", _("180 days")), ("365", _("1 year")), ("", _("Never"))]
-MEMBER_SCOPES = (Scope.DECIDE, Scope.USAGE_READ, Scope.QUOTA_READ)
-"""What a member's own key may do: use the platform, and read what a member sees."""
 
 
 class KeyForm(forms.Form):
@@ -41,11 +41,17 @@ class KeyForm(forms.Form):
 
     def __init__(self, *args: object, access: Access, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature
-        if not access.can(Role.OWNER, Role.ADMIN):
+        allowed = apikeys.allowed_scopes(access.membership)
+        cast(forms.MultipleChoiceField, self.fields["scopes"]).choices = [
+            (scope.value, format_html('{} <code class="muted">{}</code>', scope.label, scope.value)) for scope in Scope if scope in allowed
+        ]
+        if not access.manages:
             del self.fields["owner"]
-            scopes = self.fields["scopes"]
-            assert isinstance(scopes, forms.MultipleChoiceField)  # noqa: S101  # for the type checker
-            scopes.choices = [(scope.value, scope.label) for scope in MEMBER_SCOPES]
+
+    @property
+    def is_service_key(self) -> bool:
+        """Not bound to a person: it has rate limits of its own and outlives memberships."""
+        return self.cleaned_data.get("owner") == "service"
 
     def expires_at(self, now: datetime) -> datetime | None:
         """The end of the chosen lifetime, counted from the aware instant `now`; None for a key that does not expire."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -29,9 +31,7 @@ class RoleForm(forms.Form):
 
     def __init__(self, *args: object, access: Access, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature
-        role = self.fields["role"]
-        assert isinstance(role, forms.ChoiceField)  # noqa: S101  # for the type checker
-        role.choices = grantable_roles(access)
+        cast(forms.ChoiceField, self.fields["role"]).choices = grantable_roles(access)
 
 
 class MemberForm(RoleForm):

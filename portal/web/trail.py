@@ -1,0 +1,269 @@
+"""The audit trail in plain words: one sentence for each kind of change, with old and new values below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+
+from metering.models import Budget, Meter
+from tenants.models import ApiKey, AuditEntry, Membership, Override, Role, Tenant, TenantState, Tier, User
+from tenants.models.apikey import Scope
+
+from . import formats
+
+@dataclass(frozen=True)
+class Change:
+    """One value that changed. `old` is empty for something new."""
+
+    name: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry as it is shown."""
+
+    who: str
+    badge: str
+    sentence: str
+    changes: list[Change]
+    reason: str
+    at: datetime
+    time: str
+
+    @property
+    def initial(self) -> str:
+        return self.who[:1].upper()
+
+
+@dataclass
+class Names:
+    """Names behind the ids of one page of entries, fetched in a query for each kind."""
+
+    members: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+    budgets: dict[str, str] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    tiers: dict[str, str] = field(default_factory=dict)
+    meters: dict[str, str] = field(default_factory=dict)
+
+
+def by_day(entries: Iterable[AuditEntry], tenant: Tenant) -> list[tuple[date, list[Line]]]:
+    """The entries (newest first) as lines under their days in the tenant's zone."""
+    rows = list(entries)
+    names = _names(rows, tenant)
+    days: dict[date, list[Line]] = {}
+    for entry in rows:
+        days.setdefault(entry.at.astimezone(ZoneInfo(tenant.time_zone)).date(), []).append(_line(entry, tenant, names))
+    return list(days.items())
+
+
+def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
+    """Look up only the kinds that the page mentions."""
+    names = Names()
+    ids: dict[str, set[str]] = {}
+    for row in rows:
+        ids.setdefault(row.table_name, set()).add(row.row_id)
+    if "tenants_membership" in ids:
+        people = Membership.objects.filter(tenant=tenant, pk__in=ids["tenants_membership"]).select_related("user")
+        names.members = {str(row.pk): row.user.get_username() for row in people}
+    if "tenants_apikey" in ids:
+        names.keys = {str(pk): name for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")}
+    if "tenants_override" in ids:
+        names.overrides = {str(pk): name for pk, name in Override.objects.filter(tenant=tenant, pk__in=ids["tenants_override"]).values_list("pk", "name")}
+    if ids.keys() & {"metering_budget", "metering_budgetthreshold"}:
+        names.budgets = {str(pk): name for pk, name in Budget.objects.filter(tenant=tenant).values_list("pk", "name")}
+    wanted = {str(value) for row in rows for name in ("user_id", "created_by_id") for side in (row.old, row.new) if side and (value := side.get(name))}
+    if wanted:
+        names.users = {str(pk): name for pk, name in User.objects.filter(pk__in=wanted).values_list("pk", "username")}
+    if "tenants_tenant" in ids:
+        names.tiers = {str(pk): name for pk, name in Tier.objects.values_list("pk", "name")}
+    if ids.keys() & {"tenants_override", "tenants_quotarequest"}:
+        names.meters = dict(Meter.objects.values_list("key", "name"))
+    return names
+
+
+def _line(entry: AuditEntry, tenant: Tenant, names: Names) -> Line:
+    who, badge = _who(entry.actor)
+    sentence, shown = _sentence(entry, names)
+    local = entry.at.astimezone(ZoneInfo(tenant.time_zone))
+    return Line(who, badge, sentence, _changes(entry, shown, tenant, names), entry.reason, entry.at, f"{local:%H:%M}")
+
+
+def _who(actor: str) -> tuple[str, str]:
+    """(name, badge) of an actor text such as "user:alice"."""
+    kind, _colon, name = actor.partition(":")
+    match kind:
+        case "user":
+            return name, ""
+        case "operator" | "staff" | "admin":
+            return name, _("Platform staff")
+        case "token":
+            return name, _("Operator token")
+        case "key":
+            return name, _("API key")
+        case "system":
+            return _("The portal"), name.replace("_", " ")
+        case "db":
+            return _("A database session"), name
+    return actor, ""
+
+
+Sentence = tuple[str, tuple[str, ...]]
+"""What happened, and the columns whose values are worth showing below."""
+
+
+def _sentence(entry: AuditEntry, names: Names) -> Sentence:
+    describe = _TABLES.get(entry.table_name)
+    if describe is None:
+        what = entry.table_name.partition("_")[2].replace("_", " ")
+        verb = {"INSERT": _("added"), "UPDATE": _("changed"), "DELETE": _("deleted")}[entry.operation]
+        return f"{verb} {what}", ()
+    return describe(entry.operation, entry.old or {}, entry.new or {}, entry.row_id, names)
+
+
+def _membership(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    person = {"name": names.members.get(row_id) or names.users.get(str(new.get("user_id"))) or _("a former member")}
+    if operation == "INSERT":
+        return _("added %(name)s as %(role)s") % {**person, "role": _role(new.get("role"))}, ()
+    if new.get("removed_at"):
+        return _("removed %(name)s") % person, ()
+    if "removed_at" in new:
+        return _("brought %(name)s back") % person, ("role",)
+    return _("changed the role of %(name)s") % person, ("role",)
+
+
+def _apikey(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    key = {"name": new.get("name") or names.keys.get(row_id) or _("an old key")}
+    if operation == "INSERT":
+        return _("created the API key “%(name)s”") % key, ("scopes", "expires_at")
+    if new.get("revoked_at"):
+        return _("revoked the API key “%(name)s”") % key, ()
+    return _("changed the API key “%(name)s”") % key, ("scopes", "expires_at", "name")
+
+
+def _override(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    name = new.get("name") or old.get("name") or names.overrides.get(row_id, "")
+    what = {"name": names.meters.get(name) or (_("calls per %(window)s") % {"window": name} if name else _("a limit"))}
+    if operation == "INSERT":
+        return _("set a limit of this tenant’s own for %(name)s") % what, ("limit", "valid_from", "valid_until", "mode")
+    if new.get("revoked_at"):
+        return _("ended the override of %(name)s") % what, ()
+    return _("changed the override of %(name)s") % what, ("limit", "valid_from", "valid_until", "mode")
+
+
+def _tenant(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    if operation == "INSERT":
+        return _("created the tenant"), ("name", "time_zone", "currency")
+    if "state" in new:
+        verbs = {TenantState.ACTIVE: _("resumed the tenant"), TenantState.SUSPENDED: _("suspended the tenant"), TenantState.CLOSED: _("closed the tenant")}
+        return verbs.get(new["state"], _("changed the tenant’s state")), ("state_reason",)
+    if "tier_id" in new:
+        return _("changed the plan"), ("tier_id",)
+    return _("changed the tenant’s settings"), ("name", "time_zone", "currency", "contact_email")
+
+
+def _block(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    if operation == "INSERT":
+        return _("began to refuse calls"), ("detail", "until")
+    return (_("lifted the refusal of calls"), ()) if new.get("lifted_at") else (_("changed the refusal of calls"), ("detail", "until"))
+
+
+def _budget(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    budget = {"name": new.get("name") or old.get("name") or names.budgets.get(row_id) or _("a budget")}
+    verbs = {"INSERT": _("set the budget “%(name)s”"), "UPDATE": _("changed the budget “%(name)s”"), "DELETE": _("deleted the budget “%(name)s”")}
+    return verbs[operation] % budget, ("amount", "is_active", "muted_until")
+
+
+def _threshold(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    at = new.get("percent") or old.get("percent")
+    share = {"percent": formats.percent(at) if at else ""}
+    verbs = {
+        "INSERT": _("added a budget warning at %(percent)s"),
+        "UPDATE": _("changed who hears of a budget warning"),
+        "DELETE": _("took away the budget warning at %(percent)s"),
+    }
+    return verbs[operation] % share, ("recipients",)
+
+
+def _request(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    name = new.get("name") or old.get("name") or ""
+    what = {"name": names.meters.get(name, name) or _("a limit")}
+    if operation == "INSERT":
+        return _("asked for more %(name)s") % what, ("asked", "justification")
+    return _("decided a request for more"), ("state", "decision_reason")
+
+
+_TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Names], Sentence]] = {
+    "tenants_membership": _membership,
+    "tenants_apikey": _apikey,
+    "tenants_override": _override,
+    "tenants_tenant": _tenant,
+    "tenants_tenantblock": _block,
+    "tenants_quotarequest": _request,
+    "metering_budget": _budget,
+    "metering_budgetthreshold": _threshold,
+}
+
+
+def _changes(entry: AuditEntry, shown: tuple[str, ...], tenant: Tenant, names: Names) -> list[Change]:
+    old, new = entry.old or {}, entry.new or {}
+    found = []
+    for name in shown:
+        before, after = old.get(name), new.get(name)
+        if name not in old and name not in new or (entry.operation != "UPDATE" and after in (None, "", [])):
+            continue
+        written = _value(name, after, tenant, names)
+        found.append(Change(_label(name), _value(name, before, tenant, names) if entry.operation == "UPDATE" else "", written))
+    return found
+
+
+def _label(column: str) -> str:
+    labels = {
+        "role": _("Role"), "scopes": _("Scopes"), "expires_at": _("Expires"), "limit": _("Limit"), "valid_from": _("From"), "valid_until": _("Until"),
+        "mode": _("Mode"), "name": _("Name"), "time_zone": _("Time zone"), "currency": _("Currency"), "contact_email": _("Contact"), "tier_id": _("Plan"),
+        "state_reason": _("Reason"), "detail": _("Detail"), "until": _("Until"), "amount": _("Amount"), "is_active": _("Active"), "muted_until": _("Muted until"),
+        "recipients": _("Recipients"), "asked": _("Asked for"), "justification": _("Justification"), "state": _("State"), "decision_reason": _("Reason"),
+    }  # fmt: skip
+    return labels.get(column, column.replace("_", " "))
+
+
+def _value(column: str, value: Any, tenant: Tenant, names: Names) -> str:
+    if value is None:
+        return {"limit": _("unlimited"), "expires_at": _("never"), "valid_until": _("for good")}.get(column, "–")
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if column == "role":
+        return _role(value)
+    if column == "tier_id":
+        return names.tiers.get(str(value), str(value))
+    if column == "scopes":
+        return ", ".join(str(Scope(scope).label) if scope in Scope.values else str(scope) for scope in value)
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "–"
+    if column == "amount":
+        return formats.money(Decimal(str(value)), tenant.currency)
+    if column in {"limit", "asked"}:
+        return _number(value)
+    moment = parse_datetime(value) if isinstance(value, str) and "T" in value[:20] else None
+    return formats.moment(moment, tenant.time_zone) if moment is not None and moment.tzinfo else str(value)
+
+
+def _number(value: Any) -> str:
+    try:
+        return formats.number_exact(Decimal(str(value)))
+    except InvalidOperation:
+        return str(value)
+
+
+def _role(value: Any) -> str:
+    return str(Role(value).label) if value in Role.values else str(value)

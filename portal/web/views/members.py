@@ -1,0 +1,157 @@
+"""Members: list, add, change role, remove. The rules (last owner, no role above one's own) are in tenants.memberships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from tenants import audit, memberships
+from tenants.access import RANK, Access
+from tenants.models import Membership, Role, User
+from tenants.problems import ProblemError
+
+from ..forms import show_problem
+from ..forms.members import MemberForm, RoleForm
+from ..pages import Page, tenant_page
+from ..shell import MANAGERS
+
+PER_PAGE = 50
+BY_RANK = Case(*(When(role=role, then=Value(rank)) for role, rank in RANK.items()), output_field=IntegerField())
+SORTS = {"name": "user__username", "role": BY_RANK, "since": "created_at"}
+
+
+@tenant_page("members")
+def index(request: HttpRequest, access: Access) -> Page:
+    """GET: the members, highest roles first. ?sort=name|role|since (- for descending)."""
+    sort = request.GET.get("sort", "")
+    page = Paginator(_sorted(_members(access), sort), PER_PAGE).get_page(request.GET.get("page"))
+    owners = _members(access).filter(role=Role.OWNER).count()
+    rows = [_row(member, access, owners) for member in page]
+    return Page("portal/members.html", {"members": rows, "page_obj": page, "sort": sort, "can_change": not access.read_only})
+
+
+@tenant_page("members", methods=("GET", "HEAD", "POST"))
+def add(request: HttpRequest, access: Access) -> Page | HttpResponse:
+    """GET: the form. POST: add a person who has an account, found by username or e-mail address."""
+    access.require(*MANAGERS)
+    form = MemberForm(request.POST or None, access=access)
+    if request.method == "POST" and form.is_valid():
+        user = _person(form.cleaned_data["person"])
+        if user is None:
+            form.add_error("person", _("No account has this name or address. Ask the platform’s operators to create one."))
+        else:
+            try:
+                memberships.add(access.tenant, user, form.cleaned_data["role"], by=access.membership, actor=audit.user_actor(request.user))
+            except ProblemError as problem:
+                show_problem(form, problem)
+            else:
+                messages.success(request, _("%(name)s is a member now.") % {"name": user.get_username()})
+                return redirect("web:members", access.tenant.slug)
+    return Page("portal/member_add.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@tenant_page("members", methods=("GET", "HEAD", "POST"))
+def role(request: HttpRequest, access: Access, member_id: int) -> Page | HttpResponse:
+    """GET: the present role and the choice. POST: the new one, in force at once."""
+    access.require(*MANAGERS)
+    member = _member(access, member_id)
+    form = RoleForm(request.POST or None, access=access, initial={"role": member.role})
+    if request.method == "POST" and form.is_valid():
+        try:
+            memberships.change_role(member, form.cleaned_data["role"], by=access.membership, actor=audit.user_actor(request.user))
+        except ProblemError as problem:
+            show_problem(form, problem)
+        else:
+            messages.success(request, _("%(name)s is %(role)s now.") % {"name": member.user.get_username(), "role": Role(member.role).label})
+            return redirect("web:members", access.tenant.slug)
+    context = {
+        **_question(access, request),
+        "form": form,
+        "title": _("Role of %(name)s") % {"name": member.user.get_username()},
+        "text": _("In force on the next click or call. Keys lose what the new role does not allow."),
+        "button": _("Change role"),
+        "tone": "primary",
+    }
+    return Page("portal/confirm.html", context, fragment="portal/_confirm.html", status=400 if form.errors else 200)
+
+
+@tenant_page("members", methods=("GET", "HEAD", "POST"))
+def remove(request: HttpRequest, access: Access, member_id: int) -> Page | HttpResponse:
+    """GET: the question. POST: end the membership and its keys."""
+    access.require(*MANAGERS)
+    member = _member(access, member_id)
+    name = member.user.get_username()
+    if request.method == "POST":
+        try:
+            memberships.remove(member, by=access.membership, actor=audit.user_actor(request.user))
+        except ProblemError as problem:
+            messages.error(request, str(problem))
+        else:
+            messages.success(request, _("%(name)s is removed, and their keys with them.") % {"name": name})
+        return redirect("web:members" if member.user_id != request.user.pk else "web:home", *([access.tenant.slug] if member.user_id != request.user.pk else []))
+    context = {
+        **_question(access, request),
+        "title": _("Remove %(name)s?") % {"name": name},
+        "text": _("They lose access at once, and their keys are revoked. Usage and the audit trail stay."),
+        "button": _("Remove member"),
+    }
+    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+
+
+def _question(access: Access, request: HttpRequest) -> dict[str, Any]:
+    return {"action": request.path, "cancel_url": reverse("web:members", args=[access.tenant.slug]), "cancel_label": _("Members")}
+
+
+def _members(access: Access) -> QuerySet[Membership]:
+    return Membership.objects.filter(tenant=access.tenant, removed_at__isnull=True).select_related("user", "tenant")
+
+
+def _member(access: Access, member_id: int) -> Membership:
+    found = _members(access).filter(pk=member_id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _sorted(rows: QuerySet[Membership], sort: str) -> QuerySet[Membership]:
+    column = SORTS.get(sort.removeprefix("-"))
+    if column is None:
+        return rows.order_by(BY_RANK.desc(), "user__username")
+    if isinstance(column, str):
+        return rows.order_by(f"-{column}" if sort.startswith("-") else column)
+    return rows.order_by(column.desc() if sort.startswith("-") else column.asc(), "user__username")
+
+
+def _row(member: Membership, access: Access, owners: int) -> dict[str, Any]:
+    user = member.user
+    above = RANK[Role(member.role)] > RANK[access.role]
+    last = member.role == Role.OWNER and owners == 1
+    reason = _("last owner") if last else _("above your role") if above else ""
+    return {
+        "id": member.pk,
+        "name": user.get_full_name() or user.get_username(),
+        "email": user.email or user.get_username(),
+        "initial": user.get_username()[:1].upper(),
+        "is_you": user.pk == access.membership.user_id,
+        "role": Role(member.role).label,
+        "since": member.created_at,
+        "can_change": not (above or last or access.read_only),
+        "why_not": "" if access.read_only else reason,
+    }
+
+
+def _person(text: str) -> User | None:
+    """The one active account of that username, or of that e-mail address when only one account has it."""
+    people = User.objects.filter(is_active=True)
+    found = people.filter(username=text).first()
+    if found is None and "@" in text:
+        by_mail = list(people.filter(email__iexact=text)[:2])
+        found = by_mail[0] if len(by_mail) == 1 else None
+    return found
