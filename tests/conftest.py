@@ -22,6 +22,9 @@ from django.conf import settings
 
 assert settings.PORTAL_ENV == "test"
 django.setup()
+# A worker inherits our environment; with this name in it, pytest-django would read the settings there before this file has
+# put the worker's own addresses in place.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 hypothesis_settings.register_profile(
     "default", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -33,7 +36,16 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 def pytest_configure(config: pytest.Config) -> None:
     """With workers, the controller starts PostgreSQL: it outlives them all. Alone, the first test that needs it does."""
     if servers.owns_run and getattr(config.option, "numprocesses", None) and not config.option.collectonly:
+        _start_postgres()
+
+
+def _start_postgres() -> None:
+    from portal.embedded import EmbeddedError
+
+    try:
         servers.start_postgres()
+    except EmbeddedError as error:
+        pytest.exit(str(error), returncode=3)
 
 
 def pytest_unconfigure() -> None:
@@ -47,7 +59,7 @@ def pytest_unconfigure() -> None:
 def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
     """A migrated database and a Redis of this worker's own, in place of Django's `test_…` database."""
     if servers.owns_run:
-        servers.start_postgres()
+        _start_postgres()
     servers.renew_database()
     servers.heal_redis()
     yield

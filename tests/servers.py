@@ -152,7 +152,7 @@ def _migrate_into(folder: Path, environment: dict[str, str]) -> None:
     print("Migrating a template database for the tests …", file=sys.stderr, flush=True)
     with PostgresServer(folder, durable=False, password=template_password()) as server:
         answer = subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "--verbosity", "0"],
+            [sys.executable, "-m", "django", "migrate", "--verbosity", "0", "--skip-checks"],
             env={**os.environ, **environment, "DATABASE_URL": server.url},
             cwd=ROOT,
             capture_output=True,
