@@ -11,7 +11,7 @@ class AbsoluteCount(models.Model):
     A generation is one life of a Redis server; counts of different generations add up.
     """
 
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     hour = models.DateTimeField()
     generation = models.CharField(max_length=24)
     key_id = models.CharField(max_length=24)

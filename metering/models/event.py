@@ -36,7 +36,10 @@ class EventIdentity(models.Model):
     """(tenant, source, id) of every event, apart from the partitions: same id and same body is a duplicate, another body a conflict."""
 
     pk = models.CompositePrimaryKey("tenant", "source", "event_id")
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    # A ledger row costs what its indexes and checks cost: the primary key serves, and tenants are never deleted.
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     source = models.CharField(max_length=200)
     event_id = models.CharField(max_length=200)
     fingerprint = models.CharField(max_length=32)
@@ -49,7 +52,7 @@ class EventIdentity(models.Model):
 class QuarantinedEvent(models.Model):
     """An event that cannot be booked yet (too old, too far ahead, unknown model or meter): kept, shown, never dropped."""
 
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     source = models.CharField(max_length=200)
     event_id = models.CharField(max_length=200)
     reason = models.CharField(max_length=40)

@@ -15,7 +15,7 @@ class UsageRollup(models.Model):
     """
 
     pk = models.CompositePrimaryKey("tenant", "meter", "hour", "dims_key")
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     meter = models.CharField(max_length=40)
     hour = models.DateTimeField()
     dims_key = models.CharField(max_length=32)
@@ -35,7 +35,7 @@ class DirtyHour(models.Model):
     """An hour whose rollup is out of date. Ingestion marks it in its own transaction; the rollup task claims and clears it."""
 
     pk = models.CompositePrimaryKey("tenant", "meter", "hour")
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     meter = models.CharField(max_length=40)
     hour = models.DateTimeField()
     marked_at = models.DateTimeField(auto_now=True)
