@@ -168,7 +168,10 @@ class Stage:
         generations = connection.generation + secrets.token_hex(4).encode()
         usage = connection.command("HVALS", where[1])
         known = f"{len(usage)}:{sum(map(int, usage))}"
-        assert connection.script(BEGIN, *where, seen, generations, TTL, known)
+        month = tenant.months[0]
+        used = self.ledger.used(tenant.id, "api_calls", month.start, month.end)
+        opening = (keys.month_field(month.key), used, keys.base_field(month.key), used)
+        assert connection.script(BEGIN, *where, seen, generations, TTL, known, *opening)
 
     def config(self, **values: Any) -> Config:
         values = {
