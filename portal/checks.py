@@ -163,25 +163,6 @@ def route_classes() -> Iterable[Finding]:
             )
 
 
-def collectors() -> Iterable[Finding]:
-    configured: Any = settings.COLLECTORS
-    hint = 'Set COLLECTORS to a JSON list such as [{"name": "volumes", "kind": "filesystem", "root": "/srv/tenants"}].'
-    if not isinstance(configured, list):
-        yield error(12, "COLLECTORS is not a list.", hint)
-        return
-    seen: set[str] = set()
-    for position, collector in enumerate(configured, start=1):
-        name = collector.get("name") if isinstance(collector, dict) else None
-        if not isinstance(name, str) or not name or not isinstance(collector.get("kind"), str):
-            yield error(12, f"COLLECTORS entry {position} lacks a name or a kind.", hint)
-        elif name in seen:
-            yield error(
-                12, f"COLLECTORS names {name!r} twice.", "Names make the ids of readings: give every collector its own."
-            )
-        else:
-            seen.add(name)
-
-
 def grafana() -> Iterable[Finding]:
     for name in ("GRAFANA_OPERATOR_URL", "GRAFANA_TENANT_URL"):
         url = getattr(settings, name)
@@ -212,7 +193,7 @@ def transport() -> Iterable[Finding]:
 
 ALWAYS: tuple[Check, ...] = (
     pepper, platform_budget, failure_policy, site_url, redis_servers, mail, alert_recipients, key_environment, route_classes,
-    collectors, grafana, transport,
+    grafana, transport,
 )  # fmt: skip
 
 
