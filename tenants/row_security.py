@@ -21,7 +21,10 @@ READABLE = frozenset({
 })  # fmt: skip
 """Tables without a tenant that tenant-serving code reads: plans, meters and prices are the same for all, and members' names."""
 
-READ_ONLY = frozenset({"tenants.Tenant", "tenants.AuditEntry"})
+READ_ONLY = frozenset({
+    "tenants.Tenant", "tenants.AuditEntry",
+    "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
+})  # fmt: skip
 """Tenant tables that the role may read but never write."""
 
 

@@ -5,6 +5,18 @@ from .collector import CollectorState, CollectorStatus, MeteringGap
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
 from .gpu import GpuAssignment, GpuDevice, UnattributedGpuTime
+from .invoice import (
+    BillingProfile,
+    CreditNote,
+    Invoice,
+    InvoiceDocument,
+    InvoiceLine,
+    InvoiceState,
+    LegalEntity,
+    NumberSequence,
+    Payment,
+    TaxRate,
+)
 from .job_run import JobRun, JobState
 from .meter import Aggregation, Meter
 from .notification import Notification, NotificationState
@@ -13,6 +25,8 @@ from .quota_alert import QuotaAlert
 from .rollup import DirtyHour, UsageRollup
 
 __all__ = [
+    "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
+    "TaxRate",
     "Aggregation", "Budget", "BudgetAlert", "BudgetPeriod", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
     "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",

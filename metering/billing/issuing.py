@@ -1,0 +1,230 @@
+"""Issuing: the draft becomes a numbered, frozen, hash-chained document."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from tenants.models import BillingPeriod, Tenant
+
+from .. import costs
+from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, MeteringGap, NumberSequence
+from ..models.invoice import INVOICE_TRANSITIONS
+from ..money import Money, plain
+from ..pricing import Quarantined
+from . import parties
+from .drafting import draft
+
+GENESIS = "0" * 64
+
+
+class InvoiceStateError(ValueError):
+    """The invoice's state does not allow this. The message says what does."""
+
+
+class GraceError(InvoiceStateError):
+    """Late events may still flow in."""
+
+
+@transaction.atomic
+def issue(tenant: Tenant, period: BillingPeriod, now: datetime, *, before_grace: bool = False) -> Invoice:
+    """Recompute the draft a last time, number and freeze it; an issued invoice comes back unchanged.
+
+    Raises GraceError until `issue_after` has passed, unless `before_grace`.
+    """
+    invoice = draft(tenant, period, now)
+    if invoice.state != InvoiceState.DRAFT:
+        return invoice
+    if now < invoice.issue_after and not before_grace:
+        raise GraceError(f"Late usage can still arrive until {invoice.issue_after:%Y-%m-%d %H:%M} UTC. Issue it after that.")
+    sequence, number = _next_number(invoice.entity, "invoice")
+    invoice.state, invoice.issued_at = InvoiceState.ISSUED, now
+    invoice.sequence, invoice.number = sequence.next_number - 1, number
+    invoice.previous_hash = sequence.last_hash or GENESIS
+    invoice.snapshot = canonical(_snapshot(invoice))
+    invoice.hash = digest(invoice.snapshot)
+    invoice.save()
+    _link(sequence, invoice.hash)
+    return invoice
+
+
+@transaction.atomic
+def void(invoice: Invoice, reason: str, now: datetime) -> Invoice:
+    """Take an issued, unpaid, uncredited invoice back. Its number stays taken; the period can be invoiced again."""
+    locked = lock(invoice)
+    _check_transition(locked, InvoiceState.VOID)
+    if not reason.strip():
+        raise InvoiceStateError(_("Say why the invoice is void."))
+    if locked.credit_notes.exists() or locked.payments.exists():
+        raise InvoiceStateError(f"{locked.number} has payments or credit notes. Credit the rest instead of voiding it.")
+    locked.state, locked.voided_at, locked.void_reason = InvoiceState.VOID, now, reason.strip()[:300]
+    locked.save(update_fields=["state", "voided_at", "void_reason"])
+    return locked
+
+
+@transaction.atomic
+def credit(invoice: Invoice, amount: Money | None, reason: str, now: datetime) -> CreditNote:
+    """Give back `amount` before tax (None: all that is left), with the tax of the invoice in proportion.
+
+    Raises InvoiceStateError for a draft or void invoice, without a reason, or for more than what is left to credit.
+    """
+    locked = lock(invoice)
+    if locked.state not in (InvoiceState.ISSUED, InvoiceState.PAID):
+        raise InvoiceStateError(f"Only an issued invoice can be credited; this one is {locked.get_state_display().lower()}.")
+    if not reason.strip():
+        raise InvoiceStateError(_("Say why the money is given back."))
+    left_net, left_tax = left_to_credit(locked)
+    net = left_net if amount is None else amount
+    if not Money.zero(locked.currency) < net <= left_net:
+        raise InvoiceStateError(f"Credit more than 0 and at most {left_net} before tax.")
+    tax_part = left_tax if net == left_net else left_tax.scaled(net.ratio(left_net))
+    sequence, number = _next_number(locked.entity, "credit_note")
+    note = CreditNote(
+        invoice=locked, tenant=locked.tenant, entity=locked.entity, number=number, sequence=sequence.next_number - 1,
+        currency=locked.currency, subtotal=net.amount, tax=tax_part.amount, total=(net + tax_part).amount, reason=reason.strip()[:300], issued_at=now,
+        previous_hash=sequence.last_hash or GENESIS,
+    )  # fmt: skip
+    note.snapshot = canonical(_credit_snapshot(note, json.loads(locked.snapshot)))
+    note.hash = digest(note.snapshot)
+    note.save()
+    _link(sequence, note.hash)
+    return note
+
+
+def left_to_credit(invoice: Invoice) -> tuple[Money, Money]:
+    """(net, tax) of the invoice that no credit note has given back yet."""
+    given = list(invoice.credit_notes.all())
+    net = invoice.subtotal - sum((note.subtotal for note in given), Decimal(0))
+    return Money(net, invoice.currency), Money(invoice.tax - sum((note.tax for note in given), Decimal(0)), invoice.currency)
+
+
+def lock(invoice: Invoice) -> Invoice:
+    """The invoice as it is now, locked until the transaction ends."""
+    return Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
+
+
+def canonical(document: dict[str, Any]) -> str:
+    """One text for one document: sorted keys, no spaces, non-ASCII as it is."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def broken(entity: LegalEntity) -> Iterator[str]:
+    """Every way in which the entity's documents do not prove themselves; nothing when the chain is whole."""
+    for kind, documents in (("invoice", Invoice.objects.exclude(sequence=None)), ("credit note", CreditNote.objects.all())):
+        previous, expected = GENESIS, 1
+        for document in documents.filter(entity=entity).order_by("sequence").iterator(chunk_size=500):
+            stored = json.loads(document.snapshot)
+            if document.sequence != expected:
+                yield f"{kind} number {expected} is missing"
+            if digest(document.snapshot) != document.hash:
+                yield f"{document.number}: the snapshot was changed"
+            if document.previous_hash != previous or stored["previous_hash"] != previous:
+                yield f"{document.number}: it does not follow the document before it"
+            columns = {"number": document.number, "total": _say(document.total, document.currency), "currency": document.currency}
+            if any(stored[name] != value for name, value in columns.items()):
+                yield f"{document.number}: its row and its snapshot differ"
+            previous, expected = document.hash, document.sequence + 1
+        held = NumberSequence.objects.filter(entity=entity, kind=kind.replace(" ", "_")).first()
+        if held is not None and (held.next_number != expected or (held.last_hash or GENESIS) != previous):
+            yield f"the last {kind} is missing: the next number is {held.next_number}, the last document is {expected - 1}"
+
+
+def _check_transition(invoice: Invoice, to: InvoiceState) -> None:
+    if to not in INVOICE_TRANSITIONS[InvoiceState(invoice.state)]:
+        raise InvoiceStateError(f"{invoice} is {invoice.get_state_display().lower()}; it cannot become {to.label.lower()}.")
+
+
+def _next_number(entity: LegalEntity, kind: str) -> tuple[NumberSequence, str]:
+    """Take the next number under a lock that is held until commit: a rolled-back issue gives its number back."""
+    NumberSequence.objects.get_or_create(entity=entity, kind=kind)
+    sequence = NumberSequence.objects.select_for_update().get(entity=entity, kind=kind)
+    middle = "-CN-" if kind == "credit_note" else "-"
+    number = f"{entity.prefix}{middle}{sequence.next_number:06d}"
+    sequence.next_number += 1
+    return sequence, number
+
+
+def _link(sequence: NumberSequence, document_hash: str) -> None:
+    sequence.last_hash = document_hash
+    sequence.save(update_fields=["next_number", "last_hash"])
+
+
+def _snapshot(invoice: Invoice) -> dict[str, Any]:
+    profile = parties.profile_of(invoice.tenant)
+    rate = parties.tax_rate_for(profile)
+    return {
+        "document": "invoice",
+        "number": invoice.number,
+        "issued_at": invoice.issued_at.isoformat() if invoice.issued_at else "",
+        "previous_hash": invoice.previous_hash,
+        "seller": parties.seller(invoice.entity),
+        "customer": parties.customer(profile),
+        "period": _period(invoice.period),
+        "currency": invoice.currency,
+        "lines": [
+            {
+                "position": line.position, "kind": line.kind, "key": line.key, "origin_period": line.origin_period, "meter": line.meter,
+                "description": line.description, "quantity": plain(line.quantity), "unit": line.unit,
+                "unit_price": None if line.unit_price is None else plain(line.unit_price, 10), "amount": _say(line.amount, invoice.currency), "detail": line.detail,
+            }
+            for line in invoice.lines.order_by("position")
+        ],  # fmt: skip
+        "tax_rule": {"name": rate.name, "rate": plain(rate.rate), "reverse_charge": rate.reverse_charge, "note": rate.note} if rate else None,
+        "subtotal": _say(invoice.subtotal, invoice.currency),
+        "tax": _say(invoice.tax, invoice.currency),
+        "total": _say(invoice.total, invoice.currency),
+        "gaps": list(_gaps(invoice)),
+        "not_priced": [_not_priced(item) for item in costs.rating(invoice.tenant, invoice.period).quarantined],
+    }
+
+
+def _say(amount: Decimal, currency: str) -> str:
+    return Money(amount, currency).decimal_string()
+
+
+def _period(period: BillingPeriod) -> dict[str, str]:
+    return {"key": period.key, "start": period.starts_at.isoformat(), "end": period.ends_at.isoformat(), "time_zone": period.time_zone}
+
+
+def _gaps(invoice: Invoice) -> Iterator[dict[str, str]]:
+    """Spans of the period in which a collector knew nothing: the customer sees what was not measured."""
+    for gap in MeteringGap.objects.filter(tenant=invoice.tenant, starts_at__lt=invoice.period.ends_at).order_by("starts_at"):
+        if gap.ends_at is None or gap.ends_at > invoice.period.starts_at:
+            yield {
+                "collector": gap.collector, "meter": gap.meter, "from": gap.starts_at.isoformat(),
+                "to": gap.ends_at.isoformat() if gap.ends_at else "", "reason": gap.reason,
+            }  # fmt: skip
+
+
+def _not_priced(item: Quarantined) -> dict[str, str]:
+    return {"reason": item.reason, "meter": item.meter, "dim_key": item.dim_key, "dim_value": item.dim_value, "quantity": str(item.quantity)}
+
+
+def _credit_snapshot(note: CreditNote, original: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "document": "credit_note",
+        "number": note.number,
+        "issued_at": note.issued_at.isoformat(),
+        "previous_hash": note.previous_hash,
+        "invoice": {"number": note.invoice.number, "hash": note.invoice.hash, "total": original["total"]},
+        "seller": original["seller"],
+        "customer": original["customer"],
+        "period": original["period"],
+        "currency": note.currency,
+        "reason": note.reason,
+        "tax_rule": original["tax_rule"],
+        "subtotal": _say(note.subtotal, note.currency),
+        "tax": _say(note.tax, note.currency),
+        "total": _say(note.total, note.currency),
+    }

@@ -1,0 +1,62 @@
+"""Who stands on an invoice: the issuing entity, the customer, and the tax rule between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tenants.models import Tenant
+
+from ..models import BillingProfile, LegalEntity, TaxRate
+from ..pricing import NO_TAX, TaxRule
+
+
+class NoEntityError(LookupError):
+    """No legal entity is set up to invoice with."""
+
+
+def profile_of(tenant: Tenant) -> BillingProfile:
+    """The tenant's billing profile; an unsaved, empty one where there is none."""
+    found = BillingProfile.objects.select_related("entity", "tax_rate").filter(tenant=tenant).first()
+    return found or BillingProfile(tenant=tenant)
+
+
+def entity_for(profile: BillingProfile) -> LegalEntity:
+    """The entity that invoices this customer. Raises NoEntityError when neither the profile nor a default names one."""
+    entity = profile.entity or LegalEntity.objects.filter(is_default=True).first()
+    if entity is None:
+        raise NoEntityError("No legal entity invoices this tenant. Add one in the admin under Legal entities and make it the default.")
+    return entity
+
+
+def tax_rate_for(profile: BillingProfile) -> TaxRate | None:
+    """The profile's tax rate, else the default one, else None (no tax)."""
+    return profile.tax_rate or TaxRate.objects.filter(is_default=True).first()
+
+
+def tax_rule(rate: TaxRate | None) -> TaxRule:
+    """The pure rule that `pricing.tax` follows."""
+    return NO_TAX if rate is None else TaxRule(rate.name, rate.rate, rate.reverse_charge)
+
+
+def customer(profile: BillingProfile) -> dict[str, Any]:
+    """The customer's block of the snapshot."""
+    return {
+        "tenant": profile.tenant.slug,
+        "name": profile.legal_name or profile.tenant.name,
+        "address": profile.address,
+        "country": profile.country,
+        "tax_id": profile.tax_id,
+        "email": profile.email or profile.tenant.contact_email,
+    }
+
+
+def seller(entity: LegalEntity) -> dict[str, Any]:
+    """The issuing entity's block of the snapshot."""
+    return {
+        "slug": entity.slug,
+        "name": entity.name,
+        "address": entity.address,
+        "country": entity.country,
+        "tax_id": entity.tax_id,
+        "email": entity.email,
+    }
