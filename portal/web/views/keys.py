@@ -51,7 +51,7 @@ def index(request: HttpRequest, access: Access) -> Page:
 def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
     """GET: the form. POST: make the key and show it, once; nothing that shows it again exists."""
     access.require(access.role)
-    form = KeyForm(request.POST or None, access=access)
+    form = KeyForm(request.POST if request.method == "POST" else None, access=access)
     if request.method == "POST" and form.is_valid():
         try:
             issued = apikeys.create(

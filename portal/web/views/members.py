@@ -41,7 +41,7 @@ def index(request: HttpRequest, access: Access) -> Page:
 def add(request: HttpRequest, access: Access) -> Page | HttpResponse:
     """GET: the form. POST: add a person who has an account, found by username or e-mail address."""
     access.require(*MANAGERS)
-    form = MemberForm(request.POST or None, access=access)
+    form = MemberForm(request.POST if request.method == "POST" else None, access=access)
     if request.method == "POST" and form.is_valid():
         user = _person(form.cleaned_data["person"])
         if user is None:
@@ -62,7 +62,7 @@ def role(request: HttpRequest, access: Access, member_id: int) -> Page | HttpRes
     """GET: the present role and the choice. POST: the new one, in force at once."""
     access.require(*MANAGERS)
     member = _member(access, member_id)
-    form = RoleForm(request.POST or None, access=access, initial={"role": member.role})
+    form = RoleForm(request.POST if request.method == "POST" else None, access=access, initial={"role": member.role})
     if request.method == "POST" and form.is_valid():
         try:
             memberships.change_role(member, form.cleaned_data["role"], by=access.membership, actor=audit.user_actor(request.user))

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from .conftest import text_of
+
+PAGES = ("", "usage", "quotas", "costs", "budget", "keys", "members", "activity")
+ALLOWED = {
+    "alice": set(PAGES),
+    "ada": set(PAGES),
+    "carol": {"", "usage", "quotas", "costs", "budget"},
+    "bob": {"", "usage", "quotas", "keys"},
+    "victor": {"", "usage", "quotas"},
+}
+
+
+@pytest.mark.parametrize("person", ALLOWED)
+@pytest.mark.parametrize("page", PAGES)
+def test_each_role_opens_its_pages_and_no_other(browse: Callable[[str], Client], person: str, page: str) -> None:
+    answer = browse(person).get(f"/t/acme/{page}")
+    assert answer.status_code == (200 if page in ALLOWED[person] else 403)
+
+
+@pytest.mark.parametrize("person", ALLOWED)
+def test_the_menu_offers_only_what_opens(browse: Callable[[str], Client], person: str) -> None:
+    body = text_of(browse(person).get("/t/acme/quotas"))
+    assert {page for page in PAGES if f'class="nav-link" href="/t/acme/{page}"' in body} == ALLOWED[person]
+
+
+@pytest.mark.parametrize("person", ["carol", "bob", "victor"])
+@pytest.mark.parametrize("page", ["keys/new", "members/new", "budget"])
+def test_posting_needs_the_same_role(browse: Callable[[str], Client], person: str, page: str) -> None:
+    allowed = {("carol", "budget"), ("bob", "keys/new")}
+    answer = browse(person).post(f"/t/acme/{page}", {})
+    assert answer.status_code == (400 if (person, page) in allowed else 403)
