@@ -158,6 +158,7 @@ PLATFORM_BUDGET_USD = env.text("PLATFORM_BUDGET_USD", "10000")
 PLATFORM_ALERT_EMAILS = env.items("PLATFORM_ALERT_EMAILS")
 BUDGET_THRESHOLDS = [80, 90, 100]
 INVOICE_GRACE_HOURS = env.integer("INVOICE_GRACE_HOURS", 24, minimum=0, maximum=24 * 35)
+WEBHOOKS_ALLOW_PRIVATE = env.boolean("WEBHOOKS_ALLOW_PRIVATE", PORTAL_ENV != "production")
 
 # --- Work: Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")

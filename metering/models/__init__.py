@@ -23,10 +23,11 @@ from .notification import Notification, NotificationState
 from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from .quota_alert import QuotaAlert
 from .rollup import DirtyHour, UsageRollup
+from .webhook import DeliveryState, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
-    "TaxRate",
+    "DeliveryState", "TaxRate", "WebhookDelivery", "WebhookEndpoint",
     "Aggregation", "Budget", "BudgetAlert", "BudgetPeriod", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
     "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",

@@ -14,7 +14,7 @@ $$;
 CREATE FUNCTION tenants_audit_row(table_name text, operation text, tenant_column text, ignored text[], old_row jsonb, new_row jsonb)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    hidden CONSTANT text[] := ARRAY['digest', 'password', 'secret', 'signing_secret'];
+    hidden CONSTANT text[] := ARRAY['digest', 'password', 'secret', 'previous_secret'];
     whole jsonb := COALESCE(new_row, old_row);
     tenant bigint := (whole ->> tenant_column)::bigint;
     actor text := COALESCE(NULLIF(current_setting('app.actor', true), ''), 'db:' || session_user);
