@@ -69,7 +69,7 @@ def model_of(name: str, names: Mapping[str, str]) -> str:
     if name in names:
         return names[name]
     short = re.sub(r"^(NVIDIA|Tesla|Quadro|GRID)\s+|\bGeForce\s+|\bTesla\s+", "", name).strip()
-    family = re.match(r"(?:(RTX|GTX|TITAN)\s+)?([A-Za-z]*\d+[A-Za-z]*)(\s+(?:Ti|SUPER))?", short)
+    family = re.match(r"(?:(RTX|GTX|TITAN)\s+)?([A-Za-z]*\d+[A-Za-z]*)(\s+(?:Ti|SUPER|Ada))?", short)
     return " ".join(part.strip() for part in family.groups() if part)[:40] if family else short[:40] or "unknown"
 
 

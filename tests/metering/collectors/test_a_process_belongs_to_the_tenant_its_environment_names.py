@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from metering.attribution import owner_of
+
+TENANTS = {"acme", "globex"}
+
+
+def test_a_real_process():
+    child = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "PORTAL_TENANT": "acme"})
+    try:
+        owner = owner_of(child.pid, proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS)
+    finally:
+        child.kill()
+        child.wait()
+
+    assert owner.tenant == "acme"
+    assert owner.age_seconds is not None
+    assert 0 <= owner.age_seconds < 30
+    assert owner.name.endswith(f"(pid {child.pid})")
+
+
+def test_a_process_that_is_gone():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    owner = owner_of(child.pid, proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS)
+
+    assert (owner.tenant, owner.age_seconds) == (None, None)
+    assert owner.why == "the process is gone or in another pid namespace"
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({}, "no PORTAL_TENANT in its environment"),
+        ({"PORTAL_TENANT": "initech"}, "PORTAL_TENANT names no tenant: 'initech'"),
+        ({"PORTAL_TENANT": ""}, "no PORTAL_TENANT in its environment"),
+        ({"PORTAL_TENANT": "acme\n"}, "PORTAL_TENANT names no tenant: 'acme\\n'"),
+        ({"NOT_PORTAL_TENANT": "acme"}, "no PORTAL_TENANT in its environment"),
+        ({"X": "PORTAL_TENANT=acme"}, "no PORTAL_TENANT in its environment"),
+    ],
+)
+def test_nobody_is_named(proc, environment, why):
+    proc.add(11, **environment)
+    owner = owner_of(11, proc=proc.root, variable="PORTAL_TENANT", tenants=TENANTS)
+
+    assert (owner.tenant, owner.why) == (None, why)
+
+
+def test_environments_are_not_read_where_that_is_switched_off(proc):
+    proc.add(11, PORTAL_TENANT="acme")
+
+    assert owner_of(11, proc=proc.root, variable="", tenants=TENANTS).tenant is None
+
+
+def test_a_process_name_may_hold_brackets_and_spaces(proc):
+    proc.add(11, age=42, name="a) S 1 (b", PORTAL_TENANT="acme")
+    owner = owner_of(11, proc=proc.root, variable="PORTAL_TENANT", tenants=TENANTS)
+
+    assert (owner.age_seconds, owner.name) == (42, "a) S 1 (b (pid 11)")
