@@ -74,7 +74,6 @@ MIDDLEWARE = [
     "portal.middleware.AdminContentSecurityPolicy",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "tenants.enforcement.middleware.EnforcementMiddleware",
-    "portal.api.idempotency.IdempotencyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

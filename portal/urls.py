@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from portal import health
+from portal.api import errors
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("api/v1/", include("portal.api.urls")),
+    re_path(r"^api(?:/(?P<path>.*))?$", errors.unknown_url),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
     path("", include("portal.web.urls")),
 ]
+
+handler400 = errors.bad_request
+handler500 = errors.server_error

@@ -113,7 +113,7 @@ class Denied(ProblemError):
 
 def invalid(name: str, detail: str, code: str = "invalid") -> Invalid:
     """Invalid with one error at the member `name` of the body."""
-    return Invalid(FieldError(f"/{name}", code, detail))
+    return Invalid(FieldError(f"/{name}" if name else "", code, detail))
 
 
 def from_validation_error(error: ValidationError) -> Invalid:

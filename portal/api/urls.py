@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import include, path, re_path
 
-urlpatterns: list[URLPattern] = []
+from . import errors
+
+app_name = "api"
+
+urlpatterns = [
+    path("", include("tenants.api.urls")),
+    re_path(r"^(?P<path>.*)$", errors.unknown_url, name="unknown"),
+]

@@ -1,0 +1,1 @@
+"""The REST API's doors to usage, quotas, costs, budgets and events."""
