@@ -13,7 +13,6 @@ from .. import metrics
 from ..limits import Decision
 from .calls import Call
 from .config import Config
-from .counts import ProcessCounts
 from .errors import IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
 from .keys import Credential, parse
@@ -45,10 +44,16 @@ class Builder(Protocol):
         """Raises UnknownTenantError, or RedisUnavailableError when Redis or the database does not play along."""
 
 
+class Witness(Protocol):
+    """Keeps what this process saw admitted (see counts.py)."""
+
+    def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None: ...
+
+
 class Core:
     """State that the calls of one process share, and the steps before and after asking Redis."""
 
-    def __init__(self, config: Config, counts: ProcessCounts, door: str) -> None:
+    def __init__(self, config: Config, counts: Witness, door: str) -> None:
         self.config = config
         self.counts = counts
         self.door = door
@@ -126,7 +131,7 @@ class Enforcer(Core):
     def __init__(
         self,
         config: Config,
-        counts: ProcessCounts,
+        counts: Witness,
         builder: Builder,
         door: str = "django",
         verify: Callable[[Credential], Verified | None] | None = None,

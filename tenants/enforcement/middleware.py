@@ -12,13 +12,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from ..limits import Decision, headers, http_status, problem
-from .core import INVALID_KEY
 from .engine import enforcer
 from .keys import PLATFORM, Credential
 from .known import Known
-from .principal import Principal
+from .principal import principal_of
 from .tracing import traced
-from .wire import scope_names
 
 API_PREFIX = "/api/"
 REPORTING = re.compile(r"/api/v1/(?:events|reservations/[^/]+/heartbeat)/?\Z")
@@ -61,7 +59,7 @@ class EnforcementMiddleware:
             note(decision)
         request.tenant_slug = known.credential.slug  # type: ignore[attr-defined]
         if decision.allowed:
-            request.principal = principal(known, decision)  # type: ignore[attr-defined]
+            request.principal = principal_of(known, decision)  # type: ignore[attr-defined]
         return decision
 
     def _anonymous(self, request: HttpRequest) -> Decision:
@@ -83,16 +81,6 @@ def route_class_of(request: HttpRequest) -> str:
     return "reporting" if request.method == "POST" and REPORTING.match(request.path_info) else "portal"
 
 
-def principal(known: Known, decision: Decision) -> Principal:
-    """Who the verified key stands for."""
-    credential = known.credential
-    assert credential.digest  # noqa: S101 - without a key nobody is anybody
-    scopes = scope_names(decision.scopes)
-    if credential.slug == PLATFORM:
-        return Principal(credential.key_id, known.subject, scopes, is_operator=True)
-    return Principal(credential.key_id, known.subject, scopes, credential.slug, decision.tenant_id)
-
-
 def client_address(request: HttpRequest) -> str:
     """The address of the caller: X-Forwarded-For counts only as far as TRUSTED_PROXY_DEPTH says, from the right."""
     depth = settings.TRUSTED_PROXY_DEPTH
@@ -101,6 +89,3 @@ def client_address(request: HttpRequest) -> str:
         if len(hops) >= depth:
             return str(hops[-depth])
     return str(request.META.get("REMOTE_ADDR", ""))
-
-
-__all__ = ["INVALID_KEY", "EnforcementMiddleware", "client_address", "principal", "route_class_of"]

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..limits import Decision
+from .keys import PLATFORM
+from .known import Known
+from .wire import scope_names
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -27,3 +32,13 @@ class Principal:
     def actor(self) -> str:
         """How the audit trail names it."""
         return f"operator-token:{self.key_id}" if self.is_operator else f"key:{self.key_id}"
+
+
+def principal_of(known: Known, decision: Decision) -> Principal:
+    """Who a key that has just been verified stands for."""
+    credential = known.credential
+    assert known.is_key  # noqa: S101 - without a key nobody is anybody
+    scopes = scope_names(decision.scopes)
+    if credential.slug == PLATFORM:
+        return Principal(credential.key_id, known.subject, scopes, is_operator=True)
+    return Principal(credential.key_id, known.subject, scopes, credential.slug, decision.tenant_id)

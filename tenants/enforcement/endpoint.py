@@ -1,0 +1,208 @@
+"""The decision endpoint, a raw ASGI application: a gateway asks, and is told allow or refuse with everything the client must see.
+
+GET|POST /decide            asked by a service: Authorization: Bearer <key>, optional X-Cost, X-Route-Class
+GET /decide?form=nginx      asked by nginx auth_request, which turns 429 into 500: a refusal is a 403 that carries the real one
+GET /decide?form=traefik    asked by Traefik ForwardAuth, which passes a refusal on as it is
+any /decide/envoy/<path>    asked by Envoy ext_authz with that path prefix; the rest of the path and its query are the client's
+GET /build/<slug>           asked by a door without a database: build the tenant in Redis
+GET /healthz /readyz /metrics
+
+With a `form`, cost and route class come from the query that the gateway's configuration wrote (?form=nginx&cost=2&class=ml): the
+headers may be the client's own, who could ask for cost 0. docs/gateways.md has the configurations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess, values
+
+from ..limits import PROBLEM_TYPE, Decision
+from .answers import PROBLEM_JSON, Fields, Receive, Scope, Send, answer, bearer, fields_of, refusal
+from .calls import MAX_COST
+from .config import Config
+from .core import Builder, Witness
+from .errors import RedisUnavailableError, UnknownTenantError
+from .known import Known
+from .pipelined import AsyncEnforcer
+from .wire import scope_mask
+
+DECIDE_SCOPE = scope_mask(["decide"])
+FORMS = frozenset({"nginx", "traefik"})
+
+
+class Asked(NamedTuple):
+    """What a decision is asked for."""
+
+    text: bytes
+    cost: int
+    route_class: str
+    form: str
+
+
+class BadRequestError(ValueError):
+    """The question cannot be understood; the text says why."""
+
+
+class DecisionEndpoint:
+    """The ASGI application."""
+
+    def __init__(
+        self,
+        config: Config,
+        counts: Witness,
+        builder: Builder,
+        *,
+        readiness: Callable[[], str | None],
+        metrics_token: str = "",
+    ) -> None:
+        """`readiness` may block: it runs in a thread."""
+        self.config = config
+        self.enforcer = AsyncEnforcer(config, counts, builder, "endpoint")
+        self._readiness = readiness
+        self._metrics_token = metrics_token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == "/decide" or path.startswith("/decide/envoy/"):
+                await self._decide(scope, send)
+            else:
+                await self._other(path, scope, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+
+    async def _decide(self, scope: Scope, send: Send) -> None:
+        try:
+            asked = self._asked(scope)
+        except BadRequestError as error:
+            await _problem(send, 400, "validation_error", str(error))
+            return
+        enforcer = self.enforcer
+        known = enforcer.recognise(asked.text)
+        if known is None:
+            decision = enforcer.reject_malformed()
+        else:
+            decision = await enforcer.decide(
+                asked.text, known, cost=asked.cost, route_class=asked.route_class, scopes=DECIDE_SCOPE
+            )
+            if not decision.code:
+                await answer(send, 200, _identity(known) + fields_of(decision))
+                return
+        await self._refuse(send, decision, known, asked.form)
+
+    async def _refuse(self, send: Send, decision: Decision, known: Known | None, form: str) -> None:
+        slug = known.credential.slug if known else ""
+        status, fields, body = refusal(decision, self.config.increase_url(slug))
+        if form == "nginx":
+            fields += [(b"x-portal-status", b"%d" % status), (b"x-portal-body", body)]
+            status = status if status in (401, 403) else 403
+        await answer(send, status, fields, body)
+
+    def _asked(self, scope: Scope) -> Asked:
+        text = cost = route_class = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if text:
+                    raise BadRequestError("There are two Authorization headers.")
+                text = value
+            elif name == b"x-cost":
+                cost = value
+            elif name == b"x-route-class":
+                route_class = value
+        form = ""
+        if scope["query_string"] and scope["path"] == "/decide":
+            query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=20))
+            form = query.get("form", "")
+            if form not in FORMS:
+                raise BadRequestError("The forms are nginx and traefik; for Envoy use the path prefix /decide/envoy.")
+            cost, route_class = query.get("cost", "").encode(), query.get("class", "").encode()
+        elif scope["path"] == "/decide" and scope["method"] not in ("GET", "POST", "HEAD"):
+            raise BadRequestError("Ask with GET or POST.")
+        return Asked(bearer(text), _cost(cost), self._route_class(route_class), form)
+
+    def _route_class(self, name: bytes) -> str:
+        """A known, metered class; anything else is "default": nobody asks their way out of the bill."""
+        text = name.decode("latin-1")
+        return text if text in self.config.route_classes else "default"
+
+    # ------------------------------------------------------------------------------------------- beside the decisions
+
+    async def _other(self, path: str, scope: Scope, send: Send) -> None:
+        if path == "/healthz":
+            await answer(send, 200, [(b"content-type", b"application/json")], b'{"status": "ok"}')
+        elif path == "/readyz":
+            await self._ready(send)
+        elif path == "/metrics":
+            await self._metrics(scope, send)
+        elif path.startswith("/build/"):
+            await self._build(path.removeprefix("/build/"), send)
+        else:
+            await _problem(send, 404, "not_found", "There is nothing here. Ask /decide.")
+
+    async def _ready(self, send: Send) -> None:
+        wrong = await asyncio.to_thread(self._readiness)
+        body = {"status": "not ready" if wrong else "ready", "checks": {"enforcement": wrong or "ok"}}
+        await answer(send, 503 if wrong else 200, [(b"content-type", b"application/json")], json.dumps(body).encode())
+
+    async def _build(self, slug: str, send: Send) -> None:
+        try:
+            await asyncio.to_thread(self.enforcer.builder.build, slug)
+        except UnknownTenantError:
+            await answer(send, 404, [])
+        except RedisUnavailableError:
+            await answer(send, 503, [(b"retry-after", b"1")])
+        else:
+            await answer(send, 204, [])
+
+    async def _metrics(self, scope: Scope, send: Send) -> None:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if self._metrics_token and not hmac.compare_digest(bearer(given), self._metrics_token):
+            await answer(send, 401, [(b"content-type", b"text/plain")], b"Send the metrics token.\n")
+            return
+        await answer(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await asyncio.to_thread(_exposition))
+
+
+def _cost(given: bytes) -> int:
+    if not given:
+        return 1
+    if not given.isdigit() or len(given) > 5 or int(given) > MAX_COST:
+        raise BadRequestError(f"The cost is a whole number from 0 to {MAX_COST}.")
+    return int(given)
+
+
+def _identity(known: Known) -> Fields:
+    """Who calls, for the service behind the gateway."""
+    credential = known.credential
+    return [
+        (b"x-portal-tenant", credential.slug.encode()),
+        (b"x-portal-key", credential.key_id.encode()),
+        (b"x-portal-subject", known.subject.encode()),
+    ]
+
+
+async def _problem(send: Send, status: int, code: str, detail: str) -> None:
+    title = code.replace("_", " ").capitalize()
+    body = {"type": PROBLEM_TYPE + code, "title": title, "status": status, "code": code, "detail": detail}
+    await answer(send, status, [PROBLEM_JSON], json.dumps(body).encode())
+
+
+def _exposition() -> bytes:
+    registry: CollectorRegistry = REGISTRY
+    if values.ValueClass.__name__ != "MutexValue":  # several processes share PROMETHEUS_MULTIPROC_DIR
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

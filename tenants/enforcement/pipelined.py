@@ -1,0 +1,217 @@
+"""Decisions on asyncio: one connection to Redis for a whole process, on which all calls of a loop tick leave in one write.
+
+That is what makes the decision endpoint fast: the cost of a system call and of a wake-up is shared by all requests of the moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from typing import Any, cast
+
+import hiredis
+
+from ..limits import Decision
+from .address import Address
+from .calls import Call
+from .config import Config
+from .core import INVALID_KEY, Builder, Core, Witness
+from .errors import RedisUnavailableError, UnknownTenantError
+from .handshake import Clock, Handshake
+from .known import Known
+from .resp import pack
+from .scripts import DECIDE
+from .wire import LATE, NOT_BUILT, OUT_OF_DATE
+
+
+class Pipe(asyncio.Protocol):
+    """A connection whose replies come back in the order of its commands. Once one is too late, all fail and it closes."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.clock = Clock()
+        self.alive = False
+        self.generation = b""
+        self._tail = b""
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._unsent: list[bytes] = []
+        self._watch: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def open(cls, address: Address, timeout: float) -> Pipe:
+        """Connect and shake hands within `timeout` seconds. Raises RedisUnavailableError."""
+        loop = asyncio.get_running_loop()
+        pipe = cls(timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                if address.path:
+                    await loop.create_unix_connection(lambda: pipe, address.path)
+                else:
+                    tls = ssl.create_default_context() if address.tls else None
+                    await loop.create_connection(lambda: pipe, address.host, address.port, ssl=tls)
+                handshake = Handshake(address)
+                replies = [await pipe.send(pack(words)) for words in handshake.commands]
+        except TimeoutError as error:
+            pipe.fail(RedisUnavailableError("timeout", "Redis did not answer in time"))
+            raise RedisUnavailableError("timeout", "Redis did not answer in time") from error
+        except OSError as error:
+            raise RedisUnavailableError("refused", str(error)) from error
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise RedisUnavailableError.from_reply(str(reply))
+        pipe.generation = handshake.read(replies, pipe.clock, time.monotonic())
+        pipe._tail = b"$8\r\n%s\r\n$13\r\n" % pipe.generation
+        return pipe
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        """The reply to come. All that is sent within one tick of the loop goes out in one write."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if not self.alive:
+            future.set_exception(RedisUnavailableError("closed", "the connection is closed"))
+            return future
+        self._waiting.append((future, self._loop.time()))
+        if not self._unsent:
+            self._loop.call_soon(self._write)
+        self._unsent.append(command)
+        if self._watch is None:
+            self._watch = self._loop.call_later(self.timeout, self._look)
+        return future
+
+    async def decide(self, command: bytes) -> bytes:
+        """As Connection.decide, without blocking."""
+        deadline = self.clock.deadline(time.monotonic(), self.timeout)
+        reply = await self.send(b"%s%s%d\r\n" % (command, self._tail, deadline))
+        if type(reply) is bytes:
+            self.clock.observe(int.from_bytes(reply[1:9], "big"), time.monotonic())
+            return reply
+        if str(reply).startswith("NOSCRIPT"):
+            await self.send(pack(("SCRIPT", "LOAD", DECIDE.source)))
+            return await self.decide(command)
+        raise RedisUnavailableError.from_reply(str(reply))
+
+    def fail(self, error: RedisUnavailableError) -> None:
+        """Close, and give everybody who waits the error: a late reply must not be taken for another's."""
+        self.alive = False
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        waiting, self._waiting = self._waiting, deque()
+        for future, _ in waiting:
+            if not future.done():
+                future.set_exception(error)
+        transport = getattr(self, "_transport", None)
+        if transport is not None:
+            transport.abort()
+
+    # ------------------------------------------------------------------------------------- what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.alive = True
+
+    def data_received(self, data: bytes) -> None:
+        reader, waiting = self._reader, self._waiting
+        reader.feed(data)
+        reply = reader.gets()
+        while reply is not False and waiting:
+            future, _ = waiting.popleft()
+            if not future.done():
+                future.set_result(reply)
+            reply = reader.gets()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.fail(RedisUnavailableError("closed", "Redis closed the connection"))
+
+    def _write(self) -> None:
+        commands, self._unsent = self._unsent, []
+        if self.alive:
+            self._transport.write(b"".join(commands))
+
+    def _look(self) -> None:
+        """Has the oldest call waited too long? Looked at from time to time instead of one timer a call."""
+        self._watch = None
+        if not self._waiting:
+            return
+        left = self._waiting[0][1] + self.timeout - self._loop.time()
+        if left <= 0:
+            self.fail(RedisUnavailableError("timeout", "Redis did not answer in time"))
+        else:
+            self._watch = self._loop.call_later(left, self._look)
+
+
+class AsyncEnforcer(Core):
+    """Decisions on one event loop."""
+
+    def __init__(self, config: Config, counts: Witness, builder: Builder, door: str) -> None:
+        super().__init__(config, counts, door)
+        self.builder = builder
+        self._address = Address.parse(config.redis_url)
+        self._pipe: Pipe | None = None
+        self._opening: asyncio.Future[Pipe] | None = None
+
+    async def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
+        """As Enforcer.consume."""
+        known = self.recognise(text)
+        if known is None:
+            return self.reject_malformed()
+        return await self.decide(text, known, cost=cost, route_class=route_class, scopes=scopes)
+
+    async def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
+        """As Enforcer.decide."""
+        started = time.perf_counter()
+        call = known.call(self.config, cost, route_class, scopes)
+        try:
+            decision = self.understand(await self._ask(call), call)
+        except UnknownTenantError:
+            decision = Decision(INVALID_KEY)
+        except RedisUnavailableError as error:
+            decision = self.without_redis(known, call, scopes, error.reason)
+        self.conclude(text, known, call, decision)
+        self.seconds.observe(time.perf_counter() - started)
+        return decision
+
+    async def pipe(self) -> Pipe:
+        """The open connection; callers that come together open one. Raises RedisUnavailableError."""
+        if self._pipe is not None and self._pipe.alive:
+            return self._pipe
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(Pipe.open(self._address, self.config.timeout))
+        opening = self._opening
+        try:
+            self._pipe = await asyncio.shield(opening)
+        finally:
+            if self._opening is opening and opening.done():
+                self._opening = None
+        return self._pipe
+
+    async def _ask(self, call: Call) -> bytes:
+        if not self.breaker.closed():
+            raise RedisUnavailableError("breaker")
+        try:
+            reply = await self._converse(call)
+        except RedisUnavailableError as error:
+            if error.reason != "ledger":
+                self.breaker.failed(error.reason, str(error))
+            raise
+        self.breaker.succeeded()
+        return reply
+
+    async def _converse(self, call: Call) -> bytes:
+        pipe = await self.pipe()
+        started = time.monotonic()
+        reply = await pipe.decide(call.command)
+        if reply[0] <= 3:
+            return reply
+        if reply[0] == LATE and time.monotonic() - started < self.config.timeout / 2:
+            pipe.clock.set(int.from_bytes(reply[1:9], "big"), time.monotonic())
+            reply = await pipe.decide(call.command)
+        if reply[0] in (NOT_BUILT, OUT_OF_DATE):
+            await asyncio.to_thread(self.builder.build, call.slug)
+            reply = await (await self.pipe()).decide(call.command)
+        if reply[0] in (LATE, NOT_BUILT, OUT_OF_DATE):
+            raise RedisUnavailableError("late" if reply[0] == LATE else "not_built")
+        return reply
