@@ -297,6 +297,19 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums", "portal.api.schema.add_limit_headers", "portal.api.schema.share_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "ApiKeyState": ["active", "expired", "revoked"],
+        "CallerKind": ["key", "operator", "person"],
+        "LimitSource": ["tier", "override"],
+        "ProblemCode": "portal.api.schema.PROBLEM_CODES",
+        "Role": "tenants.models.Role",
+        "Scope": "tenants.models.apikey.Scope",
+        "TenantState": "tenants.models.TenantState",
+        "WindowName": ["minute", "hour", "day"],
+    },
 }
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 

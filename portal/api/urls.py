@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from django.urls import include, path, re_path
 
-from . import errors
+from . import errors, schema
 
 app_name = "api"
 
 urlpatterns = [
     path("", include("tenants.api.urls")),
+    path("openapi.json", schema.openapi_json, name="openapi"),
+    path("schema", schema.openapi_yaml, name="schema"),
+    path("docs", schema.docs, name="docs"),
     re_path(r"^(?P<path>.*)$", errors.unknown_url, name="unknown"),
 ]
