@@ -21,7 +21,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """200 when PostgreSQL and the quota Redis can be used; 503 naming what cannot."""
     checks = {"database": _database(), "enforcement": enforcement.readiness()}
     failed = {name: problem for name, problem in checks.items() if problem}
-    body = {"status": "ready" if not failed else "not ready", "checks": {name: problem or "ok" for name, problem in checks.items()}}
+    body = {
+        "status": "ready" if not failed else "not ready",
+        "checks": {name: problem or "ok" for name, problem in checks.items()},
+    }
     return JsonResponse(body, status=503 if failed else 200)
 
 
@@ -30,7 +33,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), settings.METRICS_TOKEN.encode()):
-            return HttpResponse("Send the metrics token: Authorization: Bearer <METRICS_TOKEN>.\n", status=401, content_type="text/plain")
+            return HttpResponse(
+                "Send the metrics token: Authorization: Bearer <METRICS_TOKEN>.\n",
+                status=401,
+                content_type="text/plain",
+            )
     return ExportToDjangoView(request)
 
 

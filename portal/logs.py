@@ -14,7 +14,10 @@ _SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
-_JSON = os.environ.get("LOG_FORMAT", "json" if os.environ.get("PORTAL_ENV", "production") == "production" else "plain") == "json"
+_JSON = (
+    os.environ.get("LOG_FORMAT", "json" if os.environ.get("PORTAL_ENV", "production") == "production" else "plain")
+    == "json"
+)
 _RENDERER: Any = (
     structlog.processors.JSONRenderer()
     if _JSON

@@ -273,7 +273,10 @@ ADMIN_CONTENT_SECURITY_POLICY = {
 
 # --- API -----------------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["portal.api.authentication.PrincipalAuthentication", "portal.api.authentication.BrowserSession"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "portal.api.authentication.PrincipalAuthentication",
+        "portal.api.authentication.BrowserSession",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["tenants.api.parsers.StrictJSONParser"],
@@ -298,7 +301,9 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums", "portal.api.schema.add_limit_headers", "portal.api.schema.share_problems",
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "portal.api.schema.add_limit_headers",
+        "portal.api.schema.share_problems",
     ],
     "ENUM_NAME_OVERRIDES": {
         "ApiKeyState": ["active", "expired", "revoked"],

@@ -59,7 +59,9 @@ class Access:
     def require(self, *roles: Role) -> None:
         """Raise Forbidden unless the role is one of `roles` and the tenant can be changed."""
         if not self.can(*roles):
-            raise Forbidden("Only " + " or ".join(str(role.label).lower() for role in roles) + " of this tenant may do this.")
+            raise Forbidden(
+                "Only " + " or ".join(str(role.label).lower() for role in roles) + " of this tenant may do this."
+            )
         if self.read_only:
             raise Forbidden(f"This tenant is {self.tenant.get_state_display().lower()}; nothing can be changed.")
 
@@ -99,7 +101,9 @@ def tenant_scope(tenant: Tenant) -> Iterator[None]:
     Settings are local to the transaction, so a connection pooler cannot leak them to the next client.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.tenant', %s, true), set_config('role', %s, true)", [str(tenant.pk), ROLE])
+        cursor.execute(
+            "SELECT set_config('app.tenant', %s, true), set_config('role', %s, true)", [str(tenant.pk), ROLE]
+        )
         yield
         cursor.execute("SELECT set_config('role', 'none', true), set_config('app.tenant', '', true)")
 
@@ -112,4 +116,6 @@ def platform_scope() -> Iterator[None]:
         role, tenant = cursor.fetchone()
         cursor.execute("SELECT set_config('role', 'none', true), set_config('app.tenant', '', true)")
         yield
-        cursor.execute("SELECT set_config('app.tenant', %s, true), set_config('role', %s, true)", [tenant or "", role or "none"])
+        cursor.execute(
+            "SELECT set_config('app.tenant', %s, true), set_config('role', %s, true)", [tenant or "", role or "none"]
+        )

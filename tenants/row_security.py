@@ -64,7 +64,9 @@ def after_migrate(app_config: AppConfig, using: str, **_: Any) -> None:
         if not cursor.fetchone()[0]:
             cursor.execute(f"GRANT {ROLE} TO CURRENT_USER")
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {ROLE}")
-        cursor.execute("SELECT relname FROM pg_class WHERE relforcerowsecurity AND relnamespace = 'public'::regnamespace")
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relforcerowsecurity AND relnamespace = 'public'::regnamespace"
+        )
         secured = {row[0] for row in cursor.fetchall()}
         for app in APPS:
             for model in apps.get_app_config(app).get_models(include_auto_created=True):
@@ -77,8 +79,13 @@ def _secure(cursor: Any, model: type[models.Model], secured: set[str]) -> None:
         if label in READABLE:
             cursor.execute(f'GRANT SELECT ON "{table}" TO {ROLE}')
         return
-    cursor.execute(f'GRANT {"SELECT" if label in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"} ON "{table}" TO {ROLE}')
-    cursor.execute("SELECT pg_get_serial_sequence(%s, 'id') WHERE EXISTS (SELECT FROM information_schema.columns WHERE table_name = %s AND column_name = 'id')", [table, table])
+    cursor.execute(
+        f'GRANT {"SELECT" if label in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"} ON "{table}" TO {ROLE}'
+    )
+    cursor.execute(
+        "SELECT pg_get_serial_sequence(%s, 'id') WHERE EXISTS (SELECT FROM information_schema.columns WHERE table_name = %s AND column_name = 'id')",
+        [table, table],
+    )
     sequence = cursor.fetchone()
     if sequence and sequence[0]:
         cursor.execute(f"GRANT USAGE ON SEQUENCE {sequence[0]} TO {ROLE}")

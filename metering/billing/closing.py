@@ -41,7 +41,9 @@ def close(month: str, now: datetime) -> Iterator[Closed]:
 def close_tenant(tenant: Tenant, month: str, now: datetime) -> Closed:
     """Draft the tenant's month, or issue it when its grace time has passed. Never raises for one tenant's trouble: it is reported."""
     period = periods.period_by_key(tenant, month)
-    issued = Invoice.objects.filter(tenant=tenant, period=period, state__in=[InvoiceState.ISSUED, InvoiceState.PAID]).first()
+    issued = Invoice.objects.filter(
+        tenant=tenant, period=period, state__in=[InvoiceState.ISSUED, InvoiceState.PAID]
+    ).first()
     if issued is not None:
         return Closed(tenant, "already issued", issued.number)
     if now < period.ends_at:

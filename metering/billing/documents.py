@@ -22,7 +22,18 @@ CONTENT_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "json": "application/json",
 }
-COLUMNS = ("position", "kind", "meter", "description", "quantity", "unit", "unit_price", "amount", "currency", "origin_period")
+COLUMNS = (
+    "position",
+    "kind",
+    "meter",
+    "description",
+    "quantity",
+    "unit",
+    "unit_price",
+    "amount",
+    "currency",
+    "origin_period",
+)
 
 
 class NotIssuedError(ValueError):
@@ -63,7 +74,15 @@ def _kept_pdf(invoice: Invoice, snapshot: dict[str, Any]) -> bytes:
     if kept is None:
         content = _pdf(snapshot)
         InvoiceDocument.objects.bulk_create(
-            [InvoiceDocument(invoice=invoice, tenant_id=invoice.tenant_id, kind="pdf", content=content, sha256=hashlib.sha256(content).hexdigest())],
+            [
+                InvoiceDocument(
+                    invoice=invoice,
+                    tenant_id=invoice.tenant_id,
+                    kind="pdf",
+                    content=content,
+                    sha256=hashlib.sha256(content).hexdigest(),
+                )
+            ],
             ignore_conflicts=True,  # two readers at once: the first bytes stay
         )
         kept = InvoiceDocument.objects.get(invoice=invoice, kind="pdf")
@@ -96,7 +115,9 @@ def _pdf(snapshot: dict[str, Any]) -> bytes:
         from weasyprint import HTML
         from weasyprint.urls import URLFetcher
     except (ImportError, OSError) as error:
-        raise PdfUnavailableError("PDFs need the Pango library. Install it (Debian: libpango-1.0-0 libpangoft2-1.0-0) and restart.") from error
+        raise PdfUnavailableError(
+            "PDFs need the Pango library. Install it (Debian: libpango-1.0-0 libpangoft2-1.0-0) and restart."
+        ) from error
     fetcher = URLFetcher(allowed_protocols=("data",))
     return HTML(string=html(snapshot), url_fetcher=fetcher).write_pdf()  # type: ignore[no-any-return]
 
@@ -107,7 +128,12 @@ def _table(snapshot: dict[str, Any]) -> Iterator[list[exports.Cell]]:
         whole = {**line, "unit_price": None, **numbers, "currency": snapshot["currency"]}
         yield [whole[column] for column in COLUMNS]
     for name in ("subtotal", "tax", "total"):
-        summary: dict[str, exports.Cell] = {"kind": name, "description": name.capitalize(), "amount": Decimal(snapshot[name]), "currency": snapshot["currency"]}
+        summary: dict[str, exports.Cell] = {
+            "kind": name,
+            "description": name.capitalize(),
+            "amount": Decimal(snapshot[name]),
+            "currency": snapshot["currency"],
+        }
         yield [summary.get(column) for column in COLUMNS]
 
 

@@ -34,7 +34,9 @@ def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
     Raises PeriodOpenError before the period's end, NoEntityError when nobody is set up to invoice.
     """
     if now < period.ends_at:
-        raise PeriodOpenError(f"{period.key} ends at {period.ends_at:%Y-%m-%d %H:%M} UTC; it cannot be invoiced before.")
+        raise PeriodOpenError(
+            f"{period.key} ends at {period.ends_at:%Y-%m-%d %H:%M} UTC; it cannot be invoiced before."
+        )
     profile = profile_of(tenant)
     rating = costs.rating(tenant, period)
     invoice, _ = Invoice.objects.get_or_create(
@@ -48,7 +50,9 @@ def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
             "issue_after": period.ends_at + timedelta(hours=settings.INVOICE_GRACE_HOURS),
         },
     )
-    invoice = Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
+    invoice = (
+        Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
+    )
     if invoice.state == InvoiceState.DRAFT:
         _write(invoice, rating, list(_adjustments(tenant, period)), now)
     return invoice
@@ -62,7 +66,9 @@ def lines_of(rating: Rating) -> list[InvoiceLine]:
 
 def _write(invoice: Invoice, rating: Rating, adjustments: list[tuple[Invoice, Adjustment]], now: datetime) -> None:
     lines = lines_of(rating)
-    lines += [_adjustment_line(origin, change, len(lines) + n) for n, (origin, change) in enumerate(adjustments, start=1)]
+    lines += [
+        _adjustment_line(origin, change, len(lines) + n) for n, (origin, change) in enumerate(adjustments, start=1)
+    ]
     subtotal = sum((Money(line.amount, rating.currency) for line in lines), Money.zero(rating.currency))
     taxed = tax(subtotal, tax_rule(tax_rate_for(profile_of(invoice.tenant))))
     invoice.lines.all().delete()
@@ -126,7 +132,12 @@ def _usage_line(line: Line, meters: dict[str, Meter], position: int) -> InvoiceL
 def _describe(line: Line, meter: Meter | None) -> str:
     name = meter.name if meter else line.meter or "Everything"
     what = f"{name}, {line.dim_value}" if line.dim_value else name
-    return {"usage": what, "fee": f"{what}: monthly fee", "shortfall": f"{what}: rest of the minimum", "overage": f"{what}: overage"}[line.kind]
+    return {
+        "usage": what,
+        "fee": f"{what}: monthly fee",
+        "shortfall": f"{what}: rest of the minimum",
+        "overage": f"{what}: overage",
+    }[line.kind]
 
 
 def _unit(line: Line, meter: Meter | None) -> str:
@@ -146,8 +157,13 @@ def _detail(line: Line) -> dict[str, Any]:
     return {
         **whole,
         "explanation": line.explanation(),
-        "usage": [{"dims": json.loads(name), "quantity": plain(quantity)} for name, quantity in sorted(by_dims.items())],
-        "evidence": {"segments": len(segments), "sha256": hashlib.sha256(json.dumps(segments, sort_keys=True).encode()).hexdigest()},
+        "usage": [
+            {"dims": json.loads(name), "quantity": plain(quantity)} for name, quantity in sorted(by_dims.items())
+        ],
+        "evidence": {
+            "segments": len(segments),
+            "sha256": hashlib.sha256(json.dumps(segments, sort_keys=True).encode()).hexdigest(),
+        },
     }
 
 

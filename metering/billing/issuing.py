@@ -43,7 +43,9 @@ def issue(tenant: Tenant, period: BillingPeriod, now: datetime, *, before_grace:
     if invoice.state != InvoiceState.DRAFT:
         return invoice
     if now < invoice.issue_after and not before_grace:
-        raise GraceError(f"Late usage can still arrive until {invoice.issue_after:%Y-%m-%d %H:%M} UTC. Issue it after that.")
+        raise GraceError(
+            f"Late usage can still arrive until {invoice.issue_after:%Y-%m-%d %H:%M} UTC. Issue it after that."
+        )
     sequence, number = _next_number(invoice.entity, "invoice")
     invoice.state, invoice.issued_at = InvoiceState.ISSUED, now
     invoice.sequence, invoice.number = sequence.next_number - 1, number
@@ -77,7 +79,9 @@ def credit(invoice: Invoice, amount: Money | None, reason: str, now: datetime) -
     """
     locked = lock(invoice)
     if locked.state not in (InvoiceState.ISSUED, InvoiceState.PAID):
-        raise InvoiceStateError(f"Only an issued invoice can be credited; this one is {locked.get_state_display().lower()}.")
+        raise InvoiceStateError(
+            f"Only an issued invoice can be credited; this one is {locked.get_state_display().lower()}."
+        )
     if not reason.strip():
         raise InvoiceStateError(_("Say why the money is given back."))
     left_net, left_tax = left_to_credit(locked)
@@ -102,12 +106,16 @@ def left_to_credit(invoice: Invoice) -> tuple[Money, Money]:
     """(net, tax) of the invoice that no credit note has given back yet."""
     given = list(invoice.credit_notes.all())
     net = invoice.subtotal - sum((note.subtotal for note in given), Decimal(0))
-    return Money(net, invoice.currency), Money(invoice.tax - sum((note.tax for note in given), Decimal(0)), invoice.currency)
+    return Money(net, invoice.currency), Money(
+        invoice.tax - sum((note.tax for note in given), Decimal(0)), invoice.currency
+    )
 
 
 def lock(invoice: Invoice) -> Invoice:
     """The invoice as it is now, locked until the transaction ends."""
-    return Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
+    return (
+        Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
+    )
 
 
 def canonical(document: dict[str, Any]) -> str:
@@ -121,7 +129,10 @@ def digest(text: str) -> str:
 
 def broken(entity: LegalEntity) -> Iterator[str]:
     """Every way in which the entity's documents do not prove themselves; nothing when the chain is whole."""
-    for kind, documents in (("invoice", Invoice.objects.exclude(sequence=None)), ("credit note", CreditNote.objects.all())):
+    for kind, documents in (
+        ("invoice", Invoice.objects.exclude(sequence=None)),
+        ("credit note", CreditNote.objects.all()),
+    ):
         previous, expected = GENESIS, 1
         for document in documents.filter(entity=entity).order_by("sequence").iterator(chunk_size=500):
             stored = json.loads(document.snapshot)
@@ -131,7 +142,11 @@ def broken(entity: LegalEntity) -> Iterator[str]:
                 yield f"{document.number}: the snapshot was changed"
             if document.previous_hash != previous or stored["previous_hash"] != previous:
                 yield f"{document.number}: it does not follow the document before it"
-            columns = {"number": document.number, "total": _say(document.total, document.currency), "currency": document.currency}
+            columns = {
+                "number": document.number,
+                "total": _say(document.total, document.currency),
+                "currency": document.currency,
+            }
             if any(stored[name] != value for name, value in columns.items()):
                 yield f"{document.number}: its row and its snapshot differ"
             previous, expected = document.hash, document.sequence + 1
@@ -142,7 +157,9 @@ def broken(entity: LegalEntity) -> Iterator[str]:
 
 def _check_transition(invoice: Invoice, to: InvoiceState) -> None:
     if to not in INVOICE_TRANSITIONS[InvoiceState(invoice.state)]:
-        raise InvoiceStateError(f"{invoice} is {invoice.get_state_display().lower()}; it cannot become {to.label.lower()}.")
+        raise InvoiceStateError(
+            f"{invoice} is {invoice.get_state_display().lower()}; it cannot become {to.label.lower()}."
+        )
 
 
 def _next_number(entity: LegalEntity, kind: str) -> tuple[NumberSequence, str]:
@@ -174,13 +191,28 @@ def _snapshot(invoice: Invoice) -> dict[str, Any]:
         "currency": invoice.currency,
         "lines": [
             {
-                "position": line.position, "kind": line.kind, "key": line.key, "origin_period": line.origin_period, "meter": line.meter,
-                "description": line.description, "quantity": plain(line.quantity), "unit": line.unit,
-                "unit_price": None if line.unit_price is None else plain(line.unit_price, 10), "amount": _say(line.amount, invoice.currency), "detail": line.detail,
+                "position": line.position,
+                "kind": line.kind,
+                "key": line.key,
+                "origin_period": line.origin_period,
+                "meter": line.meter,
+                "description": line.description,
+                "quantity": plain(line.quantity),
+                "unit": line.unit,
+                "unit_price": None if line.unit_price is None else plain(line.unit_price, 10),
+                "amount": _say(line.amount, invoice.currency),
+                "detail": line.detail,
             }
             for line in invoice.lines.order_by("position")
-        ],  # fmt: skip
-        "tax_rule": {"name": rate.name, "rate": plain(rate.rate), "reverse_charge": rate.reverse_charge, "note": rate.note} if rate else None,
+        ],
+        "tax_rule": {
+            "name": rate.name,
+            "rate": plain(rate.rate),
+            "reverse_charge": rate.reverse_charge,
+            "note": rate.note,
+        }
+        if rate
+        else None,
         "subtotal": _say(invoice.subtotal, invoice.currency),
         "tax": _say(invoice.tax, invoice.currency),
         "total": _say(invoice.total, invoice.currency),
@@ -194,12 +226,19 @@ def _say(amount: Decimal, currency: str) -> str:
 
 
 def _period(period: BillingPeriod) -> dict[str, str]:
-    return {"key": period.key, "start": period.starts_at.isoformat(), "end": period.ends_at.isoformat(), "time_zone": period.time_zone}
+    return {
+        "key": period.key,
+        "start": period.starts_at.isoformat(),
+        "end": period.ends_at.isoformat(),
+        "time_zone": period.time_zone,
+    }
 
 
 def _gaps(invoice: Invoice) -> Iterator[dict[str, str]]:
     """Spans of the period in which a collector knew nothing: the customer sees what was not measured."""
-    for gap in MeteringGap.objects.filter(tenant=invoice.tenant, starts_at__lt=invoice.period.ends_at).order_by("starts_at"):
+    for gap in MeteringGap.objects.filter(tenant=invoice.tenant, starts_at__lt=invoice.period.ends_at).order_by(
+        "starts_at"
+    ):
         if gap.ends_at is None or gap.ends_at > invoice.period.starts_at:
             yield {
                 "collector": gap.collector, "meter": gap.meter, "from": gap.starts_at.isoformat(),
@@ -208,7 +247,13 @@ def _gaps(invoice: Invoice) -> Iterator[dict[str, str]]:
 
 
 def _not_priced(item: Quarantined) -> dict[str, str]:
-    return {"reason": item.reason, "meter": item.meter, "dim_key": item.dim_key, "dim_value": item.dim_value, "quantity": str(item.quantity)}
+    return {
+        "reason": item.reason,
+        "meter": item.meter,
+        "dim_key": item.dim_key,
+        "dim_value": item.dim_value,
+        "quantity": str(item.quantity),
+    }
 
 
 def _credit_snapshot(note: CreditNote, original: dict[str, Any]) -> dict[str, Any]:

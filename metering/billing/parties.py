@@ -24,7 +24,9 @@ def entity_for(profile: BillingProfile) -> LegalEntity:
     """The entity that invoices this customer. Raises NoEntityError when neither the profile nor a default names one."""
     entity = profile.entity or LegalEntity.objects.filter(is_default=True).first()
     if entity is None:
-        raise NoEntityError("No legal entity invoices this tenant. Add one in the admin under Legal entities and make it the default.")
+        raise NoEntityError(
+            "No legal entity invoices this tenant. Add one in the admin under Legal entities and make it the default."
+        )
     return entity
 
 

@@ -48,7 +48,9 @@ def record(invoice: Invoice, receipt: Receipt, recorded_by: User | None = None) 
             raise InvoiceStateError(f"Reference {receipt.reference} is booked already, for another invoice or amount.")
         return known
     if locked.state != InvoiceState.ISSUED:
-        raise InvoiceStateError(f"{locked} is {locked.get_state_display().lower()}; only an issued invoice takes payments.")
+        raise InvoiceStateError(
+            f"{locked} is {locked.get_state_display().lower()}; only an issued invoice takes payments."
+        )
     open_amount = outstanding(locked)
     if not Money.zero(locked.currency) < receipt.amount <= open_amount:
         raise InvoiceStateError(f"{open_amount} is open on {locked.number}; book more than 0 and at most that.")

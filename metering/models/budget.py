@@ -33,7 +33,14 @@ class BudgetBasis(models.TextChoices):
 class Budget(models.Model):
     """An amount that a tenant (or, without a tenant, the whole platform) wants to stay under in a period of its own time zone."""
 
-    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="budgets", help_text=_("Empty for the platform's own budget."))
+    tenant = models.ForeignKey(
+        Tenant,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="budgets",
+        help_text=_("Empty for the platform's own budget."),
+    )
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, default="Monthly budget")
     amount = models.DecimalField(max_digits=16, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))])
@@ -50,8 +57,15 @@ class Budget(models.Model):
     class Meta:
         ordering = ["tenant", "-is_primary", "name"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "name"], name="metering_budget_tenant_name", nulls_distinct=False),
-            models.UniqueConstraint(fields=["tenant"], condition=models.Q(is_primary=True), name="metering_budget_one_primary", nulls_distinct=False),
+            models.UniqueConstraint(
+                fields=["tenant", "name"], name="metering_budget_tenant_name", nulls_distinct=False
+            ),
+            models.UniqueConstraint(
+                fields=["tenant"],
+                condition=models.Q(is_primary=True),
+                name="metering_budget_one_primary",
+                nulls_distinct=False,
+            ),
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="metering_budget_positive"),
         ]
         triggers = [audited()]
@@ -64,7 +78,9 @@ class BudgetThreshold(models.Model):
     """At `percent` of the budget, tell `recipients` (none: the tenant's owners, admins and billing contacts)."""
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="thresholds")
-    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False)
+    tenant = models.ForeignKey(
+        Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
     percent = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(1000)])
     recipients = ArrayField(models.EmailField(), default=list, blank=True)
 
@@ -98,7 +114,9 @@ class BudgetAlert(models.Model):
         ordering = ["-crossed_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["budget", "period_key", "percent"], condition=models.Q(cleared_at__isnull=True), name="metering_budgetalert_once"
+                fields=["budget", "period_key", "percent"],
+                condition=models.Q(cleared_at__isnull=True),
+                name="metering_budgetalert_once",
             )
         ]
 

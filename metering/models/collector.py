@@ -25,7 +25,9 @@ class CollectorStatus(models.Model):
     duration_ms = models.PositiveIntegerField(default=0)
     runs = models.PositiveBigIntegerField(default=0)
     failures = models.PositiveBigIntegerField(default=0)
-    memory = models.JSONField(default=dict, blank=True, editable=False, help_text=_("What the next run needs to go on from this one."))
+    memory = models.JSONField(
+        default=dict, blank=True, editable=False, help_text=_("What the next run needs to go on from this one.")
+    )
     last_run_at = models.DateTimeField()
     last_ok_at = models.DateTimeField(null=True, blank=True)
 
@@ -53,7 +55,11 @@ class MeteringGap(models.Model):
     class Meta:
         ordering = ["-starts_at"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "collector", "node", "meter", "subject", "starts_at"], name="metering_gap_once", nulls_distinct=False)
+            models.UniqueConstraint(
+                fields=["tenant", "collector", "node", "meter", "subject", "starts_at"],
+                name="metering_gap_once",
+                nulls_distinct=False,
+            )
         ]
 
     def __str__(self) -> str:

@@ -37,9 +37,7 @@ class EventIdentity(models.Model):
 
     pk = models.CompositePrimaryKey("tenant", "source", "event_id")
     # A ledger row costs what its indexes and checks cost: the primary key serves, and tenants are never deleted.
-    tenant = models.ForeignKey(
-        Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
-    )
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     source = models.CharField(max_length=200)
     event_id = models.CharField(max_length=200)
     fingerprint = models.CharField(max_length=32)
@@ -64,9 +62,9 @@ class QuarantinedEvent(models.Model):
 
     class Meta:
         ordering = ["-received_at"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "source", "event_id"], name="metering_quarantine_identity")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "source", "event_id"], name="metering_quarantine_identity")
+        ]
 
     def __str__(self) -> str:
         return f"{self.source} {self.event_id}: {self.reason}"
-
-

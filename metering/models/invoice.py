@@ -24,14 +24,18 @@ class LegalEntity(models.Model):
     country = models.CharField(max_length=2, blank=True, help_text=_("ISO 3166 code, such as CH."))
     tax_id = models.CharField(max_length=40, blank=True)
     email = models.EmailField(blank=True)
-    prefix = models.CharField(max_length=12, default="INV", help_text=_("INV makes INV-000001; credit notes read INV-CN-000001."))
+    prefix = models.CharField(
+        max_length=12, default="INV", help_text=_("INV makes INV-000001; credit notes read INV-CN-000001.")
+    )
     is_default = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["slug"]
         verbose_name_plural = "legal entities"
         constraints = [
-            models.UniqueConstraint(fields=["is_default"], condition=models.Q(is_default=True), name="metering_entity_one_default"),
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="metering_entity_one_default"
+            ),
             models.UniqueConstraint(fields=["prefix"], name="metering_entity_prefix"),
         ]
         triggers = [audited()]
@@ -59,7 +63,12 @@ class TaxRate(models.Model):
     """A rule that an invoice's tax follows: a rate as a part of one, or reverse charge with the words that the law asks for."""
 
     name = models.CharField(max_length=80, unique=True)
-    rate = models.DecimalField(max_digits=7, decimal_places=6, validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(1))], help_text=_("0.081 is 8.1 %."))
+    rate = models.DecimalField(
+        max_digits=7,
+        decimal_places=6,
+        validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(1))],
+        help_text=_("0.081 is 8.1 %."),
+    )
     reverse_charge = models.BooleanField(default=False)
     note = models.CharField(max_length=300, blank=True, help_text=_("Printed under the total."))
     is_default = models.BooleanField(default=False)
@@ -67,8 +76,12 @@ class TaxRate(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["is_default"], condition=models.Q(is_default=True), name="metering_taxrate_one_default"),
-            models.CheckConstraint(condition=models.Q(rate__gte=0, rate__lte=1), name="metering_taxrate_between_0_and_1"),
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="metering_taxrate_one_default"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(rate__gte=0, rate__lte=1), name="metering_taxrate_between_0_and_1"
+            ),
         ]
         triggers = [audited()]
 
@@ -141,10 +154,14 @@ class Invoice(models.Model):
     class Meta:
         ordering = ["-period__starts_at", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "period"], condition=~models.Q(state="void"), name="metering_invoice_tenant_period"),
+            models.UniqueConstraint(
+                fields=["tenant", "period"], condition=~models.Q(state="void"), name="metering_invoice_tenant_period"
+            ),
             models.UniqueConstraint(fields=["tenant", "public_id"], name="metering_invoice_tenant_public_id"),
             models.UniqueConstraint(fields=["entity", "sequence"], name="metering_invoice_entity_sequence"),
-            models.CheckConstraint(condition=models.Q(total=models.F("subtotal") + models.F("tax")), name="metering_invoice_adds_up"),
+            models.CheckConstraint(
+                condition=models.Q(total=models.F("subtotal") + models.F("tax")), name="metering_invoice_adds_up"
+            ),
         ]
         triggers = [frozen_invoice(), no_truncate(), audited(ignore=["computed_at", "snapshot"])]
 
@@ -159,8 +176,12 @@ class InvoiceLine(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     position = models.PositiveSmallIntegerField()
     kind = models.CharField(max_length=12)
-    key = models.CharField(max_length=200, help_text=_("Names the line within its period; adjustments find it by this."))
-    origin_period = models.CharField(max_length=7, blank=True, help_text=_("Adjustments: the period that they belong to."))
+    key = models.CharField(
+        max_length=200, help_text=_("Names the line within its period; adjustments find it by this.")
+    )
+    origin_period = models.CharField(
+        max_length=7, blank=True, help_text=_("Adjustments: the period that they belong to.")
+    )
     meter = models.CharField(max_length=40, blank=True)
     description = models.CharField(max_length=300)
     quantity = models.DecimalField(max_digits=30, decimal_places=6)
@@ -203,7 +224,9 @@ class CreditNote(models.Model):
             models.UniqueConstraint(fields=["tenant", "public_id"], name="metering_creditnote_tenant_public_id"),
             models.UniqueConstraint(fields=["entity", "sequence"], name="metering_creditnote_entity_sequence"),
             models.CheckConstraint(condition=models.Q(total__gt=0), name="metering_creditnote_positive"),
-            models.CheckConstraint(condition=models.Q(total=models.F("subtotal") + models.F("tax")), name="metering_creditnote_adds_up"),
+            models.CheckConstraint(
+                condition=models.Q(total=models.F("subtotal") + models.F("tax")), name="metering_creditnote_adds_up"
+            ),
         ]
         triggers = [*append_only(), audited(ignore=["snapshot"])]
 
@@ -221,7 +244,9 @@ class Payment(models.Model):
     method = models.CharField(max_length=40)
     reference = models.CharField(max_length=120)
     received_at = models.DateTimeField()
-    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    recorded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
 
     class Meta:
         ordering = ["-received_at"]

@@ -32,7 +32,11 @@ class JobRun(models.Model):
 
     class Meta:
         ordering = ["-started_at"]
-        constraints = [models.UniqueConstraint(fields=["task", "tenant", "period"], name="metering_jobrun_once", nulls_distinct=False)]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "tenant", "period"], name="metering_jobrun_once", nulls_distinct=False
+            )
+        ]
         indexes = [models.Index(fields=["-started_at"], name="metering_jobrun_recent")]
 
     def __str__(self) -> str:

@@ -40,7 +40,11 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=models.Q(state__in=["pending", "sending"]), name="metering_notification_due")
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=models.Q(state__in=["pending", "sending"]),
+                name="metering_notification_due",
+            )
         ]
 
     def __str__(self) -> str:

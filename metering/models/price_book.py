@@ -32,7 +32,9 @@ class PriceBook(models.Model):
     class Meta:
         ordering = ["slug"]
         constraints = [
-            models.UniqueConstraint(fields=["is_default"], condition=models.Q(is_default=True), name="metering_pricebook_one_default")
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="metering_pricebook_one_default"
+            )
         ]
         triggers = [immutable("currency"), audited()]
 

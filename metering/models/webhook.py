@@ -21,7 +21,9 @@ class WebhookEndpoint(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)
     url = models.CharField(max_length=500)
     description = models.CharField(max_length=120, blank=True)
-    event_types = ArrayField(models.CharField(max_length=60), default=list, blank=True, help_text=_("Empty: every event."))
+    event_types = ArrayField(
+        models.CharField(max_length=60), default=list, blank=True, help_text=_("Empty: every event.")
+    )
     secret = models.TextField(editable=False)
     previous_secret = models.TextField(blank=True, editable=False)
     previous_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -30,7 +32,9 @@ class WebhookEndpoint(models.Model):
 
     class Meta:
         ordering = ["tenant", "id"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "public_id"], name="metering_webhook_tenant_public_id")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "public_id"], name="metering_webhook_tenant_public_id")
+        ]
         triggers = [audited()]
 
     def __str__(self) -> str:
@@ -50,7 +54,9 @@ class WebhookDelivery(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)
-    message_id = models.CharField(max_length=80, help_text=_("Stays the same over retries and redeliveries: receivers deduplicate by it."))
+    message_id = models.CharField(
+        max_length=80, help_text=_("Stays the same over retries and redeliveries: receivers deduplicate by it.")
+    )
     event_type = models.CharField(max_length=60)
     body = models.TextField()
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.PENDING)
@@ -71,7 +77,11 @@ class WebhookDelivery(models.Model):
             models.UniqueConstraint(fields=["endpoint", "message_id"], name="metering_delivery_once"),
         ]
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=models.Q(state__in=["pending", "sending"]), name="metering_delivery_due")
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=models.Q(state__in=["pending", "sending"]),
+                name="metering_delivery_due",
+            )
         ]
 
     def __str__(self) -> str:

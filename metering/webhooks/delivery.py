@@ -31,7 +31,9 @@ def owe(tenant: Tenant, event_type: str, message_id: str, data: dict[str, Any], 
     Call it in the transaction of the cause: then the message is owed exactly when the cause is kept.
     """
     wanted = Q(event_types=[]) | Q(event_types__contains=[event_type])
-    body = json.dumps({"type": event_type, "timestamp": now.isoformat(), "data": {"tenant": tenant.slug, **data}}, ensure_ascii=False)
+    body = json.dumps(
+        {"type": event_type, "timestamp": now.isoformat(), "data": {"tenant": tenant.slug, **data}}, ensure_ascii=False
+    )
     rows = [
         WebhookDelivery(
             tenant=tenant, endpoint=endpoint, message_id=message_id, event_type=event_type, body=body,
@@ -69,7 +71,11 @@ def _claim(now: datetime) -> WebhookDelivery | None:
         .first()
     )
     if delivery is not None:
-        delivery.state, delivery.attempts, delivery.next_attempt_at = DeliveryState.SENDING, delivery.attempts + 1, now + LEASE
+        delivery.state, delivery.attempts, delivery.next_attempt_at = (
+            DeliveryState.SENDING,
+            delivery.attempts + 1,
+            now + LEASE,
+        )
         delivery.save(update_fields=["state", "attempts", "next_attempt_at"])
     return delivery
 
@@ -81,7 +87,10 @@ def _send(delivery: WebhookDelivery, now: datetime) -> None:
     else:
         try:
             answer = safe_http.post(
-                delivery.endpoint.url, headers(delivery, now), delivery.body.encode(), allow_private=settings.WEBHOOKS_ALLOW_PRIVATE
+                delivery.endpoint.url,
+                headers(delivery, now),
+                delivery.body.encode(),
+                allow_private=settings.WEBHOOKS_ALLOW_PRIVATE,
             )
             status, excerpt = answer.status, answer.body[:500].decode("utf-8", "replace").replace("\x00", "")
         except (safe_http.UnsafeUrlError, safe_http.DeliveryError) as failure:
@@ -115,4 +124,11 @@ def _record(delivery: WebhookDelivery, now: datetime, status: int | None, excerp
         response_excerpt=excerpt, last_error=error or ("" if delivered else f"The receiver answered {status}."),
     )  # fmt: skip
     if not delivered:
-        log.warning("webhook.not_delivered", delivery=delivery.pk, tenant=delivery.tenant_id, attempt=delivery.attempts, status=status, final=final)
+        log.warning(
+            "webhook.not_delivered",
+            delivery=delivery.pk,
+            tenant=delivery.tenant_id,
+            attempt=delivery.attempts,
+            status=status,
+            final=final,
+        )

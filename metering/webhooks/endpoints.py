@@ -25,7 +25,9 @@ class EndpointError(ValueError):
     """The endpoint cannot be as asked; the message says what to change."""
 
 
-def create(tenant: Tenant, url: str, event_types: list[str], description: str, actor: str) -> tuple[WebhookEndpoint, str]:
+def create(
+    tenant: Tenant, url: str, event_types: list[str], description: str, actor: str
+) -> tuple[WebhookEndpoint, str]:
     """A new endpoint and its secret in clear, which is never shown again. Raises EndpointError."""
     _check(url, event_types)
     if WebhookEndpoint.objects.filter(tenant=tenant, is_active=True).count() >= MAX_ENDPOINTS:
@@ -33,7 +35,11 @@ def create(tenant: Tenant, url: str, event_types: list[str], description: str, a
     secret = secrets.new_secret()
     with audit.acting(actor, "webhook endpoint added"):
         endpoint = WebhookEndpoint.objects.create(
-            tenant=tenant, url=url, event_types=sorted(set(event_types)), description=description[:120], secret=secrets.seal(secret)
+            tenant=tenant,
+            url=url,
+            event_types=sorted(set(event_types)),
+            description=description[:120],
+            secret=secrets.seal(secret),
         )
     return endpoint, secret
 

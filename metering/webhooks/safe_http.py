@@ -64,7 +64,9 @@ def public_addresses(host: str, port: int, *, allow_private: bool = False) -> li
     for address in addresses:
         ip = ipaddress.ip_address(address.split("%")[0])
         mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-        if not allow_private and not all(candidate.is_global and not candidate.is_multicast for candidate in (ip, mapped or ip)):
+        if not allow_private and not all(
+            candidate.is_global and not candidate.is_multicast for candidate in (ip, mapped or ip)
+        ):
             raise UnsafeUrlError(f"{host} leads to {address}, which is not an address on the public internet.")
     return addresses
 

@@ -28,4 +28,6 @@ def unseal(sealed: str) -> str:
 def _cipher() -> MultiFernet:
     """One cipher per SECRET_KEY and fallback, so that the key can be rotated; bound to this purpose by the label."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"webhook-secret:" + key.encode()).digest())) for key in keys])
+    return MultiFernet(
+        [Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"webhook-secret:" + key.encode()).digest())) for key in keys]
+    )

@@ -51,10 +51,19 @@ class ApiKey(CredentialState):
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="api_keys")
-    membership = models.ForeignKey(Membership, null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys", help_text=_("Empty for a service key."))
+    membership = models.ForeignKey(
+        Membership,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="api_keys",
+        help_text=_("Empty for a service key."),
+    )
     key_id = models.CharField(max_length=16, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), default=list)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
 
     class Meta:
         ordering = ["tenant", "-created_at"]

@@ -9,7 +9,9 @@ class AuditEntry(models.Model):
     """One change of one row: who, what it was, what it is, why. Written by database triggers only; hash-chained per tenant."""
 
     at = models.DateTimeField()
-    tenant = models.ForeignKey("tenants.Tenant", null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    tenant = models.ForeignKey(
+        "tenants.Tenant", null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
+    )
     actor = models.CharField(max_length=160)
     reason = models.CharField(max_length=300)
     table_name = models.CharField(max_length=63)

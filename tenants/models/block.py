@@ -27,8 +27,12 @@ class TenantBlock(models.Model):
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="blocks")
     action = models.CharField(max_length=10, choices=BlockAction.choices)
-    code = models.SlugField(max_length=40, help_text=_("The problem code a refused caller sees, for example budget_exhausted."))
-    origin = models.CharField(max_length=80, help_text=_("What set it, for example budget:7:2026-07; unique per tenant."))
+    code = models.SlugField(
+        max_length=40, help_text=_("The problem code a refused caller sees, for example budget_exhausted.")
+    )
+    origin = models.CharField(
+        max_length=80, help_text=_("What set it, for example budget:7:2026-07; unique per tenant.")
+    )
     detail = models.CharField(max_length=300)
     created_at = models.DateTimeField(default=timezone.now)
     until = models.DateTimeField(null=True, blank=True)
@@ -38,7 +42,9 @@ class TenantBlock(models.Model):
 
     class Meta:
         ordering = ["tenant", "-created_at"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "origin", "action"], name="tenants_block_tenant_origin_action")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "origin", "action"], name="tenants_block_tenant_origin_action")
+        ]
         triggers = [audited()]
 
     def __str__(self) -> str:

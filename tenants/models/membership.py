@@ -35,7 +35,12 @@ class Membership(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
-    subject = models.CharField(max_length=8, default=new_subject, editable=False, help_text=_("Rate-limit identity: the first half of this member's key ids."))
+    subject = models.CharField(
+        max_length=8,
+        default=new_subject,
+        editable=False,
+        help_text=_("Rate-limit identity: the first half of this member's key ids."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True, blank=True)
 

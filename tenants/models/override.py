@@ -36,12 +36,23 @@ class Override(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="overrides")
     kind = models.CharField(max_length=10, choices=LimitKind.choices)
     name = models.CharField(max_length=40)
-    limit = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True, validators=[MinValueValidator(Decimal(0))], help_text=_("Empty = unlimited, 0 = refuse all."))
-    mode = models.CharField(max_length=4, choices=QuotaMode.choices, blank=True, help_text=_("Quotas only; empty keeps the tier's."))
+    limit = models.DecimalField(
+        max_digits=20,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=_("Empty = unlimited, 0 = refuse all."),
+    )
+    mode = models.CharField(
+        max_length=4, choices=QuotaMode.choices, blank=True, help_text=_("Quotas only; empty keeps the tier's.")
+    )
     valid_from = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=300)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 

@@ -22,7 +22,9 @@ class BillingPeriod(models.Model):
         ordering = ["tenant", "key"]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "key"], name="tenants_period_tenant_key"),
-            models.CheckConstraint(condition=models.Q(ends_at__gt=models.F("starts_at")), name="tenants_period_ends_after_start"),
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gt=models.F("starts_at")), name="tenants_period_ends_after_start"
+            ),
         ]
         triggers = append_only()
 

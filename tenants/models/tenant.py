@@ -40,7 +40,9 @@ class Tenant(models.Model):
     `time_zone` decides where months and days begin; a change takes effect with the next billing period.
     """
 
-    slug = models.CharField(max_length=40, unique=True, validators=[RegexValidator(SLUG_PATTERN), validate_slug_reserved])
+    slug = models.CharField(
+        max_length=40, unique=True, validators=[RegexValidator(SLUG_PATTERN), validate_slug_reserved]
+    )
     name = models.CharField(max_length=120)
     state = models.CharField(max_length=12, choices=TenantState.choices, default=TenantState.ACTIVE)
     state_reason = models.CharField(max_length=300, blank=True)

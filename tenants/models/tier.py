@@ -34,7 +34,9 @@ class Tier(models.Model):
     class Meta:
         ordering = ["position", "slug"]
         constraints = [
-            models.UniqueConstraint(fields=["is_default"], condition=models.Q(is_default=True), name="tenants_tier_one_default")
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="tenants_tier_one_default"
+            )
         ]
         triggers = [audited()]
 
@@ -47,7 +49,12 @@ class TierRateLimit(models.Model):
 
     tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="rate_limits")
     window = models.CharField(max_length=8, choices=Window.choices)
-    limit = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(4_000_000_000)], help_text=_("Empty = unlimited, 0 = refuse all."))
+    limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(4_000_000_000)],
+        help_text=_("Empty = unlimited, 0 = refuse all."),
+    )
     shadow = models.BooleanField(default=False, help_text=_("Decide and count, but never block."))
 
     class Meta:
@@ -64,9 +71,18 @@ class TierQuota(models.Model):
 
     tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="quotas")
     meter = models.CharField(max_length=40)
-    limit = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True, validators=[MinValueValidator(Decimal(0))], help_text=_("Empty = unlimited, 0 = refuse all."))
+    limit = models.DecimalField(
+        max_digits=20,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=_("Empty = unlimited, 0 = refuse all."),
+    )
     mode = models.CharField(max_length=4, choices=QuotaMode.choices, default=QuotaMode.HARD)
-    grace_percent = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)], help_text=_("A hard quota refuses only above limit plus this."))
+    grace_percent = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(100)], help_text=_("A hard quota refuses only above limit plus this.")
+    )
     shadow = models.BooleanField(default=False, help_text=_("Decide and count, but never block."))
 
     class Meta:
