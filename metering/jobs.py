@@ -84,14 +84,14 @@ def _claim(task: str, period: str, tenant: Tenant | None, lease: timedelta) -> R
         cursor.execute(
             """
             INSERT INTO metering_jobrun AS run (task, tenant_id, period, state, attempt, started_at, lease_until, detail, error)
-            VALUES (%s, %s, %s, 'running', 1, statement_timestamp(), statement_timestamp() + %s, '{}', '')
+            VALUES (%s, %s, %s, 'running', 1, statement_timestamp(), statement_timestamp() + make_interval(secs => %s), '{}', '')
             ON CONFLICT (task, tenant_id, period) DO UPDATE
             SET state = 'running', attempt = run.attempt + 1, started_at = EXCLUDED.started_at, lease_until = EXCLUDED.lease_until,
                 error = '', finished_at = NULL
             WHERE run.state <> 'done' AND run.lease_until <= clock_timestamp()
             RETURNING id
             """,
-            [task, tenant.pk if tenant else None, period, lease],
+            [task, tenant.pk if tenant else None, period, lease.total_seconds()],
         )
         claimed = cursor.fetchone()
     if claimed is None:

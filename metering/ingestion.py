@@ -1,0 +1,196 @@
+"""Books usage events into the ledger: a batch of one tenant, an answer for every item, all in one transaction.
+
+What makes an event the same is (tenant, source, id). The same id with the same content is a success that changes nothing; with other
+content it is a conflict. Events too old or too far ahead are kept aside in quarantine, where operators see them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from django.db import OperationalError, transaction
+
+from tenants.models import Tenant
+
+from . import corrections, marks, staging
+from .event_parsing import EventError, EventParser, EventType, ParsedEvent, identity_of, out_of_bounds
+from .hours import BillingHours
+from .models import Meter, QuarantinedEvent
+
+Status = Literal["accepted", "duplicate", "conflict", "rejected"]
+
+MAX_QUARANTINED = 10_000
+"""Unresolved events kept aside per tenant; a client with a wrong clock must not fill the disk."""
+TRIES = 4
+_RETRIED = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock timeout
+
+T = TypeVar("T")
+
+
+class ItemResult(NamedTuple):
+    """What became of one event of a batch. `code` and `detail` explain everything that is not accepted."""
+
+    position: int
+    source: str
+    id: str
+    status: Status
+    code: str = ""
+    detail: str = ""
+
+
+Indexed = tuple[int, ParsedEvent]
+Results = list[ItemResult | None]
+
+
+def book(tenant: Tenant, events: Sequence[Any], now: datetime) -> list[ItemResult]:
+    """Book `events` (CloudEvents as Python mappings, see event_parsing) for `tenant`; one result per event, in order.
+
+    Works inside and outside of a tenant scope. Either every accepted event is in the ledger, its hour marked for a new rollup, or the
+    call raises and nothing was written; a deadlock or serialization failure is tried again up to three times. `now` is aware.
+    """
+    parser = EventParser(event_types(), tenant.slug)
+    results: Results = [None] * len(events)
+    parsed: list[Indexed] = []
+    for index, event in enumerate(events):
+        try:
+            parsed.append((index, parser.parse(event)))
+        except EventError as error:
+            source, event_id = identity_of(event)
+            results[index] = ItemResult(index, source, event_id, "rejected", error.code, error.detail)
+    if parsed:
+        retried(lambda: _book(tenant, parsed, results, now))
+    return [result for result in results if result is not None]
+
+
+def event_types() -> dict[str, EventType]:
+    """What each event type means, from the meters."""
+    return {
+        name: EventType(meter.key, factor, meter.display_factor)
+        for meter in Meter.objects.order_by("-position")
+        for name, factor in meter.event_types.items()
+    }
+
+
+def retried(work: Callable[[], T]) -> T:
+    """`work()` in a transaction (or savepoint), tried again when another transaction was in its way."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            with transaction.atomic():
+                return work()
+        except OperationalError as error:
+            if attempt == TRIES or getattr(error.__cause__, "sqlstate", None) not in _RETRIED:
+                raise
+            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311
+    raise AssertionError("unreachable")
+
+
+def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime) -> None:
+    first: dict[tuple[str, str], ParsedEvent] = {}
+    usage: list[Indexed] = []
+    fixes: list[Indexed] = []
+    aside: list[Indexed] = []
+    for index, event in parsed:
+        key = (event.source, event.id)
+        twin = first.setdefault(key, event)
+        if twin is not event:
+            results[index] = _seen(index, event, twin.fingerprint)
+        elif out_of_bounds(event.time, now):
+            aside.append((index, event))
+        else:
+            (usage if event.corrects is None else fixes).append((index, event))
+    hours = BillingHours(tenant)
+    _store(tenant, usage, results, hours)
+    if fixes:
+        _correct(tenant, fixes, results, hours)
+    if aside:
+        _quarantine(tenant, aside, results, now)
+
+
+def _correct(tenant: Tenant, batch: list[Indexed], results: Results, hours: BillingHours) -> None:
+    """Book corrections, after the batch's other events: they may be what is corrected."""
+    targets = {event.corrects for _, event in batch if event.corrects}
+    corrections.lock(tenant.pk, targets)
+    known = staging.fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
+    found = corrections.originals(tenant.pk, targets)
+    placed = []
+    for index, event in batch:
+        fingerprint = known.get((event.source, event.id))
+        if fingerprint is not None:
+            results[index] = _seen(index, event, fingerprint)
+            continue
+        try:
+            placed.append((index, corrections.place(event, found.get(event.corrects or ("", "")))))
+        except EventError as error:
+            results[index] = ItemResult(index, event.source, event.id, "rejected", error.code, error.detail)
+    _store(tenant, placed, results, hours)
+
+
+def _quarantine(tenant: Tenant, batch: list[Indexed], results: Results, now: datetime) -> None:
+    """Keep aside what lies outside the bounds, unless it is an old acquaintance that is only sent again."""
+    known = staging.fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
+    room = MAX_QUARANTINED - QuarantinedEvent.objects.filter(tenant=tenant, resolved_at=None).count()
+    kept: list[QuarantinedEvent] = []
+    for index, event in batch:
+        fingerprint = known.get((event.source, event.id))
+        if fingerprint is not None:
+            results[index] = _seen(index, event, fingerprint)
+            continue
+        code, detail = out_of_bounds(event.time, now) or ("", "")
+        if len(kept) >= room:
+            code, detail = (
+                "quarantine_full",
+                "The event's time is out of bounds, and too many such events wait for review.",
+            )
+        else:
+            kept.append(
+                QuarantinedEvent(
+                    tenant=tenant,
+                    source=event.source,
+                    event_id=event.id,
+                    reason=code,
+                    detail=detail,
+                    payload=_payload(event),
+                )
+            )
+        results[index] = ItemResult(index, event.source, event.id, "rejected", code, detail)
+    QuarantinedEvent.objects.bulk_create(kept, ignore_conflicts=True, batch_size=1000)
+
+
+def _payload(event: ParsedEvent) -> dict[str, Any]:
+    return {
+        "meter": event.meter,
+        "time": event.time_text,
+        "quantity_micro": str(event.quantity_micro),
+        "dims": json.loads(event.dims_json),
+        "corrects": event.corrects,
+    }
+
+
+def _store(tenant: Tenant, batch: list[Indexed], results: Results, hours: BillingHours) -> None:
+    """Book well-formed events, and say which were known already."""
+    if not batch:
+        return
+    known = staging.write(tenant.pk, [event for _, event in batch])
+    touched = set()
+    for index, event in batch:
+        fingerprint = known.get((event.source, event.id))
+        if fingerprint is None:
+            results[index] = ItemResult(index, event.source, event.id, "accepted")
+            touched.add((event.meter, hours.start_of(event.time)))
+        else:
+            results[index] = _seen(index, event, fingerprint)
+    marks.mark(tenant.pk, touched)
+
+
+def _seen(index: int, event: ParsedEvent, fingerprint: str) -> ItemResult:
+    if event.fingerprint == fingerprint:
+        return ItemResult(
+            index, event.source, event.id, "duplicate", "duplicate", "Known already; nothing was changed."
+        )
+    detail = "An event with this source and id, but another content, is known. Give a new fact a new id."
+    return ItemResult(index, event.source, event.id, "conflict", "conflict", detail)
