@@ -1,0 +1,273 @@
+"""The statistics under a forecast: weekday pattern, level shifts, a mixture of simple predictors, and how far they were off.
+
+Floats are welcome here: what comes out is an estimate, never a bill. Deterministic, standard library only.
+
+A daily series is divided by its weekday pattern. If its level has shifted, what lies before the shift is forgotten. Six simple
+predictors (averages of three memories, a damped trend, two regression lines) are each replayed over the past: at every earlier day,
+how far off was its mean of the next H days, H being the horizon asked for? Recent errors weigh more. The forecast is the mixture
+weighted by those errors; its spread comes from the mixture's own errors, from the disagreement of its members, and is wider the
+shorter the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from math import exp, sqrt
+from typing import Final, NamedTuple
+
+WEEK: Final = 7
+TWO_WEEKS: Final = 14  # from here on there is a weekday pattern
+THREE_WEEKS: Final = 21  # from here on the predictors compete; before, the mean is all that the data can carry
+_FLAT: Final = (1.0,) * WEEK
+
+_MEMORIES: Final = (0.03, 0.1, 0.3)
+_TREND_MEMORY: Final = (0.2, 0.05, 0.985)  # level, slope, damping of the double exponential smoothing
+_LINES: Final = (28, 56)  # days of the regression lines
+_LINE_DAMPING: Final = 0.997
+_HALF_LIFE: Final = 21  # days after which an error counts half
+_SHARPNESS: Final = 6.0  # how strongly the better predictor is preferred
+_DOUBT: Final = 1.0  # … and how strongly when the spread is asked for
+_Z80: Final = 1.2816  # 10 % beyond on either side
+
+
+class Run(NamedTuple):
+    """What a predictor knew after each day: a level, and a slope that fades by `damping` a day."""
+
+    levels: list[float]
+    slopes: list[float]
+    damping: float = 1.0
+
+    def mean_ahead(self, after: int, days: int) -> float:
+        """The mean of the `days` days that follow day `after`, as this predictor saw it then."""
+        return self.levels[after] + self.slopes[after] * _mean_lead(self.damping, days)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A fitted series. `day_variance` is the noise of a day, `drift` what the level's wandering adds to it over `horizon` days,
+
+    `doubt` what nobody knows about the level today; all are variances of a day's mean without its weekday pattern.
+    """
+
+    days: int
+    pattern: tuple[float, ...]
+    predictors: tuple[tuple[float, Run], ...]
+    horizon: int
+    day_variance: float
+    drift: float
+    doubt: float
+    skew: float
+
+    def level(self, days: float) -> float:
+        """The mean of the next `days` deseasonalised days."""
+        ahead = max(1, round(days))
+        return sum(weight * run.mean_ahead(-1, ahead) for weight, run in self.predictors)
+
+    def quantiles(self, days: float, factor: float, *, floor: bool) -> tuple[float, float, float]:
+        """p10, p50, p90 of the sum over the next `days` days, whose mean weekday factor is `factor`; with `floor` none is below zero."""
+        weight = days * factor
+        mean = max(self.level(days) * weight, 0.0) if floor else self.level(days) * weight
+        variance = self.day_variance / days + self.drift * days / self.horizon + self.doubt
+        short = 1 + (2 if self.days >= TWO_WEEKS else 5) / self.days
+        spread = sqrt(variance) * weight * short
+        skew = max(-1.5, min(1.5, self.skew / sqrt(days)))
+        low, mid, high = (mean + spread * (z + (z * z - 1) * skew / 6) for z in (-_Z80, 0.0, _Z80))
+        return (max(low, 0.0), max(mid, 0.0), max(high, 0.0)) if floor else (low, mid, high)
+
+
+def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model:
+    """A model of a daily series (oldest first, without its gaps; 3 days or more) for sums up to `horizon` days ahead."""
+    pattern = weekday_pattern(values, weekdays)
+    series = [value / pattern[weekday] for value, weekday in zip(values, weekdays, strict=True)]
+    series = series[level_shift(series) :]
+    count = len(series)
+    reach = max(1, min(horizon, count // 3))
+    runs = _runs(series)
+    first = min(max(WEEK, count // 4), count - 1)
+    far = _errors(series, runs, first, reach)
+    near = _errors(series, runs, first, 1)
+    recency = [0.5 ** ((len(far[0]) - 1 - index) / _HALF_LIFE) for index in range(len(far[0]))]
+    off = [_weighted(recency, [abs(error) for error in errors]) for errors in far]
+    weights = _mixture(off, _SHARPNESS) if count >= THREE_WEEKS else [1.0, *[0.0] * (len(runs) - 1)]
+    mixed_near = _mix(weights, near)
+    day_variance = sum(error * error for error in mixed_near) / max(1, len(mixed_near) - 1)
+    far_variance = _weighted(recency, [error * error for error in _mix(weights, far)]) if recency else day_variance
+    return Model(
+        days=count,
+        pattern=pattern,
+        predictors=tuple((weight, run) for weight, run in zip(weights, runs, strict=True) if weight > 1e-6),
+        horizon=reach,
+        day_variance=day_variance,
+        drift=max(0.0, far_variance - day_variance / reach),
+        doubt=_doubt(weights, off, runs, horizon) + day_variance / max(3, count) * (1 if count < THREE_WEEKS else 0.5),
+        skew=_skewness(mixed_near, sqrt(day_variance)),
+    )
+
+
+def weekday_pattern(values: Sequence[float], weekdays: Sequence[int]) -> tuple[float, ...]:
+    """Seven factors around 1, Monday first; all 1 under two weeks of history or without a positive mean.
+
+    Each is the mean ratio of such days to their week, drawn towards 1 as far as the noise could explain it: a flat series has none.
+    """
+    count = len(values)
+    if count < TWO_WEEKS or sum(values) <= 0:
+        return _FLAT
+    sums = list(accumulate(values, initial=0.0))
+    ratios: list[list[float]] = [[] for _ in range(WEEK)]
+    for index, value in enumerate(values):
+        begin = min(max(index - 3, 0), count - WEEK)
+        week = (sums[begin + WEEK] - sums[begin]) / WEEK
+        if week > 0:
+            ratios[weekdays[index]].append(value / week)
+    factors = [sum(some) / len(some) if some else 1.0 for some in ratios]
+    mean = sum(factors) / WEEK
+    if mean <= 0:
+        return _FLAT
+    noise = sum(_variance_of_mean(some) for some in ratios) / WEEK
+    factors = [factor / mean for factor in factors]
+    spread = sum((factor - 1) ** 2 for factor in factors) / (WEEK - 1)
+    trust = max(0.0, 1 - noise / spread) if spread > 0 else 0.0
+    return tuple(max(1 + trust * (factor - 1), 0.02) for factor in factors)
+
+
+def _variance_of_mean(values: Sequence[float]) -> float:
+    if len(values) < 2:
+        return 1.0
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
+
+
+def level_shift(series: Sequence[float], shortest: int = 3) -> int:
+    """Where the level last jumped: the index of the first day after it, or 0.
+
+    Two flat pieces must explain the series far better than one (a t of 6, 2.5 standard deviations) and better than a straight line
+    does, so that growth is not taken for a jump.
+    """
+    count = len(series)
+    if count < 3 * shortest:
+        return 0
+    sums = list(accumulate(series, initial=0.0))
+    squares = list(accumulate((value * value for value in series), initial=0.0))
+    whole = squares[count] - sums[count] ** 2 / count
+    middle = (count - 1) / 2
+    slope_part = sum(index * value for index, value in enumerate(series)) - middle * sums[count]
+    line = whole - slope_part**2 / (count * (count * count - 1) / 12)
+
+    def two_pieces(cut: int) -> float:
+        after = count - cut
+        return squares[count] - sums[cut] ** 2 / cut - (sums[count] - sums[cut]) ** 2 / after
+
+    cut = min(range(shortest, count - shortest + 1), key=two_pieces)
+    rest = max(two_pieces(cut), 0.0)
+    jump = abs((sums[count] - sums[cut]) / (count - cut) - sums[cut] / cut)
+    deviation = sqrt(rest / (count - 2))
+    certain = jump > 6 * deviation * sqrt(1 / cut + 1 / (count - cut)) and jump > 2.5 * deviation
+    return cut if certain and jump > 1e-9 * abs(sums[count]) and rest < 0.6 * line else 0
+
+
+def _runs(series: Sequence[float]) -> list[Run]:
+    still = [0.0] * len(series)
+    return [
+        *(Run(smoothed(series, memory), still) for memory in _MEMORIES),
+        _trending(series, *_TREND_MEMORY),
+        *(_regressed(series, width) for width in _LINES),
+    ]
+
+
+def smoothed(series: Sequence[float], memory: float) -> list[float]:
+    """The exponentially smoothed level after each day; a plain mean until that many days are known."""
+    level, levels = 0.0, []
+    for index, value in enumerate(series):
+        level += max(memory, 1 / (index + 1)) * (value - level)
+        levels.append(level)
+    return levels
+
+
+def _trending(series: Sequence[float], memory: float, slope_memory: float, damping: float) -> Run:
+    level = slope = 0.0
+    levels, slopes = [], []
+    for index, value in enumerate(series):
+        ahead = level + damping * slope
+        now = ahead + max(memory, 1 / (index + 1)) * (value - ahead)
+        slope = damping * slope + (slope_memory * (now - ahead) if index > 2 else 0.0)
+        level = now
+        levels.append(level)
+        slopes.append(slope)
+    return Run(levels, slopes, damping)
+
+
+def _regressed(series: Sequence[float], width: int) -> Run:
+    sums = list(accumulate(series, initial=0.0))
+    moments = list(accumulate((index * value for index, value in enumerate(series)), initial=0.0))
+    levels, slopes = [], []
+    for last in range(len(series)):
+        begin = max(0, last + 1 - width)
+        count = last + 1 - begin
+        total, middle = sums[last + 1] - sums[begin], (begin + last) / 2
+        slope = 0.0
+        if count >= 5:
+            slope = (moments[last + 1] - moments[begin] - middle * total) / (count * (count * count - 1) / 12)
+        levels.append(total / count + slope * (last - middle))
+        slopes.append(slope)
+    return Run(levels, slopes, _LINE_DAMPING)
+
+
+@lru_cache(maxsize=1_024)
+def _mean_lead(damping: float, days: int) -> float:
+    # The mean over the next days of how many (fading) slopes each lies ahead.
+    lead = total = 0.0
+    for day in range(1, days + 1):
+        lead += damping**day
+        total += lead
+    return total / days
+
+
+def _errors(series: Sequence[float], runs: Sequence[Run], first: int, reach: int) -> list[list[float]]:
+    sums = list(accumulate(series, initial=0.0))
+    came = [(sums[day + reach] - sums[day]) / reach for day in range(first, len(series) - reach + 1)]
+    errors = []
+    for levels, slopes, damping in runs:
+        lead = _mean_lead(damping, reach)
+        known = zip(came, levels[first - 1 :], slopes[first - 1 :], strict=False)
+        errors.append([actual - level - slope * lead for actual, level, slope in known])
+    return errors
+
+
+def _weighted(weights: Sequence[float], values: Sequence[float]) -> float:
+    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights) if values else 1.0
+
+
+def _mixture(off: Sequence[float], sharpness: float) -> list[float]:
+    best = min(off)
+    if best <= 0:
+        raw = [1.0 if each <= 0 else 0.0 for each in off]
+    else:
+        raw = [exp(-sharpness * (each / best - 1)) for each in off]
+    return [each / sum(raw) for each in raw]
+
+
+def _mix(weights: Sequence[float], errors: Sequence[Sequence[float]]) -> list[float]:
+    mixed = [0.0] * len(errors[0])
+    for weight, row in zip(weights, errors, strict=True):
+        if weight > 1e-6:
+            mixed = [so_far + weight * error for so_far, error in zip(mixed, row, strict=True)]
+    return mixed
+
+
+def _doubt(weights: Sequence[float], off: Sequence[float], runs: Sequence[Run], horizon: int) -> float:
+    # Predictors that were about as good and now disagree: nobody knows which of them is right.
+    if len(runs[0].levels) < TWO_WEEKS:
+        return 0.0
+    ahead = [run.mean_ahead(-1, horizon) for run in runs]
+    center = sum(weight * value for weight, value in zip(weights, ahead, strict=True))
+    return sum(weight * (value - center) ** 2 for weight, value in zip(_mixture(off, _DOUBT), ahead, strict=True))
+
+
+def _skewness(errors: Sequence[float], deviation: float) -> float:
+    if not errors or deviation <= 0:
+        return 0.0
+    mean = sum(errors) / len(errors)
+    return sum(((error - mean) / deviation) ** 3 for error in errors) / len(errors)
