@@ -269,6 +269,7 @@ CONTENT_SECURITY_POLICY = {
 ADMIN_CONTENT_SECURITY_POLICY = {
     "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
     "style-src": [SELF, UNSAFE_INLINE],
+    "frame-src": [SELF, *(["/".join(GRAFANA_OPERATOR_URL.split("/")[:3])] if "://" in GRAFANA_OPERATOR_URL else [])],
 }
 
 # --- API -----------------------------------------------------------------------------------------------------------------------
@@ -343,10 +344,15 @@ UNFOLD = {
     "SITE_TITLE": SITE_NAME,
     "SITE_HEADER": SITE_NAME,
     "SITE_SYMBOL": "bolt",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "portal.admin_site.favicon"}],
+    "STYLES": ["portal.admin_site.stylesheet"],
+    "SCRIPTS": ["portal.admin_site.script"],
+    "COLORS": "portal.admin_site.colors",
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "portal.admin_site.environment",
     "DASHBOARD_CALLBACK": "portal.admin_site.dashboard",
-    "SIDEBAR": {"show_search": True, "navigation": "portal.admin_site.navigation"},
+    "COMMAND": {"search_models": ["tenants.tenant"]},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "portal.admin_site.navigation"},
 }
 
 # --- Logs ----------------------------------------------------------------------------------------------------------------------
