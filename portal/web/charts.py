@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from babel.numbers import get_currency_symbol
+
+from . import formats
 from .components import Column, DataTable
 
 
@@ -52,6 +55,7 @@ class Chart:
     suffix: str = ""
     marks: Sequence[Mark] = ()
     csv_url: str = ""
+    more_url: str = ""
     summary: str = ""
     height: str = ""
     total: bool = True
@@ -86,17 +90,41 @@ class Chart:
         }
 
     @property
+    def legend(self) -> list[dict[str, str]]:
+        """Colour and name of each series, where there is more than one to tell apart."""
+        shown = [series for series in self.series if series.style == "solid"]
+        return (
+            [{"color": series.color.partition("-")[2], "label": series.name} for series in shown]
+            if len(shown) > 1
+            else []
+        )
+
+    @property
     def table(self) -> DataTable:
         """The same numbers as a table, with a sum where sums make sense."""
         columns = (Column(self.x_title), *(Column(series.name, number=True) for series in self.series))
         rows = [
-            [label, *("–" if series.values[index] is None else self.fmt(series.values[index] or Decimal(0)) for series in self.series)]
+            [
+                label,
+                *(
+                    "–" if series.values[index] is None else self.fmt(series.values[index] or Decimal(0))
+                    for series in self.series
+                ),
+            ]
             for index, label in enumerate(self.labels)
         ]
-        footer = [self.fmt(sum((value for value in series.values if value is not None), Decimal(0))) for series in self.series]
+        footer = [
+            self.fmt(sum((value for value in series.values if value is not None), Decimal(0))) for series in self.series
+        ]
         return DataTable(columns, rows, footer if self.total else [])
 
 
 def palette(index: int) -> str:
     """The colour of the n-th group; the eighth and all later ones share the neutral one."""
     return f"series-{min(index + 1, 8)}"
+
+
+def currency_sign(currency: str) -> str:
+    """'$', '€', 'CHF ': what stands before an axis label."""
+    sign = get_currency_symbol(currency, locale=formats.locale())
+    return sign if len(sign) == 1 else f"{sign} "

@@ -20,6 +20,11 @@ def tone(percent: Decimal | None, warn_at: Decimal = WARN_AT) -> str:
     return "bad" if percent >= FULL else "warn"
 
 
+def share(part: Decimal, whole: Decimal) -> Decimal:
+    """`part` in percent of `whole`; 0 where there is no whole."""
+    return part / whole * 100 if whole else Decimal(0)
+
+
 def _width(percent: Decimal | float) -> str:
     """An SVG length: within 0–100, with a point whatever the locale."""
     return f"{min(max(float(percent), 0.0), 100.0):.2f}%"
@@ -59,10 +64,14 @@ def bar(
     value = percent if percent is not None else Decimal(0)
     scale = FULL / full_scale
     marks = tuple(
-        Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at) for at, text in ticks if at <= full_scale
+        Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at)
+        for at, text in ticks
+        if at <= full_scale
     )
     chosen = tone(percent) or color or "ink"
-    return Bar(_width(value * scale), None if ghost is None or ghost <= value else _width(ghost * scale), marks, chosen, label)
+    return Bar(
+        _width(value * scale), None if ghost is None or ghost <= value else _width(ghost * scale), marks, chosen, label
+    )
 
 
 @dataclass(frozen=True)

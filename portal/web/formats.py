@@ -14,7 +14,13 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time
-from babel.numbers import format_compact_currency, format_compact_decimal, format_currency, format_decimal, format_percent
+from babel.numbers import (
+    format_compact_currency,
+    format_compact_decimal,
+    format_currency,
+    format_decimal,
+    format_percent,
+)
 from django.utils.translation import get_language, gettext, ngettext, to_locale
 
 NO_VALUE = "–"
@@ -67,7 +73,9 @@ def unit_price(value: Any, currency: str | None = None) -> str:
         return NO_VALUE
     exponent = amount.normalize().as_tuple().exponent
     places = max(2, -exponent if isinstance(exponent, int) else 2)
-    return format_currency(amount, code, format=_currency_pattern("." + "0" * places), locale=locale(), currency_digits=False)
+    return format_currency(
+        amount, code, format=_currency_pattern("." + "0" * places), locale=locale(), currency_digits=False
+    )
 
 
 def _currency_pattern(fraction: str) -> str:
@@ -109,7 +117,11 @@ def number(value: Any, places: int | None = None) -> str:
     quantum = Decimal(1).scaleb(-places)
     rounded = amount.quantize(quantum, rounding=ROUND_HALF_UP)
     if rounded == 0 and amount != 0:
-        return f"< {format_decimal(quantum, locale=locale())}" if amount > 0 else f"> −{format_decimal(quantum, locale=locale())}"
+        return (
+            f"< {format_decimal(quantum, locale=locale())}"
+            if amount > 0
+            else f"> −{format_decimal(quantum, locale=locale())}"
+        )
     return format_decimal(rounded, locale=locale(), decimal_quantization=False)
 
 
@@ -125,7 +137,9 @@ def compact(value: Any) -> str:
     if value is None:
         return NO_VALUE
     amount = Decimal(value)
-    return number(amount) if abs(amount) < 10_000 else format_compact_decimal(amount, locale=locale(), fraction_digits=1)
+    return (
+        number(amount) if abs(amount) < 10_000 else format_compact_decimal(amount, locale=locale(), fraction_digits=1)
+    )
 
 
 def quantity(value: Any, unit: str) -> str:

@@ -91,4 +91,6 @@ def svg(name: str, css: str = "") -> SafeString:
 def brand_svg() -> SafeString:
     """Return the product's mark as inline SVG."""
     shapes = mark_safe(BRAND)  # noqa: S308  # nosec B308 B703 - a constant of this module
-    return format_html('<svg class="brand-mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">{}</svg>', shapes)
+    return format_html(
+        '<svg class="brand-mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">{}</svg>', shapes
+    )

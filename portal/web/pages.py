@@ -44,7 +44,9 @@ class Page:
 View = Callable[Concatenate[HttpRequest, Access, Params], Page | HttpResponse]
 
 
-def tenant_page(key: str, *, methods: tuple[str, ...] = ("GET", "HEAD")) -> Callable[[View[Params]], Callable[..., HttpResponse]]:
+def tenant_page(
+    key: str, *, methods: tuple[str, ...] = ("GET", "HEAD")
+) -> Callable[[View[Params]], Callable[..., HttpResponse]]:
     """Serve a view as the page `key` of a tenant: signed in, a member, of a role that PAGE_ROLES names; strangers get a 404."""
 
     def decorate(view: View[Params]) -> Callable[..., HttpResponse]:

@@ -89,7 +89,10 @@ def _fit(chosen: Range) -> Range:
         granularity = "hour" if chosen.days <= 2 else "day" if chosen.days <= 120 else "month"
     if chosen.days > LONGEST[granularity]:
         wanted, granularity = granularity, "day" if chosen.days <= LONGEST["day"] else "month"
-        problem = problem or _("Too long to show by %(unit)s; shown by %(other)s.") % {"unit": GRANULARITIES[wanted].lower(), "other": GRANULARITIES[granularity].lower()}
+        problem = problem or _("Too long to show by %(unit)s; shown by %(other)s.") % {
+            "unit": GRANULARITIES[wanted].lower(),
+            "other": GRANULARITIES[granularity].lower(),
+        }
     if chosen.days > LONGEST["month"]:
         first = chosen.last - timedelta(days=LONGEST["month"] - 1)
         problem = _("Only the last five years are shown.")

@@ -55,7 +55,13 @@ def build(access: Access) -> Shell:
     """The Shell for a reader; one query, for the tenants they can switch to."""
     tenant = access.tenant
     others = [other for other in tenants_of(access.membership.user) if other.pk != tenant.pk]
-    return Shell(tenant, str(access.role.label), reverse("web:overview", args=[tenant.slug]), others, navigation(access.role, tenant.slug))
+    return Shell(
+        tenant,
+        str(access.role.label),
+        reverse("web:overview", args=[tenant.slug]),
+        others,
+        navigation(access.role, tenant.slug),
+    )
 
 
 def navigation(role: Role, slug: str) -> list[NavGroup]:
@@ -66,7 +72,14 @@ def navigation(role: Role, slug: str) -> list[NavGroup]:
         (_("Access"), [("keys", _("API keys")), ("members", _("Members")), ("activity", _("Activity"))]),
     ]
     built = [
-        NavGroup(label, [NavItem(key, text, reverse(f"web:{key}", args=[slug]), key) for key, text in pages if role in PAGE_ROLES[key]])
+        NavGroup(
+            label,
+            [
+                NavItem(key, text, reverse(f"web:{key}", args=[slug]), key)
+                for key, text in pages
+                if role in PAGE_ROLES[key]
+            ],
+        )
         for label, pages in groups
     ]
     return [group for group in built if group.items]

@@ -18,6 +18,7 @@ from tenants.models.apikey import Scope
 
 from . import formats
 
+
 @dataclass(frozen=True)
 class Change:
     """One value that changed. `old` is empty for something new."""
@@ -77,12 +78,26 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
         people = Membership.objects.filter(tenant=tenant, pk__in=ids["tenants_membership"]).select_related("user")
         names.members = {str(row.pk): row.user.get_username() for row in people}
     if "tenants_apikey" in ids:
-        names.keys = {str(pk): name for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")}
+        names.keys = {
+            str(pk): name
+            for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")
+        }
     if "tenants_override" in ids:
-        names.overrides = {str(pk): name for pk, name in Override.objects.filter(tenant=tenant, pk__in=ids["tenants_override"]).values_list("pk", "name")}
+        names.overrides = {
+            str(pk): name
+            for pk, name in Override.objects.filter(tenant=tenant, pk__in=ids["tenants_override"]).values_list(
+                "pk", "name"
+            )
+        }
     if ids.keys() & {"metering_budget", "metering_budgetthreshold"}:
         names.budgets = {str(pk): name for pk, name in Budget.objects.filter(tenant=tenant).values_list("pk", "name")}
-    wanted = {str(value) for row in rows for name in ("user_id", "created_by_id") for side in (row.old, row.new) if side and (value := side.get(name))}
+    wanted = {
+        str(value)
+        for row in rows
+        for name in ("user_id", "created_by_id")
+        for side in (row.old, row.new)
+        if side and (value := side.get(name))
+    }
     if wanted:
         names.users = {str(pk): name for pk, name in User.objects.filter(pk__in=wanted).values_list("pk", "username")}
     if "tenants_tenant" in ids:
@@ -165,7 +180,11 @@ def _tenant(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_
     if operation == "INSERT":
         return _("created the tenant"), ("name", "time_zone", "currency")
     if "state" in new:
-        verbs = {TenantState.ACTIVE: _("resumed the tenant"), TenantState.SUSPENDED: _("suspended the tenant"), TenantState.CLOSED: _("closed the tenant")}
+        verbs = {
+            TenantState.ACTIVE: _("resumed the tenant"),
+            TenantState.SUSPENDED: _("suspended the tenant"),
+            TenantState.CLOSED: _("closed the tenant"),
+        }
         return verbs.get(new["state"], _("changed the tenant’s state")), ("state_reason",)
     if "tier_id" in new:
         return _("changed the plan"), ("tier_id",)
@@ -175,12 +194,20 @@ def _tenant(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_
 def _block(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
     if operation == "INSERT":
         return _("began to refuse calls"), ("detail", "until")
-    return (_("lifted the refusal of calls"), ()) if new.get("lifted_at") else (_("changed the refusal of calls"), ("detail", "until"))
+    return (
+        (_("lifted the refusal of calls"), ())
+        if new.get("lifted_at")
+        else (_("changed the refusal of calls"), ("detail", "until"))
+    )
 
 
 def _budget(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
     budget = {"name": new.get("name") or old.get("name") or names.budgets.get(row_id) or _("a budget")}
-    verbs = {"INSERT": _("set the budget “%(name)s”"), "UPDATE": _("changed the budget “%(name)s”"), "DELETE": _("deleted the budget “%(name)s”")}
+    verbs = {
+        "INSERT": _("set the budget “%(name)s”"),
+        "UPDATE": _("changed the budget “%(name)s”"),
+        "DELETE": _("deleted the budget “%(name)s”"),
+    }
     return verbs[operation] % budget, ("amount", "is_active", "muted_until")
 
 
@@ -220,10 +247,12 @@ def _changes(entry: AuditEntry, shown: tuple[str, ...], tenant: Tenant, names: N
     found = []
     for name in shown:
         before, after = old.get(name), new.get(name)
-        if name not in old and name not in new or (entry.operation != "UPDATE" and after in (None, "", [])):
+        if (name not in old and name not in new) or (entry.operation != "UPDATE" and after in (None, "", [])):
             continue
         written = _value(name, after, tenant, names)
-        found.append(Change(_label(name), _value(name, before, tenant, names) if entry.operation == "UPDATE" else "", written))
+        found.append(
+            Change(_label(name), _value(name, before, tenant, names) if entry.operation == "UPDATE" else "", written)
+        )
     return found
 
 

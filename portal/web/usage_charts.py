@@ -35,7 +35,9 @@ def grid(chosen: Range) -> Grid:
     """One tick for each hour, day or month of the range, in its own zone."""
     kind = chosen.granularity
     zone = ZoneInfo(chosen.zone)
-    starts = [max(period.start, chosen.start) for period in periods.covering(chosen.zone, chosen.start, chosen.end, kind)]  # type: ignore[arg-type]
+    starts = [
+        max(period.start, chosen.start) for period in periods.covering(chosen.zone, chosen.start, chosen.end, kind)
+    ]  # type: ignore[arg-type]
     locals_ = [start.astimezone(zone) for start in starts]
     if kind == "hour":
         labels = [f"{formats.day(local.date(), chosen.zone, year=False)} {local:%H:%M}" for local in locals_]
@@ -57,6 +59,7 @@ def usage_chart(
     points: Sequence[queries.Point] | None = None,
     ident: str = "",
     csv_url: str = "",
+    more_url: str = "",
     height: str = "",
 ) -> Chart:
     """A meter's usage over the range; stacked by group when one is asked for. What lies ahead of `now` is left open."""
@@ -77,6 +80,7 @@ def usage_chart(
         x_title=_UNITS[chosen.granularity]().capitalize(),
         csv_url=csv_url,
         height=height,
+        more_url=more_url,
         total=not level,
     )
 
@@ -88,7 +92,9 @@ def _series(
     points: Iterable[queries.Point], ticks: Grid, meter: Meter, group_name: Callable[[str], str] | None, now: datetime
 ) -> list[Series]:
     index = {start: position for position, start in enumerate(ticks.starts)}
-    empty: list[Decimal | None] = [Decimal(0) if start <= now and meter.aggregation != "level" else None for start in ticks.starts]
+    empty: list[Decimal | None] = [
+        Decimal(0) if start <= now and meter.aggregation != "level" else None for start in ticks.starts
+    ]
     groups: dict[str, list[Decimal | None]] = {}
     for point in points:
         position = index.get(point.start)
@@ -99,10 +105,19 @@ def _series(
     if group_name is None:
         return [Series(meter.name, f"meter-{meter.key}", groups.get("", empty))]
     ranked = sorted(groups.items(), key=lambda item: -sum((value for value in item[1] if value), Decimal(0)))
-    shown = [Series(group_name(name), palette(position), values) for position, (name, values) in enumerate(ranked[:MOST_GROUPS])]
+    shown = [
+        Series(group_name(name), palette(position), values)
+        for position, (name, values) in enumerate(ranked[:MOST_GROUPS])
+    ]
     rest = [values for _name, values in ranked[MOST_GROUPS:]]
     if rest:
-        shown.append(Series(_("%(count)d others") % {"count": len(rest)}, "series-8", [_sum(column) for column in zip(*rest, strict=True)]))
+        shown.append(
+            Series(
+                _("%(count)d others") % {"count": len(rest)},
+                "series-8",
+                [_sum(column) for column in zip(*rest, strict=True)],
+            )
+        )
     return shown or [Series(meter.name, f"meter-{meter.key}", empty)]
 
 

@@ -43,7 +43,9 @@ class KeyForm(forms.Form):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature
         allowed = apikeys.allowed_scopes(access.membership)
         cast(forms.MultipleChoiceField, self.fields["scopes"]).choices = [
-            (scope.value, format_html('{} <code class="muted">{}</code>', scope.label, scope.value)) for scope in Scope if scope in allowed
+            (scope.value, format_html('{} <code class="muted">{}</code>', scope.label, scope.value))
+            for scope in Scope
+            if scope in allowed
         ]
         if not access.manages:
             del self.fields["owner"]

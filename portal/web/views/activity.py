@@ -17,5 +17,7 @@ PER_PAGE = 50
 @tenant_page("activity")
 def index(request: HttpRequest, access: Access) -> Page:
     """GET: every change of the tenant, newest first."""
-    page = Paginator(AuditEntry.objects.filter(tenant=access.tenant).order_by("-id"), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(AuditEntry.objects.filter(tenant=access.tenant).order_by("-id"), PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     return Page("portal/activity.html", {"days": trail.by_day(page, access.tenant), "page_obj": page})

@@ -20,7 +20,7 @@ from tenants.models import ApiKey
 from tenants.models.apikey import Scope
 from tenants.problems import ProblemError
 
-from .. import formats
+from .. import formats, once
 from ..forms import show_problem
 from ..forms.keys import KeyForm
 from ..pages import Page, tenant_page
@@ -53,6 +53,11 @@ def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
     access.require(access.role)
     form = KeyForm(request.POST if request.method == "POST" else None, access=access)
     if request.method == "POST" and form.is_valid():
+        if not once.first_time(request):
+            messages.info(
+                request, _("That form was sent already. If its key got lost, revoke it and create another one.")
+            )
+            return redirect("web:keys", access.tenant.slug)
         try:
             issued = apikeys.create(
                 access.tenant,
@@ -67,8 +72,14 @@ def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
         except ProblemError as problem:
             show_problem(form, problem)
         else:
-            return Page("portal/key_created.html", {"key": issued.key, "key_text": issued.text, "snippet": _snippet(request, issued)}, secret=True)
-    return Page("portal/key_create.html", {"form": form}, status=400 if form.errors else 200)
+            return Page(
+                "portal/key_created.html",
+                {"key": issued.key, "key_text": issued.text, "snippet": _snippet(request, issued)},
+                secret=True,
+            )
+    return Page(
+        "portal/key_create.html", {"form": form, "ticket": once.new_ticket()}, status=400 if form.errors else 200
+    )
 
 
 @tenant_page("keys", methods=("GET", "HEAD", "POST"))
@@ -81,7 +92,9 @@ def revoke(request: HttpRequest, access: Access, key_id: str) -> Page | HttpResp
     back = reverse("web:keys", args=[access.tenant.slug])
     if request.method == "POST":
         apikeys.revoke(key, by=access.membership, actor=audit.user_actor(request.user))
-        messages.success(request, _("“%(name)s” is revoked. Calls with it are refused from now on.") % {"name": key.name})
+        messages.success(
+            request, _("“%(name)s” is revoked. Calls with it are refused from now on.") % {"name": key.name}
+        )
         return redirect(back)
     context = {
         "title": _("Revoke “%(name)s”?") % {"name": key.name},

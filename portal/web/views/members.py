@@ -34,7 +34,9 @@ def index(request: HttpRequest, access: Access) -> Page:
     page = Paginator(_sorted(_members(access), sort), PER_PAGE).get_page(request.GET.get("page"))
     owners = _members(access).filter(role=Role.OWNER).count()
     rows = [_row(member, access, owners) for member in page]
-    return Page("portal/members.html", {"members": rows, "page_obj": page, "sort": sort, "can_change": not access.read_only})
+    return Page(
+        "portal/members.html", {"members": rows, "page_obj": page, "sort": sort, "can_change": not access.read_only}
+    )
 
 
 @tenant_page("members", methods=("GET", "HEAD", "POST"))
@@ -45,10 +47,18 @@ def add(request: HttpRequest, access: Access) -> Page | HttpResponse:
     if request.method == "POST" and form.is_valid():
         user = _person(form.cleaned_data["person"])
         if user is None:
-            form.add_error("person", _("No account has this name or address. Ask the platform’s operators to create one."))
+            form.add_error(
+                "person", _("No account has this name or address. Ask the platform’s operators to create one.")
+            )
         else:
             try:
-                memberships.add(access.tenant, user, form.cleaned_data["role"], by=access.membership, actor=audit.user_actor(request.user))
+                memberships.add(
+                    access.tenant,
+                    user,
+                    form.cleaned_data["role"],
+                    by=access.membership,
+                    actor=audit.user_actor(request.user),
+                )
             except ProblemError as problem:
                 show_problem(form, problem)
             else:
@@ -65,11 +75,16 @@ def role(request: HttpRequest, access: Access, member_id: int) -> Page | HttpRes
     form = RoleForm(request.POST if request.method == "POST" else None, access=access, initial={"role": member.role})
     if request.method == "POST" and form.is_valid():
         try:
-            memberships.change_role(member, form.cleaned_data["role"], by=access.membership, actor=audit.user_actor(request.user))
+            memberships.change_role(
+                member, form.cleaned_data["role"], by=access.membership, actor=audit.user_actor(request.user)
+            )
         except ProblemError as problem:
             show_problem(form, problem)
         else:
-            messages.success(request, _("%(name)s is %(role)s now.") % {"name": member.user.get_username(), "role": Role(member.role).label})
+            messages.success(
+                request,
+                _("%(name)s is %(role)s now.") % {"name": member.user.get_username(), "role": Role(member.role).label},
+            )
             return redirect("web:members", access.tenant.slug)
     context = {
         **_question(access, request),
@@ -95,7 +110,10 @@ def remove(request: HttpRequest, access: Access, member_id: int) -> Page | HttpR
             messages.error(request, str(problem))
         else:
             messages.success(request, _("%(name)s is removed, and their keys with them.") % {"name": name})
-        return redirect("web:members" if member.user_id != request.user.pk else "web:home", *([access.tenant.slug] if member.user_id != request.user.pk else []))
+        return redirect(
+            "web:members" if member.user_id != request.user.pk else "web:home",
+            *([access.tenant.slug] if member.user_id != request.user.pk else []),
+        )
     context = {
         **_question(access, request),
         "title": _("Remove %(name)s?") % {"name": name},
@@ -106,7 +124,11 @@ def remove(request: HttpRequest, access: Access, member_id: int) -> Page | HttpR
 
 
 def _question(access: Access, request: HttpRequest) -> dict[str, Any]:
-    return {"action": request.path, "cancel_url": reverse("web:members", args=[access.tenant.slug]), "cancel_label": _("Members")}
+    return {
+        "action": request.path,
+        "cancel_url": reverse("web:members", args=[access.tenant.slug]),
+        "cancel_label": _("Members"),
+    }
 
 
 def _members(access: Access) -> QuerySet[Membership]:

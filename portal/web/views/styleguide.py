@@ -29,7 +29,9 @@ COLORS = [
 class SampleForm(forms.Form):
     """Every kind of field."""
 
-    name = forms.CharField(label="Name", help_text="For you and your colleagues; it is not part of the key.", initial="Nightly export")
+    name = forms.CharField(
+        label="Name", help_text="For you and your colleagues; it is not part of the key.", initial="Nightly export"
+    )
     amount = forms.DecimalField(label="Monthly budget", initial="10000")
     role = forms.ChoiceField(label="Role", choices=[("member", "Member"), ("admin", "Admin")])
     note = forms.CharField(label="Note", widget=forms.Textarea(attrs={"rows": 3}), required=False)
@@ -75,14 +77,35 @@ def _samples() -> dict[str, Any]:
         "broken": broken,
         "charts": _charts(),
         "rows": [
-            SimpleNamespace(name="Nightly export", key="gpk_live_acme_k7q2…", used=NOW - timedelta(minutes=3), calls=812403, tone="good", state="Active"),
-            SimpleNamespace(name="Gateway", key="gpk_live_acme_p3m9…", used=NOW - timedelta(days=2), calls=40211, tone="warn", state="Expires soon"),
-            SimpleNamespace(name="Old notebook", key="gpk_live_acme_z1x4…", used=None, calls=0, tone="", state="Revoked"),
+            SimpleNamespace(
+                name="Nightly export",
+                key="gpk_live_acme_k7q2…",
+                used=NOW - timedelta(minutes=3),
+                calls=812403,
+                tone="good",
+                state="Active",
+            ),
+            SimpleNamespace(
+                name="Gateway",
+                key="gpk_live_acme_p3m9…",
+                used=NOW - timedelta(days=2),
+                calls=40211,
+                tone="warn",
+                state="Expires soon",
+            ),
+            SimpleNamespace(
+                name="Old notebook", key="gpk_live_acme_z1x4…", used=None, calls=0, tone="", state="Revoked"
+            ),
         ],
         "page_obj": Paginator(range(57), 25).page(2),
-        "tabs": [{"url": "#", "label": text, "current": text == "By day"} for text in ("By day", "By meter", "By user")],
+        "tabs": [
+            {"url": "#", "label": text, "current": text == "By day"} for text in ("By day", "By meter", "By user")
+        ],
         "sort": "name",
-        "legend": [{"color": "api_calls", "label": "API calls", "value": "$812.40"}, {"color": "gpu_hours", "label": "GPU hours", "value": "$158.50"}],
+        "legend": [
+            {"color": "api_calls", "label": "API calls", "value": "$812.40"},
+            {"color": "gpu_hours", "label": "GPU hours", "value": "$158.50"},
+        ],
     }
 
 
@@ -114,10 +137,16 @@ def _charts() -> list[Chart]:
     x = [value.isoformat() for value in days]
 
     def course(base: float, swing: float) -> list[Decimal]:
-        return [Decimal(base + swing * sin(index / 2.2) + swing * (index % 7 == 3)).quantize(Decimal("0.01")) for index in range(30)]
+        return [
+            Decimal(base + swing * sin(index / 2.2) + swing * (index % 7 == 3)).quantize(Decimal("0.01"))
+            for index in range(30)
+        ]
 
     calls, hours, storage = course(120, 30), course(85, 40), course(14, 1)
-    so_far: list[Decimal | None] = [sum(calls[: index + 1], Decimal(0)) + sum(hours[: index + 1], Decimal(0)) if index < 22 else None for index in range(30)]
+    so_far: list[Decimal | None] = [
+        sum(calls[: index + 1], Decimal(0)) + sum(hours[: index + 1], Decimal(0)) if index < 22 else None
+        for index in range(30)
+    ]
     last = so_far[21] or Decimal(0)
     return [
         Chart("chart-cost", "Cost by day", "bar", x, labels, [Series("API calls", "meter-api_calls", calls), Series("GPU hours", "meter-gpu_hours", hours), Series("Storage", "meter-storage_gb", storage)], lambda value: formats.money(value, "USD"), "Day", prefix="$", csv_url="#"),

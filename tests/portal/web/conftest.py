@@ -38,7 +38,9 @@ def cast(db: None) -> Cast:
         Membership.objects.create(tenant=acme, user=stage.people[name], role=role)
     stage.people["mallory"] = User.objects.create_user("mallory", "mallory@globex.example", "demo-demo-demo")
     Membership.objects.create(tenant=globex, user=stage.people["mallory"], role=Role.OWNER)
-    stage.people["olivia"] = User.objects.create_user("olivia", "olivia@platform.example", "demo-demo-demo", is_staff=True)
+    stage.people["olivia"] = User.objects.create_user(
+        "olivia", "olivia@platform.example", "demo-demo-demo", is_staff=True
+    )
     return stage
 
 

@@ -12,7 +12,9 @@ from .conftest import Cast, text_of
 
 def issue(cast: Cast, name: str) -> ApiKey:
     member = cast.membership(name)
-    return apikeys.create(cast.acme, name=f"Key of {name}", scopes=["decide"], by=member, member=member, actor=f"user:{name}").key
+    return apikeys.create(
+        cast.acme, name=f"Key of {name}", scopes=["decide"], by=member, member=member, actor=f"user:{name}"
+    ).key
 
 
 def test_a_member_sees_own_keys_only(cast: Cast, browse: Callable[[str], Client]) -> None:

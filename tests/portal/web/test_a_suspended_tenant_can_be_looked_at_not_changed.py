@@ -26,7 +26,10 @@ def test_pages_say_so(suspended: Cast, browse: Callable[[str], Client]) -> None:
 
 @pytest.mark.parametrize("page", ["keys/new", "members/new", "budget"])
 def test_nothing_can_be_changed(suspended: Cast, browse: Callable[[str], Client], page: str) -> None:
-    answer = browse("alice").post(f"/t/acme/{page}", {"name": "x", "owner": "me", "scopes": ["decide"], "lifetime": "30", "amount": "5", "thresholds": "80"})
+    answer = browse("alice").post(
+        f"/t/acme/{page}",
+        {"name": "x", "owner": "me", "scopes": ["decide"], "lifetime": "30", "amount": "5", "thresholds": "80"},
+    )
     assert answer.status_code == 403
     assert "suspended" in text_of(answer)
     assert not ApiKey.objects.exists()

@@ -16,7 +16,9 @@ def dora(db: None) -> User:
 
 
 @pytest.mark.parametrize("written", ["dora", "dora@acme.example"])
-def test_a_person_is_added_by_username_or_address(cast: Cast, browse: Callable[[str], Client], dora: User, written: str) -> None:
+def test_a_person_is_added_by_username_or_address(
+    cast: Cast, browse: Callable[[str], Client], dora: User, written: str
+) -> None:
     answer = browse("ada").post("/t/acme/members/new", {"person": written, "role": "viewer"}, follow=True)
     assert "dora is a member now" in text_of(answer)
     assert Membership.objects.get(tenant=cast.acme, user=dora).role == Role.VIEWER

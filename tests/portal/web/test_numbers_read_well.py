@@ -18,7 +18,9 @@ def test_money_has_the_minor_unit(value: str, text: str) -> None:
     assert formats.money(Decimal(value), "USD") == text
 
 
-@pytest.mark.parametrize(("value", "text"), [("0.001", "$0.001"), ("2.5", "$2.50"), ("0.0230000000", "$0.023"), ("3", "$3.00")])
+@pytest.mark.parametrize(
+    ("value", "text"), [("0.001", "$0.001"), ("2.5", "$2.50"), ("0.0230000000", "$0.023"), ("3", "$3.00")]
+)
 def test_a_price_keeps_every_digit_that_means_something(value: str, text: str) -> None:
     assert formats.unit_price(Decimal(value), "USD") == text
 
@@ -50,7 +52,9 @@ def test_quantities_say_their_unit(value: str, unit: str, text: str) -> None:
     assert formats.quantity(Decimal(value), unit) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [("0", "0%"), ("0.2", "< 1%"), ("99.7", "99%"), ("100", "100%"), ("104.4", "104%")])
+@pytest.mark.parametrize(
+    ("value", "text"), [("0", "0%"), ("0.2", "< 1%"), ("99.7", "99%"), ("100", "100%"), ("104.4", "104%")]
+)
 def test_full_means_full(value: str, text: str) -> None:
     assert formats.percent(Decimal(value)) == text
 
@@ -62,7 +66,12 @@ def test_a_time_says_its_zone() -> None:
 
 @pytest.mark.parametrize(
     ("ahead", "text"),
-    [(timedelta(seconds=-10), "just now"), (timedelta(minutes=-3), "3 minutes ago"), (timedelta(hours=-1), "1 hour ago"), (timedelta(days=8, hours=2), "in 8 days")],
+    [
+        (timedelta(seconds=-10), "just now"),
+        (timedelta(minutes=-3), "3 minutes ago"),
+        (timedelta(hours=-1), "1 hour ago"),
+        (timedelta(days=8, hours=2), "in 8 days"),
+    ],
 )
 def test_how_long_ago(ahead: timedelta, text: str) -> None:
     assert formats.ago(NOON + ahead, NOON) == text

@@ -28,6 +28,8 @@ def test_a_strange_cookie_is_ignored(db: None, value: str) -> None:
     assert "data-theme=" not in text_of(client.get("/accounts/login/"))
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"]
+)
 def test_the_way_back_stays_on_this_site(db: None, target: str) -> None:
     assert Client().post("/theme", {"theme": "dark", "next": target})["Location"] == "/"

@@ -1,0 +1,85 @@
+"""Recent alerts of a tenant: budget thresholds that were crossed, quotas that are nearly or wholly used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from metering.models import BudgetAlert, Meter
+from metering.models.quota_alert import QuotaAlert
+from tenants.models import Tenant
+
+from . import formats
+from .gauges import sentence
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert in words. `tone` is warn or bad."""
+
+    tone: str
+    title: str
+    text: str
+    at: datetime
+    url: str = ""
+
+
+def budget_alerts(rows: Iterable[BudgetAlert], url: str = "") -> list[Alert]:
+    """Crossed thresholds, in the order of `rows`; `rows` come with their budget."""
+    return [
+        Alert(
+            tone="bad" if row.percent >= 100 else "warn",
+            title=_("%(percent)s of the budget “%(name)s” is spent")
+            % {"percent": formats.percent(row.percent), "name": row.budget.name},
+            text=_("%(cost)s of %(amount)s in %(month)s")
+            % {
+                "cost": formats.money(row.cost, row.currency),
+                "amount": formats.money_short(row.amount, row.currency),
+                "month": _period(row.period_key),
+            },
+            at=row.crossed_at,
+            url=url,
+        )
+        for row in rows
+    ]
+
+
+def _period(key: str) -> str:
+    return formats.month(key) if "Q" not in key else key
+
+
+def quota_alerts(rows: Iterable[QuotaAlert], meters: Mapping[str, Meter], url: str = "") -> list[Alert]:
+    """Quotas that passed a mark, in the order of `rows`."""
+    return [
+        Alert(
+            tone="bad" if row.percent >= 100 else "warn",
+            title=_("%(percent)s of the month’s %(meter)s are used")
+            % {"percent": formats.percent(row.percent), "meter": _name(meters, row.meter)},
+            text=sentence(row.used, row.limit, meters[row.meter].display_unit if row.meter in meters else ""),
+            at=row.crossed_at,
+            url=url,
+        )
+        for row in rows
+    ]
+
+
+def _name(meters: Mapping[str, Meter], key: str) -> str:
+    return meters[key].name if key in meters else key
+
+
+def recent(tenant: Tenant, meters: Mapping[str, Meter], *, with_budgets: bool, count: int = 5) -> list[Alert]:
+    """The newest alerts of the tenant; budget alerts only for those who see costs."""
+    quotas = quota_alerts(
+        QuotaAlert.objects.filter(tenant=tenant).order_by("-crossed_at")[:count],
+        meters,
+        reverse("web:quotas", args=[tenant.slug]),
+    )
+    budgets: list[Alert] = []
+    if with_budgets:
+        rows = BudgetAlert.objects.filter(tenant=tenant).select_related("budget").order_by("-crossed_at")[:count]
+        budgets = budget_alerts(rows, reverse("web:budget", args=[tenant.slug]))
+    return sorted([*quotas, *budgets], key=lambda alert: alert.at, reverse=True)[:count]

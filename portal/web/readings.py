@@ -1,0 +1,358 @@
+"""The read models of metering, turned into what the pages say: numbers, one sentence each, and their tone.
+
+Nothing is computed here that a bill depends on; this module chooses words and places marks on bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from metering import costs, queries
+from metering.forecasting import Exceeds, Forecast
+from metering.models import Meter
+from metering.money import Money, allocate, round_half_up, total
+from metering.periods import Period
+from metering.pricing import Line
+from tenants.models import Tenant
+
+from . import components, formats
+from .gauges import Gauge, sentence
+
+Meters = Mapping[str, Meter]
+
+
+def all_meters() -> dict[str, Meter]:
+    """Every meter by key, in the order of the catalogue."""
+    return {meter.key: meter for meter in Meter.objects.all()}
+
+
+@dataclass(frozen=True)
+class Month:
+    """The month that a page is about, in the tenant's days."""
+
+    key: str
+    first: date
+    last: date
+    today: date
+    sentence: str
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + timedelta(days=ahead) for ahead in range((self.last - self.first).days + 1)]
+
+    @property
+    def is_running(self) -> bool:
+        return self.first <= self.today <= self.last
+
+
+def month_of(period: Period, zone: str, now: datetime) -> Month:
+    """'November 2026, day 22 of 30. Days begin at midnight in Europe/Zurich (CET).'"""
+    tz = ZoneInfo(zone)
+    first, last = period.start.astimezone(tz).date(), (period.end - timedelta(microseconds=1)).astimezone(tz).date()
+    today = now.astimezone(tz).date()
+    where = _("Days begin at midnight in %(zone)s (%(short)s).") % {
+        "zone": zone,
+        "short": formats.zone_label(now, zone),
+    }
+    day = _("day %(day)d of %(days)d") % {"day": (today - first).days + 1, "days": (last - first).days + 1}
+    head = f"{formats.month(period.key)}, {day}." if first <= today <= last else f"{formats.month(period.key)}."
+    return Month(period.key, first, last, today, f"{head} {where}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- quotas
+
+
+def gauges(
+    statuses: Sequence[queries.QuotaStatus], meters: Meters, forecasts: Mapping[str, Forecast] | None = None
+) -> list[Gauge]:
+    """One gauge for each quota; with a forecast it also says where the month will end."""
+    return [
+        _gauge(status, meters[status.meter], (forecasts or {}).get(status.meter))
+        for status in statuses
+        if status.meter in meters
+    ]
+
+
+def _gauge(status: queries.QuotaStatus, meter: Meter, forecast: Forecast | None) -> Gauge:
+    level = meter.aggregation == "level"
+    projected = None
+    note = ""
+    if forecast is not None and forecast.end is not None and status.limit:
+        projected = forecast.end.p50 / status.limit * 100
+        runs_out = forecast.exceeds(status.limit)
+        if runs_out and runs_out.expected and not runs_out.already:
+            note = _("Runs out around %(day)s") % {"day": formats.day(runs_out.expected, "UTC", year=False)}
+    return Gauge(
+        meter=meter.key,
+        name=meter.name,
+        percent=status.percent,
+        unlimited=status.limit is None,
+        sentence=sentence(status.used, status.limit, meter.display_unit),
+        resets_at=None if level else status.resets_at,
+        projected_percent=projected,
+        exhausted_note=note,
+        note=_("the level right now") if level else "",
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------- costs
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """One line of the month, in words."""
+
+    name: str
+    color: str
+    quantity_text: str
+    unit_price_text: str
+    amount_text: str
+    steps: list[str]
+    usage_url: str
+
+
+@dataclass(frozen=True)
+class MeterCost:
+    """What one meter costs in the month."""
+
+    key: str
+    name: str
+    color: str
+    amount_text: str
+    quantity_text: str
+
+
+@dataclass(frozen=True)
+class CostSummary:
+    """A month's cost: total, lines, and the sums by meter."""
+
+    total: Money
+    total_label: str
+    total_text: str
+    sentence: str
+    note: str
+    lines: list[CostLine] = field(default_factory=list)
+    by_meter: list[MeterCost] = field(default_factory=list)
+    by_day: list[Decimal] = field(default_factory=list)
+    by_day_label: str = ""
+    unpriced: str = ""
+
+
+def cost_summary(statement: costs.Statement, month: Month, meters: Meters, tenant: Tenant) -> CostSummary:
+    """The statement of a month for a reader."""
+    running = month.is_running
+    daily = costs_by_day(statement.lines, month, tenant.time_zone, statement.total.currency)
+    so_far = [
+        sum((values[index] for values in daily.values()), Decimal(0))
+        for index, day in enumerate(month.days)
+        if day <= month.today
+    ]
+    return CostSummary(
+        total=statement.total,
+        total_label=_("Cost so far") if running else _("Total"),
+        total_text=formats.money(statement.total),
+        sentence=month.sentence,
+        note=_("%(first)s to today, before tax") % {"first": formats.day(month.first, "UTC", year=False)}
+        if running
+        else _("before tax"),
+        lines=[_cost_line(line, month, meters, tenant) for line in statement.lines],
+        by_meter=_by_meter(statement.lines, meters, statement.total.currency),
+        by_day=so_far,
+        by_day_label=_("Cost by day this month, %(total)s in all") % {"total": formats.money(statement.total)},
+    )
+
+
+def _cost_line(line: Line, month: Month, meters: Meters, tenant: Tenant) -> CostLine:
+    meter = meters.get(line.meter)
+    name = meter.name if meter else line.meter.replace("_", " ")
+    if line.dim_value:
+        name = f"{name} · {line.dim_value}"
+    unit = meter.billing_unit if meter else ""
+    is_usage = line.kind == "usage"
+    price = line.unit_price
+    kinds = {"fee": _("Monthly fee"), "shortfall": _("Minimum not reached"), "overage": _("Overage")}
+    url = reverse("web:usage", args=[tenant.slug])
+    question = urlencode({"meter": line.meter, "from": month.first.isoformat(), "to": month.last.isoformat()})
+    return CostLine(
+        name=name
+        if is_usage
+        else f"{name} · {kinds.get(line.kind, line.kind)}"
+        if meter
+        else kinds.get(line.kind, line.kind),
+        color=line.meter if meter else "8",
+        quantity_text=formats.quantity(_decimal(line.quantity), unit) if is_usage else formats.NO_VALUE,
+        unit_price_text=_("several")
+        if is_usage and price is None
+        else formats.unit_price(price, line.amount.currency)
+        if price is not None
+        else formats.NO_VALUE,
+        amount_text=formats.money(line.amount),
+        steps=line.explanation(),
+        usage_url=f"{url}?{question}" if meter and is_usage else "",
+    )
+
+
+def _by_meter(lines: Sequence[Line], meters: Meters, currency: str) -> list[MeterCost]:
+    found = []
+    for key, meter in meters.items():
+        own = [line for line in lines if line.meter == key]
+        quantity = sum((line.quantity for line in own if line.kind == "usage"), start=Fraction(0))
+        amount = total((line.amount for line in own), currency)
+        found.append(
+            MeterCost(
+                key, meter.name, key, formats.money(amount), formats.quantity(_decimal(quantity), meter.billing_unit)
+            )
+        )
+    return found
+
+
+def costs_by_day(lines: Sequence[Line], month: Month, zone: str, currency: str) -> dict[str, list[Decimal]]:
+    """For each meter, the cost of each day of the month: every line split over its days by usage, to the cent.
+
+    The days of a line add up to the line. What no usage explains (a fee) is spread over the days that have begun.
+    """
+    tz = ZoneInfo(zone)
+    index = {day: position for position, day in enumerate(month.days)}
+    begun = [position for day, position in index.items() if day <= month.today] or [0]
+    found: dict[str, list[Decimal]] = {}
+    for line in lines:
+        weights = [Fraction(0)] * len(index)
+        for segment in line.segments:
+            position = index.get(segment.start.astimezone(tz).date())
+            if position is not None and segment.quantity > 0:
+                weights[position] += segment.quantity
+        if not any(weights):
+            for position in begun:
+                weights[position] = Fraction(1)
+        column = found.setdefault(line.meter, [Decimal(0)] * len(index))
+        if line.amount.amount >= 0:
+            for position, part in enumerate(allocate(line.amount, weights)):
+                column[position] += part.amount
+    return found
+
+
+def plain_quantity(line: Line) -> Decimal:
+    """A line's quantity with six decimals, for files."""
+    return _decimal(line.quantity)
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return round_half_up(value, 6)
+
+
+# ------------------------------------------------------------------------------------------------------------ projection
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where the month is heading: a range, not a promise."""
+
+    expected_text: str
+    range_text: str
+    sentence: str
+    expected: Decimal | None = None
+    high: Decimal | None = None
+
+
+def projection_of(forecast: Forecast, currency: str, month: Month) -> Projection:
+    """'$6,120' with 'likely between $5,800 and $6,500'; says so when too little is known."""
+    end = forecast.end
+    if end is None:
+        why = _("Too early to tell: three full days are needed.")
+        return Projection(formats.NO_VALUE, why, why)
+    expected = formats.money(round_half_up(end.p50, 2), currency)
+    spread = {"low": _rounded(end.p10, currency), "high": _rounded(end.p90, currency)}
+    text = _("likely between %(low)s and %(high)s") % spread if end.p10 != end.p90 else _("no range: the month is over")
+    if forecast.quality == "wide":
+        text = _("%(range)s; little history yet") % {"range": text}
+    said = _("%(expected)s projected for %(month)s") % {"expected": expected, "month": formats.month(month.key)}
+    return Projection(expected, text, said, end.p50, end.p90)
+
+
+def _rounded(amount: Decimal, currency: str) -> str:
+    """To three figures: a range that pretends cents would lie."""
+    if amount >= 1000:
+        step = Decimal(10) ** (amount.adjusted() - 2)
+        amount = (amount / step).to_integral_value() * step
+    elif amount >= 10:
+        amount = amount.to_integral_value()
+    return formats.money_short(round_half_up(amount, 2), currency)
+
+
+# ---------------------------------------------------------------------------------------------------------------- budget
+
+
+@dataclass(frozen=True)
+class BudgetCard:
+    """The primary budget beside what is spent."""
+
+    amount_text: str
+    spent_text: str
+    left_text: str
+    bar: components.Bar
+    sentence: str
+    tone: str
+
+
+def budget_card(
+    amount: Decimal, spent: Decimal, currency: str, thresholds: Sequence[int], forecast: Forecast | None
+) -> BudgetCard:
+    """A bar from nothing to the budget (or to what exceeds it), a tick for each threshold, and what is going to happen."""
+    percent = spent / amount * 100
+    end = forecast.end if forecast else None
+    ghost = end.p50 / amount * 100 if end else None
+    reach = max(percent, min(ghost or Decimal(0), Decimal(160)), *(Decimal(each) for each in thresholds), Decimal(100))
+    scale = Decimal(100) if reach <= 100 else reach * Decimal("1.04")
+    ticks = [(Decimal(each), formats.percent(each)) for each in sorted(set(thresholds) - {100})]
+    ticks.append((Decimal(100), formats.money_short(amount, currency)))
+    left = amount - spent
+    exceeds = forecast.exceeds(amount) if forecast else None
+    said, tone = _budget_sentence(percent, exceeds, end is not None)
+    return BudgetCard(
+        amount_text=formats.money_short(amount, currency),
+        spent_text=formats.money(spent, currency),
+        left_text=_("%(left)s left") % {"left": formats.money(left, currency)}
+        if left >= 0
+        else _("%(over)s over") % {"over": formats.money(-left, currency)},
+        bar=components.bar(
+            percent,
+            label=_("%(spent)s of %(amount)s spent (%(percent)s)")
+            % {
+                "spent": formats.money(spent, currency),
+                "amount": formats.money_short(amount, currency),
+                "percent": formats.percent(percent),
+            },
+            ghost=ghost,
+            ticks=sorted(ticks),
+            full_scale=scale,
+        ),
+        sentence=said,
+        tone=tone,
+    )
+
+
+def _budget_sentence(percent: Decimal, exceeds: Exceeds | None, forecast_known: bool) -> tuple[str, str]:
+    spent = _("%(percent)s spent") % {"percent": formats.percent(percent)}
+    if percent > 100:
+        return _("%(spent)s: over budget.") % {"spent": spent}, "bad"
+    if exceeds is not None and exceeds.expected is not None:
+        day = formats.day(exceeds.expected, "UTC", year=False)
+        return _("%(spent)s. At this pace the budget is passed around %(day)s.") % {"spent": spent, "day": day}, "warn"
+    if exceeds is not None and exceeds.earliest is not None:
+        day = formats.day(exceeds.earliest, "UTC", year=False)
+        return _("%(spent)s. It will probably hold; in a bad case it is passed on %(day)s.") % {
+            "spent": spent,
+            "day": day,
+        }, "" if percent < 80 else "warn"
+    return (_("%(spent)s. On course to stay within it.") if forecast_known else _("%(spent)s.")) % {
+        "spent": spent
+    }, "warn" if percent >= 80 else ""

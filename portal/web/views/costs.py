@@ -1,0 +1,89 @@
+"""The costs of a month: lines, total, how each came about; by day, and as CSV."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from metering import costs
+from tenants import calendar
+from tenants.access import Access
+from tenants.models import Tenant
+
+from .. import formats, readings
+from ..cost_charts import daily_cost_chart
+from ..downloads import csv_response
+from ..pages import Page, tenant_page
+
+MONTHS_BACK = 24
+
+
+@tenant_page("costs")
+def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
+    """GET ?month=YYYY-MM&format=csv. A month before the tenant's first or after the present one is a 404."""
+    now = timezone.now()
+    tenant = access.tenant
+    choices = _months(tenant, now)
+    key = request.GET.get("month") or choices[0]
+    if key not in choices:
+        raise Http404
+    statement = costs.statement(tenant, key, now)
+    if request.GET.get("format") == "csv":
+        return _csv(tenant, key, statement)
+    meters = readings.all_meters()
+    month = readings.month_of(statement.period, tenant.time_zone, now)
+    projection = (
+        readings.projection_of(costs.projection(tenant, now), statement.total.currency, month)
+        if month.is_running
+        else None
+    )
+    chart = daily_cost_chart(statement, month, meters, tenant, csv_url=f"?month={key}&format=csv")
+    context = {
+        "cost": readings.cost_summary(statement, month, meters, tenant),
+        "months": _neighbours(choices, key),
+        "projection": projection,
+        "chart": chart,
+    }
+    return Page("portal/costs.html", context)
+
+
+def _months(tenant: Tenant, now: datetime) -> list[str]:
+    """The present month and those before it, back to the tenant's first."""
+    key, first = calendar.month_key(tenant.time_zone, now), calendar.month_key(tenant.time_zone, tenant.created_at)
+    keys = [key]
+    while len(keys) < MONTHS_BACK and keys[-1] > first:
+        keys.append(calendar.previous_month(keys[-1]))
+    return keys
+
+
+def _neighbours(choices: list[str], key: str) -> dict[str, Any]:
+    position = choices.index(key)
+    return {
+        "key": key,
+        "choices": choices,
+        "previous": choices[position + 1] if position + 1 < len(choices) else "",
+        "next": choices[position - 1] if position else "",
+    }
+
+
+def _csv(tenant: Tenant, key: str, statement: costs.Statement) -> HttpResponse:
+    header = ["month", "kind", "meter", "dimension", "value", "quantity", "unit price", "amount", "currency"]
+    rows = [
+        [
+            key,
+            line.kind,
+            line.meter,
+            line.dim_key,
+            line.dim_value,
+            readings.plain_quantity(line),
+            line.unit_price,
+            line.amount.amount,
+            line.amount.currency,
+        ]
+        for line in statement.lines
+    ]
+    return csv_response(f"{tenant.slug}-costs-{key}.csv", header, rows)

@@ -1,0 +1,89 @@
+"""Quotas and rate limits: what is in force, where it comes from, and how much of it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from metering import queries
+from tenants import overrides
+from tenants.access import Access
+from tenants.limits import WINDOWS, EffectiveLimit
+from tenants.models import Tenant
+
+from .. import formats, readings
+from ..pages import Page, tenant_page
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a limit comes from, for _limit_source.html."""
+
+    tier: str
+    is_override: bool = False
+    reason: str = ""
+    until: datetime | None = None
+
+
+@tenant_page("quotas")
+def index(request: HttpRequest, access: Access) -> Page:
+    """GET: gauges, monthly quotas and per-user windows with their sources."""
+    now = timezone.now()
+    tenant, meters = access.tenant, readings.all_meters()
+    policy = overrides.effective_policy(tenant, now)
+    statuses = queries.quota_status(tenant, now)
+    context = {
+        "gauges": readings.gauges(statuses, meters),
+        "quotas": [
+            _quota(status, policy.quota(status.meter), meters, tenant) for status in statuses if status.meter in meters
+        ],
+        "windows": [_window(name, policy.window(name), tenant) for name in WINDOWS],
+    }
+    return Page("portal/quotas.html", context)
+
+
+def _quota(
+    status: queries.QuotaStatus, limit: EffectiveLimit, meters: readings.Meters, tenant: Tenant
+) -> dict[str, Any]:
+    meter = meters[status.meter]
+    return {
+        "meter": meter.key,
+        "name": meter.name,
+        "used_text": formats.quantity(status.used, meter.display_unit),
+        "limit_text": formats.quantity(limit.limit, meter.display_unit),
+        "mode_text": _mode(limit),
+        "source": _source(limit, tenant),
+    }
+
+
+def _mode(limit: EffectiveLimit) -> str:
+    """What happens above the limit, in a few words."""
+    if limit.limit is None:
+        return _("nothing: there is no limit")
+    if limit.shadow:
+        return _("counted only; this limit is being tried out")
+    if limit.mode == "soft":
+        return _("allowed, and billed as used")
+    if limit.grace_percent:
+        return _("refused, after a grace of %(grace)s") % {"grace": formats.percent(limit.grace_percent)}
+    return _("refused until the reset")
+
+
+def _window(name: str, limit: EffectiveLimit, tenant: Tenant) -> dict[str, Any]:
+    titles = {"minute": _("minute"), "hour": _("hour"), "day": _("24 hours")}
+    return {
+        "name": titles.get(name, name),
+        "limit_text": formats.quantity(limit.limit, "call"),
+        "percent": None,
+        "left_text": formats.NO_VALUE,
+        "source": _source(limit, tenant),
+    }
+
+
+def _source(limit: EffectiveLimit, tenant: Tenant) -> Source:
+    return Source(tenant.tier.name, limit.source == "override", limit.reason, limit.valid_until)
