@@ -10,6 +10,7 @@ app_name = "api"
 
 urlpatterns = [
     path("", include("tenants.api.urls")),
+    path("", include("metering.api.urls")),
     path("openapi.json", schema.openapi_json, name="openapi"),
     path("schema", schema.openapi_yaml, name="schema"),
     path("docs", schema.docs, name="docs"),
