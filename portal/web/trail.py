@@ -247,8 +247,10 @@ def _changes(entry: AuditEntry, shown: tuple[str, ...], tenant: Tenant, names: N
     found = []
     for name in shown:
         before, after = old.get(name), new.get(name)
-        if (name not in old and name not in new) or (entry.operation != "UPDATE" and after in (None, "", [])):
+        if name not in old and name not in new:
             continue
+        if entry.operation != "UPDATE" and after in (None, "", []) and name != "limit":
+            continue  # not said; an empty limit says "unlimited"
         written = _value(name, after, tenant, names)
         found.append(
             Change(_label(name), _value(name, before, tenant, names) if entry.operation == "UPDATE" else "", written)

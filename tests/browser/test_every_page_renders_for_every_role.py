@@ -1,0 +1,51 @@
+"""Each page × role × theme × width: the right status, nothing on the console, nothing refused, no sideways scrolling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Visit
+
+PAGES = {
+    "": {"alice", "ada", "carol", "bob", "victor"},
+    "usage": {"alice", "ada", "carol", "bob", "victor"},
+    "usage?meter=gpu_hours&range=7d&granularity=hour": {"alice", "bob"},
+    "usage?meter=storage_gb&range=30d": {"alice"},
+    "usage?meter=api_calls&group_by=user": {"alice", "victor"},
+    "quotas": {"alice", "ada", "carol", "bob", "victor"},
+    "costs": {"alice", "ada", "carol"},
+    "budget": {"alice", "ada", "carol"},
+    "keys": {"alice", "ada", "bob"},
+    "keys?show=all&sort=-used": {"alice"},
+    "keys/new": {"alice", "ada", "bob"},
+    "members": {"alice", "ada"},
+    "members/new": {"alice", "ada"},
+    "activity": {"alice", "ada"},
+}
+LOOKS = [(theme, width) for theme in ("light", "dark") for width in (390, 1280)]
+
+
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
+@pytest.mark.parametrize("person", ["alice", "ada", "carol", "bob", "victor"])
+def test_every_page_renders_for_every_role(visit: Callable[..., Visit], person: str, theme: str, width: int) -> None:
+    window = visit(person, theme=theme, width=width)
+    wrong: dict[str, object] = {}
+    for page, allowed in PAGES.items():
+        if person not in allowed and "?" in page:
+            continue
+        status = window.open(f"/t/acme/{page}")
+        problems = window.check()
+        if status != (200 if person in allowed else 403) or problems:
+            wrong[page] = (status, problems)
+        window.problems.clear()
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
+@pytest.mark.parametrize("page", ["/accounts/login/", "/accounts/password/reset/", "/style-guide", "/nothing-here"])
+def test_pages_before_sign_in_render(visit: Callable[..., Visit], page: str, theme: str, width: int) -> None:
+    window = visit(theme=theme, width=width)
+    assert window.open(page) == (404 if page == "/nothing-here" else 200)
+    assert [problem for problem in window.check() if "cannot be parsed" not in problem] == []

@@ -1,0 +1,39 @@
+"""Names, labels, headings, contrast, target sizes: what can be checked without a library, in both themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Visit
+
+CHECKS = (Path(__file__).parent / "accessibility.js").read_text()
+PAGES = ("/t/acme/", "/t/acme/usage", "/t/acme/usage?group_by=user", "/t/acme/costs", "/t/acme/quotas", "/t/acme/budget", "/t/acme/keys",
+         "/t/acme/keys/new", "/t/acme/members", "/t/acme/members/new", "/t/acme/activity", "/", "/accounts/password/change/", "/nothing-here")  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_can_be_used_by_everyone(visit: Callable[..., Visit], theme: str, width: int) -> None:
+    window = visit("alice", theme=theme, width=width)
+    found = {}
+    for page in PAGES:
+        window.open(page)
+        problems = window.page.evaluate(CHECKS)
+        if problems:
+            found[page] = problems
+    assert found == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_sign_in_and_style_guide_can_be_used_by_everyone(visit: Callable[..., Visit], theme: str) -> None:
+    window = visit(theme=theme)
+    found = {}
+    for page in ("/accounts/login/", "/accounts/password/reset/", "/style-guide"):
+        window.open(page)
+        problems = window.page.evaluate(CHECKS)
+        if problems:
+            found[page] = problems
+    assert found == {}

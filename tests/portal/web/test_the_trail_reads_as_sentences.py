@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from metering.models import Budget
+from tenants import apikeys, audit, memberships, overrides, provisioning
+
+from .conftest import Cast, text_of
+
+
+@pytest.fixture
+def lines(cast: Cast, browse: Callable[[str], Client]) -> Callable[[], str]:
+    """The page's text without markup, on one line."""
+    import re
+
+    def read() -> str:
+        body = text_of(browse("alice").get("/t/acme/activity"))
+        main = body[body.index("<main") : body.index("</main>")]
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main).replace("&quot;", '"').replace("&#x27;", "'"))
+
+    return read
+
+
+def test_members(cast: Cast, lines: Callable[[], str]) -> None:
+    alice, victor = cast.membership("alice"), cast.membership("victor")
+    memberships.change_role(victor, "member", by=alice, actor="user:alice", reason="Joins the lab")
+    memberships.remove(victor, by=alice, actor="user:alice")
+    text = lines()
+    assert "alice changed the role of victor Role: Viewer → Member “Joins the lab”" in text
+    assert "alice removed victor" in text
+
+
+def test_keys(cast: Cast, lines: Callable[[], str]) -> None:
+    bob = cast.membership("bob")
+    issued = apikeys.create(cast.acme, name="Notebook", scopes=["decide"], by=bob, member=bob, actor="user:bob")
+    apikeys.revoke(issued.key, by=bob, actor="user:bob")
+    text = lines()
+    assert "bob created the API key “Notebook” Scopes: Ask for decisions" in text
+    assert "bob revoked the API key “Notebook”" in text
+    assert issued.text.split("_", 4)[4] not in text
+
+
+def test_limits_and_plans_say_who_of_the_platform(cast: Cast, lines: Callable[[], str]) -> None:
+    until = timezone.now() + timedelta(days=3)
+    overrides.set_limit(
+        cast.acme,
+        "quota",
+        "gpu_hours",
+        Decimal(150),
+        reason="Paper deadline",
+        actor="operator:olivia",
+        valid_until=until,
+    )
+    overrides.set_limit(cast.acme, "rate_limit", "minute", None, reason="Migration", actor="token:ci")
+    provisioning.suspend(cast.acme, actor="operator:olivia", reason="Unpaid")
+    text = lines()
+    assert "olivia Platform staff set a limit of this tenant’s own for GPU hours Limit: 150" in text
+    assert "ci Operator token set a limit of this tenant’s own for calls per minute Limit: unlimited" in text
+    assert "olivia Platform staff suspended the tenant" in text
+
+
+def test_budgets(cast: Cast, lines: Callable[[], str]) -> None:
+    with audit.acting("user:carol"):
+        budget = Budget.objects.create(tenant=cast.acme, name="Monthly budget", amount=Decimal(5000))
+    with audit.acting("user:carol"):
+        budget.amount = Decimal(7500)
+        budget.save()
+    text = lines()
+    assert "carol set the budget “Monthly budget” Amount: $5,000.00" in text
+    assert "carol changed the budget “Monthly budget” Amount: $5,000.00 → $7,500.00" in text
+
+
+def test_another_tenants_changes_are_not_listed(cast: Cast, lines: Callable[[], str]) -> None:
+    provisioning.suspend(cast.globex, actor="operator:olivia", reason="Something of globex")
+    assert "Something of globex" not in lines()
+
+
+def test_a_reason_cannot_bring_markup(cast: Cast, browse: Callable[[str], Client]) -> None:
+    overrides.set_limit(cast.acme, "quota", "gpu_hours", 1, reason="<script>alert(1)</script>", actor="operator:<b>x")
+    body = text_of(browse("alice").get("/t/acme/activity"))
+    assert "<script>alert(1)" not in body
+    assert "<b>x" not in body
