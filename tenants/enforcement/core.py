@@ -91,7 +91,8 @@ class Core:
                 if known.is_key and self.known.get(text) is not known:
                     self.known.remember(text, known)
             self._granted.inc()
-            metrics.API_REQUESTS.labels(call.slug, call.route_class).inc()
+            if call.cost:
+                metrics.API_REQUESTS.labels(call.slug, call.route_class).inc()
         else:
             if decision.code not in KEEPS_KEY_KNOWN:
                 self.known.forget(text)

@@ -22,8 +22,6 @@ from .handshake import Clock, Handshake
 from .resp import Words, pack
 from .scripts import DECIDE, Script
 
-IDLE_SECONDS = 1.0
-
 
 class Connection:
     """One socket. After any failure it is closed: a late reply must never be taken for the next call's."""
@@ -32,7 +30,7 @@ class Connection:
         """Connect and shake hands within about `timeout` seconds. Raises RedisUnavailableError."""
         self.timeout = timeout
         self.alive = True
-        self._used = time.monotonic()
+        self._can_peek = not address.tls
         self._reader = hiredis.Reader()
         self._socket = _open(address, timeout)
         self.clock = Clock()
@@ -52,9 +50,8 @@ class Connection:
         """
         started = time.monotonic()
         try:
-            if started - self._used > IDLE_SECONDS:
+            if self._can_peek:
                 self._check_open()
-            self._used = started
             self._socket.sendall(b"%s%s%d\r\n" % (command, self._tail, self.clock.deadline(started, self.timeout)))
             reply = self._read()
         except RedisUnavailableError:
@@ -93,7 +90,7 @@ class Connection:
         self._socket.close()
 
     def _check_open(self) -> None:
-        """Raise when the server closed the connection while it was idle: nothing is sent that could count twice."""
+        """Raise when the server closed the connection since the last call: then nothing is sent that could count twice."""
         try:
             if not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 raise IdleConnectionError("closed", "Redis closed the connection while it was idle")

@@ -213,6 +213,7 @@ class ClockedStage(Stage):
     script = Script.of("decide at", 3, CLOCKED.encode() + DECIDE.source)
 
     def decide_at(self, now_ms: int, text: bytes, *, cost: int = 1, route_class: str = "default") -> Decision:
+        """Decide as if Redis's clock said `now_ms`. Without a route class the call is unmetered."""
         credential = keys.parse(text, PEPPER)
         assert credential
         reply = self._connection.script(
@@ -224,7 +225,7 @@ class ClockedStage(Stage):
             credential.digest,
             0,
             cost,
-            f"{credential.key_id}|{route_class}",
+            f"{credential.key_id}|{route_class}" if route_class else "",
             self._connection.generation,
             now_ms + 1,
             now_ms,
