@@ -1,3 +1,150 @@
-def environment(request): return None
-def dashboard(request, context): return context
-def navigation(request): return []
+"""What django-unfold asks the portal for: colours, the environment's badge, the side bar, the dashboard. Named in settings.UNFOLD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+
+Item = dict[str, Any]
+BASE = {
+    "50": "#fafafa", "100": "#f4f4f5", "200": "#e8e8eb", "300": "#d6d6db", "400": "#9c9ca8", "500": "#6a6a74", "600": "#4c4c55",
+    "700": "#3a3a42", "800": "#26262c", "900": "#131316", "950": "#0b0b0d",
+}  # fmt: skip
+"""The portal's neutrals."""
+PRIMARY = {
+    "50": "#f1f1fd", "100": "#e5e4fb", "200": "#cfcdf7", "300": "#aeabf1", "400": "#8f8cff", "500": "#716de8", "600": "#5753d6",
+    "700": "#4a46c9", "800": "#3a379c", "900": "#2e2c7a", "950": "#1c1b4d",
+}  # fmt: skip
+"""The portal's accent, from light to dark."""
+
+
+def colors(request: HttpRequest) -> dict[str, dict[str, str]]:
+    """unfold's palette in the portal's colours."""
+    return {
+        "base": dict(BASE),
+        "primary": dict(PRIMARY),
+        "font": {
+            "subtle-light": "var(--color-base-500)",
+            "subtle-dark": "var(--color-base-400)",
+            "default-light": "var(--color-base-600)",
+            "default-dark": "var(--color-base-300)",
+            "important-light": "var(--color-base-900)",
+            "important-dark": "var(--color-base-100)",
+        },
+    }
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("portal/admin/admin.css")
+
+
+def script(request: HttpRequest) -> str:
+    return static("portal/admin/admin.js")
+
+
+def favicon(request: HttpRequest) -> str:
+    return static("portal/favicon.svg")
+
+
+def environment(request: HttpRequest) -> list[str] | None:
+    """The badge beside the title, so that nobody takes a demo for production."""
+    if settings.PRODUCTION:
+        return None
+    return [str(settings.PORTAL_ENV).capitalize(), "warning"]
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The admin's first page; see portal.admin_dashboard."""
+    if _may("tenants.view_tenant")(request):
+        context.update({})
+    return context
+
+
+def navigation(request: HttpRequest) -> list[Item]:
+    """The side bar, by what operators come for."""
+    return [
+        _group(
+            "",
+            [
+                _page(_("Dashboard"), "dashboard", "admin:index", "tenants.view_tenant"),
+                _page(_("Usage"), "monitoring", "admin:metering_meter_usage", "metering.view_usagerollup"),
+            ],
+        ),
+        _group(
+            _("Tenants"),
+            [
+                _tenants(),
+                _list(_("Overrides"), "tune", "tenants", "override"),
+                _list(_("Tiers"), "layers", "tenants", "tier"),
+                _list(_("API keys"), "key", "tenants", "apikey"),
+                _list(_("Members"), "group", "tenants", "membership"),
+                _list(_("Blocks"), "block", "tenants", "tenantblock"),
+            ],
+        ),
+        _group(
+            _("Money"),
+            [
+                _list(_("Budgets"), "savings", "metering", "budget"),
+                _list(_("Budget alerts"), "notification_important", "metering", "budgetalert"),
+                _list(_("Quota alerts"), "speed", "metering", "quotaalert"),
+            ],
+        ),
+        _group(
+            _("Metering"),
+            [
+                _list(_("Collectors"), "sensors", "metering", "collectorstatus"),
+                _list(_("Gaps"), "pause_presentation", "metering", "meteringgap"),
+                _list(_("Quarantine"), "report", "metering", "quarantinedevent"),
+                _list(_("GPUs"), "memory", "metering", "gpudevice"),
+                _list(_("Unattributed GPU time"), "help", "metering", "unattributedgputime"),
+                _list(_("Meters"), "straighten", "metering", "meter"),
+            ],
+        ),
+        _group(
+            _("Operations"),
+            [
+                _list(_("Job runs"), "event_repeat", "metering", "jobrun"),
+                _list(_("Notifications"), "mail", "metering", "notification"),
+                _list(_("Schedules"), "schedule", "django_celery_beat", "periodictask"),
+            ],
+        ),
+        _group(
+            _("Access"),
+            [
+                _list(_("Audit trail"), "history", "tenants", "auditentry"),
+                _list(_("People"), "person", "tenants", "user"),
+                _list(_("Groups"), "shield_person", "auth", "group"),
+                _list(_("Operator tokens"), "vpn_key", "tenants", "operatortoken"),
+            ],
+        ),
+    ]
+
+
+def _group(title: Any, items: list[Item]) -> Item:
+    return {"title": title, "separator": bool(title), "collapsible": False, "items": items}
+
+
+def _list(title: Any, icon: str, app: str, model: str) -> Item:
+    return _page(title, icon, f"admin:{app}_{model}_changelist", f"{app}.view_{model}")
+
+
+def _page(title: Any, icon: str, name: str, permission: str) -> Item:
+    return {"title": title, "icon": icon, "link": reverse(name), "permission": _may(permission)}
+
+
+def _tenants() -> Item:
+    """Active on the list and on a tenant's page, not on the cost page that shares the address."""
+    item = _list(_("Tenants"), "apartment", "tenants", "tenant")
+    costs = "/x"
+    return {**item, "active": lambda request: request.path.startswith(item["link"]) and request.path != costs}
+
+
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(permission)

@@ -323,6 +323,7 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "portal" / "locale"]
+FORMAT_MODULE_PATH = ["portal.locale_formats"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

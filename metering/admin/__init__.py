@@ -1,1 +1,5 @@
-from . import tenant
+"""The operators' pages of metering. Importing this package registers them."""
+
+from . import budget, notification, records
+
+__all__ = ["budget", "notification", "records"]

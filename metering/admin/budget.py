@@ -1,0 +1,197 @@
+"""Budgets with the marks at which people are told, and the alerts that went out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+)
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from metering.models import Budget, BudgetAlert, BudgetThreshold, QuotaAlert
+from tenants.admin.base import AuditedAdmin, LookOnly, ReadOnlyAdmin, ReasonForm, acting
+from tenants.admin.wording import amount, badge, meter_name
+
+MARK_TONES = ((100, "bad"), (90, "warn"), (0, "info"))
+
+
+def mark_badge(percent: int) -> str:
+    """'80 %' in the colour of how bad it is."""
+    return badge(f"{percent} %", next(tone for least, tone in MARK_TONES if percent >= least))
+
+
+def money(value: Any, currency: str) -> str:
+    return f"{number_format(value, decimal_pos=2, use_l10n=True, force_grouping=True)} {currency}"
+
+
+class ThresholdInline(TabularInline):
+    model = BudgetThreshold
+    fields = ("percent", "recipients")
+    verbose_name_plural = _("Warn at")
+    hide_title = True
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        return 0 if obj else len(settings.BUDGET_THRESHOLDS)
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """A new budget starts with the platform's marks; no recipients means owners, admins and billing contacts."""
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        if obj is not None:
+            return formset
+
+        class WithDefaults(formset):  # type: ignore[misc,valid-type]
+            def __init__(self, *args: Any, **more: Any) -> None:
+                if not args or args[0] is None:
+                    more.setdefault("initial", [{"percent": percent} for percent in settings.BUDGET_THRESHOLDS])
+                super().__init__(*args, **more)
+
+        return WithDefaults
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "recipients":
+            field.widget = UnfoldAdminTextInputWidget(attrs={"placeholder": _("owners, admins and billing")})
+            field.help_text = _("Addresses, separated by commas.")
+        return field
+
+
+class BudgetForm(ReasonForm):
+    def clean(self) -> dict[str, Any]:
+        """A tenant's budget is in the tenant's currency: costs are compared with it, and money is never converted."""
+        values = super().clean() or {}
+        tenant, currency = values.get("tenant"), values.get("currency")
+        if tenant is not None and currency is not None and currency != tenant.currency:
+            self.add_error("currency", _("This tenant pays in %(currency)s.") % {"currency": tenant.currency})
+        return values
+
+
+class BudgetAdmin(AuditedAdmin):
+    form = BudgetForm
+    list_display = ("owner", "name", "amount_in_words", "period", "marks", "is_primary", "state_mark")
+    list_display_links = ("owner", "name")
+    list_filter = (
+        ("tenant", AutocompleteSelectFilter),
+        ("period", ChoicesDropdownFilter),
+        ("is_active", BooleanRadioFilter),
+    )
+    search_fields = ("tenant__slug", "tenant__name", "name")
+    list_select_related = ("tenant",)
+    autocomplete_fields = ("tenant",)
+    inlines = (ThresholdInline,)
+    fieldsets = (
+        (None, {"fields": (("tenant", "name"), ("amount", "currency"), ("period", "basis"), ("is_active", "is_primary"))}),
+        (_("Scope and silence"), {"classes": ["collapse"], "fields": (("scope", "scope_value"), "muted_until")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        return super().get_queryset(request).prefetch_related("thresholds")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> tuple[str, ...]:
+        return ("tenant",) if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Budget | None = None) -> bool:
+        """A budget that has warned is switched off instead: its alerts stay."""
+        return super().has_delete_permission(request, obj) and (obj is None or not obj.alerts.exists())
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        for row in formset.save(commit=False):
+            row.tenant_id = form.instance.tenant_id
+            row.save()
+        for row in formset.deleted_objects:
+            row.delete()
+
+    @display(description=_("Tenant"), ordering="tenant__slug")
+    def owner(self, budget: Budget) -> Any:
+        return budget.tenant or _("Platform")
+
+    @display(description=_("Amount"), ordering="amount")
+    def amount_in_words(self, budget: Budget) -> str:
+        return money(budget.amount, budget.currency)
+
+    @display(description=_("Warns at"))
+    def marks(self, budget: Budget) -> str:
+        return ", ".join(f"{each.percent} %" for each in budget.thresholds.all()) or "–"
+
+    @display(description=_("State"))
+    def state_mark(self, budget: Budget) -> str:
+        if not budget.is_active:
+            return badge(_("Off"))
+        if budget.muted_until is not None and budget.muted_until > timezone.now():
+            return badge(_("Muted"), "warn")
+        return badge(_("On"), "good")
+
+
+class BudgetAlertAdmin(ReadOnlyAdmin):
+    list_display = ("crossed_at", "owner", "mark", "cost_in_words", "period_key", "state_mark")
+    list_filter = (("tenant", AutocompleteSelectFilter), ("crossed_at", RangeDateTimeFilter))
+    search_fields = ("tenant__slug", "tenant__name", "budget__name", "period_key")
+    list_select_related = ("tenant", "budget")
+    actions = ("acknowledge",)
+
+    def has_acknowledge_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super(LookOnly, self).has_change_permission(request)
+
+    @admin.action(description=_("Acknowledge"), permissions=["acknowledge"])
+    def acknowledge(self, request: HttpRequest, queryset: QuerySet[BudgetAlert]) -> None:
+        with acting(request, "Acknowledged in the admin"):
+            count = queryset.filter(acknowledged_at__isnull=True).update(acknowledged_at=timezone.now())
+        self.message_user(request, _("Acknowledged: %(count)d.") % {"count": count})
+
+    @display(description=_("Tenant"), ordering="tenant__slug")
+    def owner(self, alert: BudgetAlert) -> Any:
+        return alert.tenant or _("Platform")
+
+    @display(description=_("Mark"), ordering="percent")
+    def mark(self, alert: BudgetAlert) -> str:
+        return mark_badge(alert.percent)
+
+    @display(description=_("Cost then"), ordering="cost")
+    def cost_in_words(self, alert: BudgetAlert) -> str:
+        return f"{money(alert.cost, alert.currency)} / {money(alert.amount, alert.currency)}"
+
+    @display(description=_("State"))
+    def state_mark(self, alert: BudgetAlert) -> str:
+        if alert.cleared_at:
+            return badge(_("Cleared"))
+        return badge(_("Acknowledged"), "good") if alert.acknowledged_at else badge(_("New"), "warn")
+
+
+class QuotaAlertAdmin(ReadOnlyAdmin):
+    list_display = ("crossed_at", "tenant", "mark", "meter_in_words", "use_in_words", "period_key", "state_mark")
+    list_filter = (("tenant", AutocompleteSelectFilter), ("crossed_at", RangeDateTimeFilter))
+    search_fields = ("tenant__slug", "tenant__name", "meter", "period_key")
+    list_select_related = ("tenant",)
+
+    @display(description=_("Mark"), ordering="percent")
+    def mark(self, alert: QuotaAlert) -> str:
+        return mark_badge(alert.percent)
+
+    @display(description=_("Quota"), ordering="meter")
+    def meter_in_words(self, alert: QuotaAlert) -> str:
+        return meter_name(alert.meter)
+
+    @display(description=_("Use then"), ordering="used")
+    def use_in_words(self, alert: QuotaAlert) -> str:
+        return f"{amount(alert.used)} / {amount(alert.limit)}"
+
+    @display(description=_("State"))
+    def state_mark(self, alert: QuotaAlert) -> str:
+        return badge(_("Cleared")) if alert.cleared_at else badge(_("Standing"), "warn")
+
+
+admin.site.register(Budget, BudgetAdmin)
+admin.site.register(BudgetAlert, BudgetAlertAdmin)
+admin.site.register(QuotaAlert, QuotaAlertAdmin)

@@ -1,0 +1,8 @@
+"""The operators' pages that need more than one app: a tenant with its money, costs, the dashboard; and other packages' pages, arranged.
+
+Django finds this package first and so registers everything; `portal.admin_site` answers what django-unfold asks.
+"""
+
+from . import packages, tenant
+
+__all__ = ["packages", "tenant"]

@@ -1,0 +1,33 @@
+"""Template tags of the operators' admin: charts, Grafana slots, shares."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import template
+
+from portal import grafana
+from portal.web import components
+from portal.web.charts import Chart
+
+register = template.Library()
+
+
+@register.inclusion_tag("admin/portal/_chart.html")
+def admin_chart(chart: Chart, tall: bool = False) -> dict[str, Any]:
+    """A chart with the same numbers as a table behind it."""
+    return {"chart": chart, "tall": tall}
+
+
+@register.inclusion_tag("admin/portal/_slot.html")
+def grafana_slot(name: str, title: str, chart: Chart | None = None, tenant: str = "", since: str = "now-30d") -> dict[str, Any]:
+    """A Grafana panel where an operators' Grafana is configured; else the portal's own chart of the same numbers, with a note."""
+    return {"url": grafana.operator_panel_url(name, tenant=tenant, since=since), "title": title, "chart": chart}
+
+
+@register.inclusion_tag("admin/portal/_share.html")
+def share(percent: Decimal | None, label: str = "") -> dict[str, Any]:
+    """A bar with its percentage, coloured from 80 and 100 on; 'unlimited' without a limit."""
+    width = None if percent is None else min(max(percent, Decimal(0)), Decimal(100))
+    return {"percent": percent, "width": width, "tone": components.tone(percent), "label": label}
