@@ -42,7 +42,10 @@ def text_of(response: HttpResponse) -> str:
 def form_values(response: Any) -> dict[str, Any]:
     """What a browser would send back unchanged: the values of a change form and of all its inlines."""
     context = response.context
-    forms = [context["adminform"].form, *(form for formset in context["inline_admin_formsets"] for form in _forms(formset))]
+    forms = [
+        context["adminform"].form,
+        *(form for formset in context["inline_admin_formsets"] for form in _forms(formset)),
+    ]
     values: dict[str, Any] = {}
     for form in forms:
         for bound in form:
