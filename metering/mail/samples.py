@@ -1,0 +1,97 @@
+"""Every mail with made-up facts, to be looked at: `manage.py preview_mails <folder>`, and the tests that read them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from metering.forecasting import Forecast, Range
+from metering.money import Money
+
+from .letters import BudgetFacts, CostLine, QuotaFacts, budget_alert, quota_alert
+from .rendering import Letter
+
+NOW = datetime(2026, 7, 18, 12, 5, tzinfo=UTC)
+
+
+def _usd(text: str) -> Money:
+    return Money(Decimal(text), "USD")
+
+
+def _forecast(so_far: int, end: int) -> Forecast:
+    days = [date(2026, 7, 18) + timedelta(days=number) for number in range(14)]
+    path = tuple(
+        (day, Range(*(Decimal(so_far + (end - so_far) * (number + 1) * part // 1400) for part in (90, 100, 112))))
+        for number, day in enumerate(days)
+    )
+    return Forecast("good", 90, Decimal(so_far), date(2026, 7, 31), path)
+
+
+_LINES = (
+    CostLine("API calls", _usd("1204.33"), "1,204,332 calls"),
+    CostLine("GPU hours", _usd("6875.00"), "2,750 GPU hours"),
+    CostLine("Storage", _usd("233.07"), "10,133 GB-months"),
+)
+
+
+def budget_80() -> Letter:
+    facts = BudgetFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "Monthly budget", _usd("8312.40"), _usd("10000.00"), Decimal("83.124"), (80, 90, 100),
+        "2026-07", _LINES, _forecast(8312, 12_450),
+    )  # fmt: skip
+    return budget_alert(facts, NOW)
+
+
+def budget_exceeded() -> Letter:
+    facts = BudgetFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "Monthly budget", _usd("10512.65"), _usd("10000.00"), Decimal("105.1265"), (80, 90, 100),
+        "2026-07", (*_LINES[:1], CostLine("GPU hours", _usd("9075.25"), "3,630 GPU hours"), _LINES[2]), _forecast(10_512, 15_120), listed=True,
+    )  # fmt: skip
+    return budget_alert(facts, NOW)
+
+
+def platform_budget() -> Letter:
+    lines = [
+        CostLine("Acme Radiology", _usd("4212.00")), CostLine("Northwind Imaging", _usd("2310.55")),
+        CostLine("St. Gallen University Hospital", _usd("911.20")), CostLine("24 others", _usd("1602.25")),
+    ]  # fmt: skip
+    facts = BudgetFacts(
+        "Platform", None, "UTC", "Platform budget", _usd("9036.00"), _usd("10000.00"), Decimal("90.36"), (80, 90, 100), "2026-07", lines,
+        None, remark="Tenants that are billed in another currency than USD are not in this sum: 2.",
+    )  # fmt: skip
+    return budget_alert(facts, NOW)
+
+
+def quota_80() -> Letter:
+    facts = QuotaFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "gpu_hours", "GPU hours", "hour", Decimal("81.4"), Decimal(100),
+        datetime(2026, 7, 31, 22, 0, tzinfo=UTC), "2026-07",
+    )  # fmt: skip
+    return quota_alert(facts, NOW)
+
+
+def quota_full() -> Letter:
+    facts = QuotaFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "api_calls", "API calls", "call", Decimal(1_000_000), Decimal(1_000_000),
+        datetime(2026, 7, 31, 22, 0, tzinfo=UTC), "2026-07",
+    )  # fmt: skip
+    return quota_alert(facts, NOW)
+
+
+def storage_quota() -> Letter:
+    facts = QuotaFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "storage_gb", "Storage", "GB", Decimal("1043.7"), Decimal(1000),
+        datetime(2026, 7, 31, 22, 0, tzinfo=UTC), "2026-07", mode="soft", is_level=True,
+    )  # fmt: skip
+    return quota_alert(facts, NOW)
+
+
+SAMPLES: dict[str, Callable[[], Letter]] = {
+    "budget-80": budget_80,
+    "budget-exceeded": budget_exceeded,
+    "budget-platform": platform_budget,
+    "quota-80": quota_80,
+    "quota-full": quota_full,
+    "quota-storage": storage_quota,
+}

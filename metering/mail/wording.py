@@ -1,0 +1,64 @@
+"""How amounts and times read in a mail. A mail has no reader's settings: English, the tenant's currency and time zone, which is said."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_currency, format_decimal
+
+LOCALE = "en_US"
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """'$8,312.40'."""
+    return format_currency(amount, currency, locale=LOCALE)
+
+
+def percent(value: Decimal) -> str:
+    """'83%' for 83.4, never rounded up: 99.97 reads 99%, so that 100% means used up."""
+    return f"{format_decimal(int(value), locale=LOCALE)}%"
+
+
+def quantity(value: Decimal, unit: str) -> str:
+    """'812,403 calls', '63.4 GPU hours', '418 GB'; `unit` is a meter's display unit."""
+    places = (
+        0
+        if unit == "call" or value == value.to_integral_value() or abs(value) >= 1000
+        else 1
+        if abs(value) >= 10
+        else 2
+    )
+    rounded = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+    words = {"call": ("call", "calls"), "hour": ("GPU hour", "GPU hours")}.get(unit, (unit, unit))
+    return f"{format_decimal(rounded, locale=LOCALE, decimal_quantization=False)} {words[rounded != 1]}"
+
+
+def moment(instant: datetime, zone: str) -> str:
+    """'Jul 15, 2026, 14:05 CEST' of an aware instant, in `zone`."""
+    local = instant.astimezone(ZoneInfo(zone))
+    return f"{format_datetime(local, 'MMM d, y, HH:mm', locale=LOCALE)} {local.tzname()}"
+
+
+def day(instant: datetime, zone: str) -> str:
+    """'July 24' in `zone`."""
+    return format_date(instant.astimezone(ZoneInfo(zone)).date(), "MMMM d", locale=LOCALE)
+
+
+def period(key: str) -> str:
+    """'July 2026' of '2026-07', 'the third quarter of 2026' of '2026-Q3'."""
+    year, part = key.split("-", 1)
+    if part.startswith("Q"):
+        return f"the {('first', 'second', 'third', 'fourth')[int(part[1]) - 1]} quarter of {year}"
+    return format_date(date(int(year), int(part), 1), "MMMM y", locale=LOCALE)
+
+
+def one_line(text: str) -> str:
+    """Text that can stand in a header or between other words: no line breaks, no control or direction-changing characters."""
+    kept = "".join(" " if unicodedata.category(char) in {"Cc", "Zl", "Zp"} else char for char in text)
+    return " ".join(
+        "".join(char for char in kept if unicodedata.category(char) not in {"Cf", "Cs", "Co", "Cn"}).split()
+    )
