@@ -82,10 +82,11 @@ def new_key_form(tenant: Tenant | None) -> type[forms.Form]:
     """The form for a key of `tenant`, or of one to choose."""
     if tenant is None:
         return NewKey
+    members = Membership.objects.filter(tenant=tenant, removed_at__isnull=True).select_related("user")
 
     class NewKeyOfTenant(NewKey):
         member = forms.ModelChoiceField(
-            Membership.objects.filter(tenant=tenant, removed_at__isnull=True).select_related("user"),
+            members,
             label=_("Belongs to"),
             required=False,
             empty_label=_("A service of its own"),
