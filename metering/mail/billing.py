@@ -42,7 +42,9 @@ def invoice_issued(facts: InvoiceFacts) -> Letter:
         "period": period,
         "zone": facts.zone,
         "issued": wording.day(facts.issued_at, facts.zone),
-        "lines": [{"label": line.label, "quantity": line.quantity, "amount": _say(line.amount)} for line in facts.lines],
+        "lines": [
+            {"label": line.label, "quantity": line.quantity, "amount": _say(line.amount)} for line in facts.lines
+        ],
         "subtotal": _say(facts.subtotal),
         "tax": _say(facts.tax) if facts.tax else "",
         "total": _say(facts.total),

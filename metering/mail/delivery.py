@@ -93,6 +93,10 @@ class Delivery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        connection = getattr(self._backend, "connection", None)
+        if connection is not None and kind is None:
+            with suppress(smtplib.SMTPException, OSError):
+                connection.quit()
         self._close()
 
     def send(self, envelope: Envelope, hand_over: Callable[[], None]) -> None:
@@ -171,7 +175,7 @@ class Delivery:
         self._close()
 
     def _close(self) -> None:
-        """Drop the connection; a polite end is tried only where it cannot block or be taken for the message's end."""
+        """Drop the connection without a word: in the middle of a message, any word would become a part of it."""
         connection = getattr(self._backend, "connection", None)
         if connection is not None:
             with suppress(smtplib.SMTPException, OSError):
