@@ -14,6 +14,7 @@ from tests.servers import servers
 
 if TYPE_CHECKING:
     from portal.embedded import RedisServer
+    from tests.tenants.cast import Cast
 
 os.environ.update(servers.environment())
 
@@ -99,6 +100,14 @@ def redis_server() -> Iterator[RedisServer]:
     servers.heal_redis()
     yield servers.redis
     servers.heal_redis()
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """acme with alice (owner), ada (admin), carol (billing), bob (member), victor (viewer); globex with mallory; olivia and sam."""
+    from tests.tenants.cast import make_cast
+
+    return make_cast()
 
 
 @pytest.fixture(scope="session")
