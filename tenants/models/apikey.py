@@ -67,6 +67,7 @@ class ApiKey(CredentialState):
 
     class Meta:
         ordering = ["tenant", "-created_at"]
+        verbose_name = _("API key")
         constraints = [models.UniqueConstraint(fields=["tenant", "key_id"], name="tenants_apikey_tenant_key_id")]
         triggers = [immutable("tenant_id", "key_id", "digest", "membership_id"), audited(ignore=["last_used_at"])]
 

@@ -42,6 +42,7 @@ class TenantBlock(models.Model):
 
     class Meta:
         ordering = ["tenant", "-created_at"]
+        verbose_name = _("block")
         constraints = [
             models.UniqueConstraint(fields=["tenant", "origin", "action"], name="tenants_block_tenant_origin_action")
         ]

@@ -59,6 +59,7 @@ class TierRateLimit(models.Model):
 
     class Meta:
         ordering = ["tier", "id"]
+        verbose_name = _("rate limit")
         constraints = [models.UniqueConstraint(fields=["tier", "window"], name="tenants_tierratelimit_tier_window")]
         triggers = [audited()]
 
@@ -87,6 +88,7 @@ class TierQuota(models.Model):
 
     class Meta:
         ordering = ["tier", "id"]
+        verbose_name = _("quota")
         constraints = [models.UniqueConstraint(fields=["tier", "meter"], name="tenants_tierquota_tier_meter")]
         triggers = [audited()]
 
