@@ -146,10 +146,10 @@ def timeline(*layers: Sequence[BookInForce]) -> tuple[PriceVersion, ...]:
         version = next(filter(None, (_in_force(layer, instant) for layer in reversed(layers))), None)
         if not chosen or chosen[-1][1] is not version:
             chosen.append((instant, version))
-    ends: list[datetime | None] = [*(instant for instant, _ in chosen[1:]), None]
+    ends = [*(instant for instant, _ in chosen[1:]), None]
     return tuple(
         replace(version, starts_at=start, ends_at=end)
-        for (start, version), end in zip(chosen, ends, strict=True)
+        for (start, version), end in zip(chosen, ends, strict=False)
         if version
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -44,40 +45,45 @@ def parse_version(
     prices: list[Price] = []
     whole_bill: Commitment | None = None
     for row in rows:
-        try:
-            if row.meter == EVERYTHING:
-                if whole_bill:
-                    raise PriceError("two minimums of the whole bill")
+        if row.meter != EVERYTHING:
+            prices.append(parse_price(row))
+        elif whole_bill:
+            raise PriceError(f"{EVERYTHING}: two minimums of the whole bill")
+        else:
+            with _naming(row):
                 whole_bill = _commitment(_checked(row))
-            else:
-                prices.append(parse_price(row))
-        except MoneyError as error:
-            raise PriceError(f"{row.meter}: {error}") from None
     return PriceVersion(ref, starts_at, currency, tuple(prices), whole_bill, ends_at)
 
 
 def parse_price(row: PriceRow) -> Price:
     """One price from its stored row; `PriceError` for an unknown model, a missing or an unknown parameter, or a bad number."""
-    try:
+    with _naming(row):
         params = _checked(row)
         if row.model == "flat":
             return Price(row.meter, FlatFee(row.unit_price), row.dim_key, row.dim_value)
         allowance = _number(params, "allowance") if "allowance" in params else Decimal(0)
         return Price(row.meter, _charge(row, params), row.dim_key, row.dim_value, allowance, _commitment(params))
-    except MoneyError as error:
-        raise PriceError(f"{row.meter}: {error}") from None
+
+
+@contextmanager
+def _naming(row: PriceRow) -> Iterator[None]:
+    try:
+        yield
+    except (MoneyError, PriceError) as error:
+        words = str(error).removeprefix(f"{row.meter}: ")
+        raise PriceError(f"{row.meter}: {words}") from None
 
 
 def _checked(row: PriceRow) -> Mapping[str, Any]:
     if row.model not in _OWN_PARAMS:
-        raise PriceError(f"{row.meter}: {row.model!r} is not a charge model ({', '.join(_OWN_PARAMS)})")
+        raise PriceError(f"{row.model!r} is not a charge model ({', '.join(_OWN_PARAMS)})")
     if not isinstance(row.params, Mapping):
-        raise PriceError(f"{row.meter}: parameters are named values")
+        raise PriceError("parameters are named values")
     usage_or_bill = row.model != "flat" or row.meter == EVERYTHING
     known = _OWN_PARAMS[row.model] | (_MODIFIERS if usage_or_bill else set())
     unknown = sorted(set(row.params) - known)
     if unknown:
-        raise PriceError(f"{row.meter}: {row.model} takes no parameter {', '.join(unknown)}")
+        raise PriceError(f"{row.model} takes no parameter {', '.join(unknown)}")
     return row.params
 
 
@@ -88,7 +94,7 @@ def _charge(row: PriceRow, params: Mapping[str, Any]) -> UsageCharge:
         return PerUnit(row.unit_price)
     steps = params.get("tiers")
     if not isinstance(steps, list):
-        raise PriceError(f"{row.meter}: {row.model} needs tiers")
+        raise PriceError(f"{row.model} needs tiers")
     tiers = tuple(_tier(step) for step in steps)
     return Graduated(tiers) if row.model == "graduated" else Volume(tiers)
 

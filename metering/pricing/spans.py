@@ -47,9 +47,9 @@ def spans_of(versions: Sequence[PriceVersion], period: Period, bounds: Active) -
         if first.starts_at == second.starts_at:
             raise PriceError(f"{first.ref} and {second.ref} start at the same instant")
     pieces: list[tuple[datetime, datetime, PriceVersion]] = []
-    for version, following in zip(ordered, [*ordered[1:], None], strict=True):
-        ends = [period.end, *(at for at in (version.ends_at, following and following.starts_at) if at)]
-        start, end = max(version.starts_at, period.start), min(ends)
+    nexts = [*(version.starts_at for version in ordered[1:]), period.end]
+    for version, following in zip(ordered, nexts, strict=False):
+        start, end = max(version.starts_at, period.start), min(version.ends_at or period.end, following, period.end)
         if start < end:
             pieces.append((start, end, version))
     due = [0] * len(pieces)
