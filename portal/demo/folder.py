@@ -41,6 +41,11 @@ class DemoFolder:
         return self.path / "mail"
 
     @property
+    def volumes(self) -> Path:
+        """Directory trees, one a tenant, that the storage collector measures."""
+        return self.path / "volumes"
+
+    @property
     def environment_file(self) -> Path:
         """The environment of the running demo, for `make shell` and `make manage`; gone when it does not run."""
         return self.path / "environment.json"
@@ -59,7 +64,7 @@ class DemoFolder:
         """Make the folder and lock it. Raises DemoError when it cannot be written or another demo has it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for folder in (self.logs, self.mail):
+            for folder in (self.logs, self.mail, self.volumes):
                 folder.mkdir(exist_ok=True)
             self._lock = (self.path / "lock").open("a+")
         except OSError as error:
@@ -166,6 +171,7 @@ def process_environment(folder: DemoFolder, addresses: dict[str, str]) -> dict[s
 def collectors(folder: DemoFolder) -> list[dict[str, Any]]:
     """Real collectors on this machine: directory trees that the demo fills, and GPUs where there are any."""
     return [
-        {"name": "volumes", "kind": "filesystem", "root": str(folder.path / "volumes"), "interval_s": 30},
-        {"name": "gpus", "kind": "nvml", "interval_s": 15},
+        # Sparse files stand for terabytes: their lengths count, not the blocks that they do not have.
+        {"name": "volumes", "kind": "filesystem", "root": str(folder.volumes), "interval": 60, "measure": "apparent"},
+        {"name": "gpus", "kind": "nvml", "interval": 30},
     ]

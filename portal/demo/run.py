@@ -187,7 +187,7 @@ class Demo:
         rows = [
             ("Portal", f"{self.url}/"),
             ("Django admin", f"{self.url}/admin/"),
-            ("API", f"{self.url}/api/docs/"),
+            ("API", f"{self.url}/api/v1/docs"),
             ("Decision endpoint", self.decision_url),
             ("Mails", f"{self.folder.mail / 'index.html'}"),
             ("Logs", f"{self.folder.logs}"),

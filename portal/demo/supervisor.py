@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +18,8 @@ from portal.embedded.process import Server, die_with_parent
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds before a restart, doubling
 HEALTHY_AFTER = 30.0  # a child that lived this long has earned a fresh start of the pauses
+CHECK = re.compile(r"\(\w+\.E\d+\)")
+LARGEST_LOG = 10_000_000  # bytes
 SILENCE = "it said nothing"
 MANY_DEATHS = 5  # in a row: from then on only the log is told
 
@@ -90,6 +94,7 @@ class Supervisor:
                 server.stop()
                 server.start()
         for child in self.children:
+            _cap(self.log_of(child))
             if child.restart_at is not None:
                 if now >= child.restart_at:
                     self._spawn(child)
@@ -121,8 +126,9 @@ class Supervisor:
             lines = self.log_of(child).read_text(errors="replace").strip().splitlines()[-50:]
         except OSError:
             lines = []
+        checks = [line for line in lines if CHECK.search(line)]  # one of Django's numbered findings says most
         errors = [line for line in lines if "Error" in line or "error:" in line.lower()] if not child.alive() else []
-        return (errors or lines or [SILENCE])[-1].strip()[:300]
+        return (checks or errors or lines or [SILENCE])[-1].strip()[:300]
 
     def last_words_of(self, name: str) -> str:
         """The same, by name; empty while it has said nothing."""
@@ -171,6 +177,13 @@ class Supervisor:
 
 def _how_it_ended(status: int) -> str:
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def _cap(path: Path) -> None:
+    """A log that grew too large moves to `<name>.log.1`; children append, so that emptying the file is enough."""
+    if path.exists() and path.stat().st_size > LARGEST_LOG:
+        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
 
 
 def _rotate(path: Path) -> None:

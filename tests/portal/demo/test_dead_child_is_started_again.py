@@ -83,3 +83,16 @@ def test_a_dead_server_is_started_on_its_port(supervisor, said, tmp_path):
     assert server.call("PING") == "+PONG"
     assert server.port == port
     assert "Redis ended unexpectedly" in said[0]
+
+
+def test_a_log_that_grew_too_large_is_moved_aside(supervisor, tmp_path, monkeypatch):
+    from portal.demo import supervisor as module
+
+    monkeypatch.setattr(module, "LARGEST_LOG", 1000)
+    child = Child("web", [sys.executable, "-c", "import time; print('x' * 2000, flush=True); time.sleep(600)"])
+    supervisor.start(child)
+    log = supervisor.log_of(child)
+    wait_for(lambda: log.stat().st_size > 1000)
+    supervisor.check()
+    assert log.stat().st_size == 0
+    assert log.with_name("web.log.1").stat().st_size > 1000
