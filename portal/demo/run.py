@@ -21,6 +21,7 @@ from portal.embedded import PostgresServer, RedisServer, free_port, port_is_free
 
 WEB_PORT, DECISION_PORT = 8000, 8001
 HOST = "127.0.0.1"
+TENANT_FIELDS = ("slug", "tier", "api_key", "users")  # of demo.json; credentials.json also has the services' keys
 WATCH_EVERY = 0.5  # seconds
 
 
@@ -174,9 +175,8 @@ class Demo:
             {
                 "url": self.url,
                 "decision_url": self.decision_url,
-                "mail": str(self.folder.mail),
                 "operator": known["operator"],
-                "tenants": known["tenants"],
+                "tenants": [{name: tenant[name] for name in TENANT_FIELDS} for tenant in known["tenants"]],
             },
         )
 
