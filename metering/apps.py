@@ -10,6 +10,8 @@ class MeteringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from metering import checks  # models are there only now
+        from metering import checks, counters  # models are there only now
+        from tenants.enforcement import ledger
 
         checks.register()
+        ledger.register(counters.CallLedger())
