@@ -146,13 +146,14 @@ class ApiKeysView(_Keys):
     """The tenant's keys."""
 
     needs = {"GET": Scope.KEYS_READ, "POST": Scope.KEYS_WRITE}
+    queries = {"GET": ApiKeyQuery}
 
     @operation(
         "api_keys_list", "List API keys", query=ApiKeyQuery, answer=page_of(ApiKeySerializer), tags=TAGS,
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """Newest first. Secrets are never shown."""
-        query = self.query(ApiKeyQuery)
+        query = self.params
         rows = self.visible().order_by(query["ordering"], "pk")
         expired = Q(expires_at__lte=timezone.now())
         if query.get("state") == REVOKED:

@@ -61,15 +61,12 @@ class MembersView(TenantView):
     """The people of the tenant."""
 
     needs = {"GET": Scope.KEYS_READ}
-
-    def require_scope(self, scope: str) -> None:
-        if self.caller.kind == "key":
-            super().require_scope(scope)
+    queries = {"GET": MemberQuery}
 
     @operation("members_list", "List members", query=MemberQuery, answer=page_of(MemberSerializer), tags=["People"])
     def get(self, request: Request, slug: str) -> Response:
-        """Everybody who belongs to the tenant now. Keys need the scope keys:read."""
-        query = self.query(MemberQuery)
+        """Everybody who belongs to the tenant now. For owners, admins and keys with keys:read."""
+        query = self.params
         rows = (
             Membership.objects.select_related("user").filter(tenant=self.tenant, removed_at__isnull=True).order_by("pk")
         )
@@ -82,13 +79,14 @@ class AuditView(TenantView):
     """The trail of changes."""
 
     needs = {"GET": Scope.KEYS_READ}
+    queries = {"GET": AuditQuery}
 
     @operation(
         "audit_list", "Read the audit trail", query=AuditQuery, answer=page_of(AuditEntrySerializer), tags=["People"]
     )
     def get(self, request: Request, slug: str) -> Response:
         """Who changed what, when and why; newest first. For owners, admins and keys with keys:read. Nothing is ever edited."""
-        query = self.query(AuditQuery)
+        query = self.params
         rows = AuditEntry.objects.filter(tenant=self.tenant).order_by("-id")
         rows = rows.filter(**{column: query[name] for name, column in AuditQuery.FILTERS.items() if name in query})
         return self.page(rows, AuditEntrySerializer)

@@ -89,7 +89,7 @@ class _RateLimits(TenantView):
             return self.caller.key_id[:8]
         if self.membership is not None:
             return self.membership.subject
-        return self.query(SubjectQuery).get("subject") if self.request.method == "GET" else None
+        return self.params.get("subject")
 
     def _live(self, subject: str | None) -> Mapping[str, WindowState] | None:
         if subject is None:
@@ -104,6 +104,7 @@ class RateLimitsView(_RateLimits):
     """All windows of the tenant."""
 
     needs = {"GET": Scope.QUOTA_READ}
+    queries = {"GET": SubjectQuery}
 
     @operation(
         "rate_limits_list", "List rate limits", query=SubjectQuery, answer=RateLimitListSerializer, tags=TAGS,
@@ -111,7 +112,6 @@ class RateLimitsView(_RateLimits):
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """The limits in force for each user of the tenant, where they come from, and what the calling user has left."""
-        self.query(SubjectQuery)
         return Response(RateLimitListSerializer({"results": self.describe(*WINDOWS)}).data)
 
 
@@ -119,6 +119,7 @@ class RateLimitView(_RateLimits):
     """One window of the tenant."""
 
     needs = {"GET": Scope.QUOTA_READ, "PUT": OPERATOR, "PATCH": OPERATOR, "DELETE": OPERATOR}
+    queries = {"GET": SubjectQuery, "DELETE": limits.ReasonQuery}
 
     def find_tenant(self, **kwargs: Any) -> None:
         super().find_tenant(**kwargs)
@@ -131,7 +132,6 @@ class RateLimitView(_RateLimits):
     )  # fmt: skip
     def get(self, request: Request, slug: str, window: str) -> Response:
         """The limit in force, its source, and what the calling user has left."""
-        self.query(SubjectQuery)
         return self._answer(window)
 
     @operation(
@@ -163,7 +163,7 @@ class RateLimitView(_RateLimits):
     )  # fmt: skip
     def delete(self, request: Request, slug: str, window: str) -> Response:
         """For operators. The tier's limit is in force on the next call; overrides that would start later are removed too."""
-        limits.delete(self.tenant, LimitKind.RATE_LIMIT, window, self.query(limits.ReasonQuery)["reason"], self.caller)
+        limits.delete(self.tenant, LimitKind.RATE_LIMIT, window, self.params["reason"], self.caller)
         return Response(status=204)
 
     def _answer(self, window: str) -> Response:

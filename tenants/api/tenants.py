@@ -98,13 +98,14 @@ class TenantsView(ApiView):
     """All tenants that the caller reaches."""
 
     needs = {"GET": ANYONE, "POST": OPERATOR}
+    queries = {"GET": TenantQuery}
 
     @operation(
         "tenants_list", "List tenants", query=TenantQuery, answer=page_of(TenantSerializer), tags=TAGS, of_tenant=False,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """A key sees its own tenant, a person those they are a member of, an operator all."""
-        query = self.query(TenantQuery)
+        query = self.params
         rows = self._reachable().order_by(query["ordering"])
         for name in ("state", "tier"):
             if name in query:

@@ -48,7 +48,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 TRANSIENT = frozenset({"40001", "40P01", "55P03"})
 """SQL states of a serialization failure, a deadlock and a lock timeout."""
 ATTEMPTS = 3
-KEPT_HEADERS = ("Location", "Content-Type")
+KEPT_HEADERS = ("Location", "Cache-Control")
 
 Handler = Callable[..., HttpResponse]
 S = TypeVar("S", bound=Serializer[Any])
@@ -58,13 +58,16 @@ class ApiView(APIView):
     """A resource of the API. `needs` names the scope that each method asks of a caller, OPERATOR or ANYONE."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    queries: ClassVar[Mapping[str, type[QuerySerializer]]] = {}
+    """The query parameters that each method takes; others are refused. Validated, they are in `params`."""
     content_negotiation_class: type[BaseContentNegotiation] = JSONOnly
-    metadata_class = None
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     remembers = True
     """Does an Idempotency-Key count here?"""
 
     tenant: Tenant | None = None
     membership: Membership | None = None
+    params: Mapping[str, Any] = {}
 
     @property
     def caller(self) -> Caller:
@@ -77,9 +80,10 @@ class ApiView(APIView):
         self.find_tenant(**kwargs)
         method = str(request.method)
         handler = getattr(self, method.lower(), None)
-        if handler is None:
-            return
+        if handler is None or method.lower() not in self.http_method_names:
+            return  # 405
         self.authorize(method)
+        self.params = self._query(self.queries.get("GET" if method == "HEAD" else method, QuerySerializer))
         setattr(self, method.lower(), partial(self._run, handler))
 
     def find_tenant(self, **kwargs: Any) -> None:
@@ -120,8 +124,7 @@ class ApiView(APIView):
         found.is_valid(raise_exception=True)
         return dict(found.validated_data)
 
-    def query(self, serializer: type[QuerySerializer]) -> dict[str, Any]:
-        """The validated query of the URL."""
+    def _query(self, serializer: type[QuerySerializer]) -> dict[str, Any]:
         found = serializer(data=self.request.query_params, context={"view": self, "request": self.request})
         if not found.is_valid():
             raise Invalid(*field_errors(found.errors, "?"))

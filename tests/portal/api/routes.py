@@ -1,0 +1,58 @@
+"""Every route of the API with what a good request to it looks like. `test_every_route_is_in_the_matrix` keeps it whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Good:
+    """A request that an authorised caller may make. `url` may name {slug}; the rest is filled in."""
+
+    url: str
+    body: Any = None
+    query: str = ""
+
+    def path(self, slug: str, **parts: str) -> str:
+        return self.url.format(slug=slug, key_id=parts.get("key_id", "aaaaaaaabbbbbbbb")) + self.query
+
+
+_EVENT = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/tests",
+    "type": "gpu_hours",
+    "time": datetime.now(UTC).isoformat(),
+    "data": {"quantity": "0.5", "model": "H100"},
+}
+_LIMIT = {"limit": 100, "reason": "Test"}
+_T = "tenants/{slug}"
+
+ROUTES: dict[str, dict[str, Good]] = {
+    "me": {"GET": Good("me")},
+    "tenants": {"GET": Good("tenants"), "POST": Good("tenants", {"slug": "newco", "name": "Newco"})},
+    "tenants/{slug}": {"GET": Good(_T), "PATCH": Good(_T, {"name": "Renamed"})},
+    "tenants/{slug}/rate-limits": {"GET": Good(f"{_T}/rate-limits")},
+    "tenants/{slug}/rate-limits/{window}": {
+        "GET": Good(f"{_T}/rate-limits/minute"),
+        "PUT": Good(f"{_T}/rate-limits/minute", _LIMIT),
+        "PATCH": Good(f"{_T}/rate-limits/minute", _LIMIT),
+        "DELETE": Good(f"{_T}/rate-limits/minute"),
+    },
+    "tenants/{slug}/api-keys": {
+        "GET": Good(f"{_T}/api-keys"),
+        "POST": Good(f"{_T}/api-keys", {"name": "Key", "scopes": ["usage:read"]}),
+    },
+    "tenants/{slug}/api-keys/{key_id}": {
+        "GET": Good(f"{_T}/api-keys/{{key_id}}"),
+        "DELETE": Good(f"{_T}/api-keys/{{key_id}}"),
+    },
+    "tenants/{slug}/api-keys/{key_id}/rotate": {
+        "POST": Good(f"{_T}/api-keys/{{key_id}}/rotate", {"overlap_seconds": 60})
+    },
+    "tenants/{slug}/members": {"GET": Good(f"{_T}/members")},
+    "tenants/{slug}/audit": {"GET": Good(f"{_T}/audit")},
+    "events": {"POST": Good("events", _EVENT)},
+}
