@@ -181,6 +181,17 @@ def assign(
         )
 
 
+def end(assignment: GpuAssignment, at: datetime, *, actor: str, reason: str = "") -> GpuAssignment:
+    """Let an assignment end at the aware instant `at`. Raises AssignmentError when that is not after its start or it ends earlier."""
+    with acting(actor, reason), transaction.atomic():
+        row = GpuAssignment.objects.select_for_update(of=("self",)).get(pk=assignment.pk)
+        if at <= row.starts_at or (row.ends_at is not None and row.ends_at < at):
+            raise AssignmentError("The end lies after the start and not after the end that is set.")
+        row.ends_at = at
+        row.save(update_fields=["ends_at"])
+        return row
+
+
 def in_force(node: str, since: datetime, until: datetime) -> list[Assigned]:
     """Assignments of the node's devices that touch [since, until)."""
     rows = (

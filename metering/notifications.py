@@ -125,7 +125,9 @@ def _claim(now: datetime) -> Notification | None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE metering_notification SET state = 'sending', attempts = attempts + 1, next_attempt_at = %(lease)s
+            UPDATE metering_notification
+            SET state = 'sending', attempts = attempts + 1, next_attempt_at = %(lease)s,
+                handed_over_at = CASE WHEN state = 'sending' THEN handed_over_at END
             WHERE id = (
                 SELECT id FROM metering_notification
                 WHERE state IN ('pending', 'sending') AND next_attempt_at <= %(now)s
@@ -137,6 +139,16 @@ def _claim(now: datetime) -> Notification | None:
         )
         claimed = cursor.fetchone()
     return Notification.objects.get(pk=claimed[0]) if claimed else None
+
+
+def send_again(chosen: QuerySet[Notification], now: datetime) -> int:
+    """Owe mails anew that were given up or wait, for another 24 hours; how many.
+
+    Asked for by a person: a mail whose outcome is unknown may be sent a second time. `attempts` goes on counting, because it is what
+    tells senders apart.
+    """
+    waiting = chosen.filter(state__in=[NotificationState.FAILED, NotificationState.PENDING])
+    return waiting.update(state=NotificationState.PENDING, handed_over_at=None, next_attempt_at=now, created_at=now)
 
 
 class _LostClaimError(Exception):

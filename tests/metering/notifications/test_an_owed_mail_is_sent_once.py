@@ -79,3 +79,18 @@ def test_other_backends_work_too(settings, owed, mailoutbox):
 
     assert notifications.send_due(NOW) == 1
     assert [mail.to for mail in mailoutbox] == [[notification.recipient]]
+
+
+def test_a_person_can_have_it_sent_again(smtp, owed):
+    """Also one of which nobody knows whether it was sent: that is the person's decision."""
+    notification = owed()
+    smtp.answers["RCPT"] = ["550 no such user"]
+    notifications.send_due(NOW)
+    Notification.objects.update(handed_over_at=NOW)
+    later = NOW + timedelta(days=3)
+
+    assert notifications.send_again(Notification.objects.all(), later) == 1
+    assert notifications.send_due(later) == 1
+    notification.refresh_from_db()
+    assert (notification.state, notification.attempts) == (NotificationState.SENT, 2)
+    assert notifications.send_again(Notification.objects.all(), later) == 0
