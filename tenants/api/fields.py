@@ -97,6 +97,9 @@ class StrictInteger(serializers.IntegerField):
 class StrictDecimal(serializers.DecimalField):
     """A JSON number, or a plain decimal number in a string; never rounded. Answers carry it as a string without idle zeros."""
 
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return serializers.Field.validate_empty_values(self, data)  # DecimalField's own takes "" for null: unlimited!
+
     def to_internal_value(self, data: Any) -> Decimal:
         if isinstance(data, bool) or not isinstance(data, int | Decimal | str):
             self.fail("invalid")

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import accumulate
 from typing import IO, Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -63,9 +62,11 @@ def loads(body: bytes, *, max_members: int = 20_000) -> Any:
     """Parse a UTF-8 JSON document strictly. Raises ProblemError malformed_json."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise _malformed("The body starts with a byte order mark. Send UTF-8 without one.")
-    if body.count(b",") + body.count(b":") > 2 * max_members:
-        raise _malformed(f"The document has too many members; {max_members} are allowed.")
-    _refuse_deep(body)
+    opened = body.count(b"[") + body.count(b"{")
+    if opened > max_members or body.count(b",") + body.count(b":") > 2 * max_members:
+        raise _malformed(f"The document has too many members; {max_members:,} are allowed.")
+    if opened > MAX_DEPTH:
+        _refuse_deep(body)
     try:
         text = body.decode()
         document = _DECODER.decode(text)
@@ -125,11 +126,15 @@ _DECODER = json.JSONDecoder(
 
 
 def _refuse_deep(body: bytes) -> None:
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return
-    steps = (1 if token in b"[{" else -1 for token in _NESTING.findall(body) if len(token) == 1)
-    if max(accumulate(steps), default=0) > MAX_DEPTH:
-        raise _malformed(f"The document is nested more than {MAX_DEPTH} levels deep.")
+    depth = 0
+    for token in _NESTING.finditer(body):
+        opening = body[token.start()]
+        if opening in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _malformed(f"The document is nested more than {MAX_DEPTH} levels deep.")
+        elif opening in b"]}":
+            depth -= 1
 
 
 def _refuse_text(document: Any) -> None:
