@@ -1,5 +1,10 @@
 """The operators' pages of metering. Importing this package registers them."""
 
+from metering.models import Meter
+from tenants.admin import wording
+
 from . import budget, notification, records
+
+wording.use_meters(lambda: list(Meter.objects.values_list("key", flat=True)))
 
 __all__ = ["budget", "notification", "records"]

@@ -92,7 +92,10 @@ class BudgetAdmin(AuditedAdmin):
     autocomplete_fields = ("tenant",)
     inlines = (ThresholdInline,)
     fieldsets = (
-        (None, {"fields": (("tenant", "name"), ("amount", "currency"), ("period", "basis"), ("is_active", "is_primary"))}),
+        (
+            None,
+            {"fields": (("tenant", "name"), ("amount", "currency"), ("period", "basis"), ("is_active", "is_primary"))},
+        ),
         (_("Scope and silence"), {"classes": ["collapse"], "fields": (("scope", "scope_value"), "muted_until")}),
     )
 

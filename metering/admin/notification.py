@@ -19,6 +19,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 
+from metering import notifications
 from metering.models import Notification, NotificationState
 from tenants.admin.base import LookOnly, ReadOnlyAdmin, acting
 from tenants.admin.confirm import Confirmation, ReasonOnly
@@ -72,14 +73,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
         def run(form: forms.Form) -> str:
             with acting(request, form.cleaned_data["reason"]):
-                Notification.objects.filter(
-                    pk__in=[row.pk for row in chosen], state__in=[NotificationState.FAILED, NotificationState.PENDING]
-                ).update(
-                    state=NotificationState.PENDING,
-                    attempts=0,
-                    next_attempt_at=timezone.now(),
-                    created_at=timezone.now(),
-                )
+                notifications.send_again(Notification.objects.filter(pk__in=[row.pk for row in chosen]), timezone.now())
             return str(_("They go out within seconds."))
 
         return Confirmation(

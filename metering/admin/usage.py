@@ -84,7 +84,16 @@ def month_rows(filters: Filters) -> list[MonthRow]:
             {"month": filters.month, "tenant": filters.tenant, "meter": filters.meter},
         )
         return [
-            MonthRow(tenant_id, slug, name, meters[meter], in_display_units(meters[meter], micro, Decimal(span)), events, gaps, last)
+            MonthRow(
+                tenant_id,
+                slug,
+                name,
+                meters[meter],
+                in_display_units(meters[meter], micro, Decimal(span)),
+                events,
+                gaps,
+                last,
+            )
             for tenant_id, slug, name, meter, micro, events, gaps, last, span in cursor.fetchall()
             if meter in meters
         ]
@@ -126,7 +135,9 @@ def _hours(request: HttpRequest, filters: Filters) -> Any:
     if tenant is None or meter is None:
         return None
     period = periods.period_by_key(tenant, filters.month)
-    stored = UsageRollup.objects.filter(tenant=tenant, meter=meter.key, hour__gte=period.starts_at, hour__lt=period.ends_at)
+    stored = UsageRollup.objects.filter(
+        tenant=tenant, meter=meter.key, hour__gte=period.starts_at, hour__lt=period.ends_at
+    )
     page = Paginator(stored.order_by("-hour", "dims_key"), PER_PAGE).get_page(request.GET.get("hours"))
     for row in page:
         row.display = in_display_units(meter, row.quantity_micro, Decimal(3600))
@@ -135,7 +146,10 @@ def _hours(request: HttpRequest, filters: Filters) -> Any:
 
 def _csv(filters: Filters, rows: list[MonthRow]) -> HttpResponse:
     header = ["month", "tenant", "meter", "quantity", "unit", "events", "gap_seconds"]
-    table = ([filters.month, row.slug, row.meter.key, row.quantity, row.meter.display_unit, row.events, row.gap_seconds] for row in rows)
+    table = (
+        [filters.month, row.slug, row.meter.key, row.quantity, row.meter.display_unit, row.events, row.gap_seconds]
+        for row in rows
+    )
     response = StreamingHttpResponse(exports.csv_rows(header, table), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="usage-{filters.month}.csv"'
     return response  # type: ignore[return-value]  # the admin passes any response on

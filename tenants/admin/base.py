@@ -168,7 +168,7 @@ class Inline(TabularInline):
 
     extra = 0
     tab = True
-    per_page: int | None = 25
+    hide_title = True
 
 
 def require(allowed: bool) -> None:

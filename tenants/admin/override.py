@@ -44,20 +44,18 @@ def state_badge(override: Override) -> str:
 
 
 class OverrideForm(forms.ModelForm):
-    """One choice says which limit; the rules of `overrides.set_limit` are checked before anything is written."""
+    """One choice, `which`, says which limit; the rules of `overrides.set_limit` are checked before anything is written."""
 
-    which = forms.ChoiceField(label=_("Limit"), widget=UnfoldAdminSelectWidget)
+    which = forms.ChoiceField(label=_("Limit"))
 
     class Meta:
         model = Override
         fields = ("tenant", "limit", "mode", "valid_from", "valid_until", "reason")
+        labels = {"limit": _("New limit")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "which" in self.fields:
-            self.fields["which"].choices = [("", _("Select value")), *limit_choices()]  # type: ignore[attr-defined]
         if "limit" in self.fields:
-            self.fields["limit"].label = _("New limit")
             self.fields["limit"].widget = UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"})
 
     def clean(self) -> dict[str, Any]:
@@ -73,6 +71,13 @@ class OverrideForm(forms.ModelForm):
             except Invalid as problem:
                 raise ValidationError(str(problem)) from None
         return values
+
+
+def offer_limits(form: Any) -> Any:
+    """Fill the choice of a form class that was made for this request: one query, however many rows it serves."""
+    choices = [("", _("Select value")), *limit_choices()]
+    form.base_fields["which"] = forms.ChoiceField(label=_("Limit"), choices=choices, widget=UnfoldAdminSelectWidget)
+    return form
 
 
 class StateFilter(RadioFilter):
@@ -132,6 +137,10 @@ class OverrideAdmin(NeverDeleted, AuditedAdmin):
     )
     actions = ("revoke_selected",)
     actions_detail = ("revoke",)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return form if obj else offer_limits(form)
 
     def has_change_permission(self, request: HttpRequest, obj: Override | None = None) -> bool:
         """Lists have actions for those who may change; a single override is never edited."""

@@ -11,10 +11,8 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
@@ -33,6 +31,12 @@ from .wording import amount, badge, limit_name
 
 TONES = {TenantState.ACTIVE: "good", TenantState.SUSPENDED: "warn", TenantState.CLOSED: "bad"}
 MOST_AT_ONCE = 400
+HIDDEN_ACTIONS = {
+    TenantState.ACTIVE: {"resume"},
+    TenantState.SUSPENDED: {"suspend", "new_key"},
+    TenantState.CLOSED: {"suspend", "resume", "close", "new_key"},
+}
+"""Buttons that make no sense in a state; pressed nevertheless, they say so."""
 
 
 class TenantForm(ReasonForm):
@@ -91,8 +95,8 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
                 )
             },
         ),
-        (_("Limits in force"), {"fields": ("limits_in_force",)}),
     )
+    change_form_outer_after_template = "admin/portal/_tenant_limits.html"
     inlines: Any = (OverrideInline, MembershipInline, ApiKeyInline)
     actions = ("suspend_selected", "resume_selected", "change_tier_selected")
     actions_detail: Any = ("new_key", "suspend", "resume", "close", "trail")
@@ -100,7 +104,10 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
     # ------------------------------------------------------------------------------------------------------------- form
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
-        return ("slug", "currency", "state_mark", "state_reason", "limits_in_force") if obj else ()
+        return ("slug", "currency", "state_mark", "state_reason") if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
+        return super().get_queryset(request).select_related("tier")
 
     def get_inlines(self, request: HttpRequest, obj: Tenant | None) -> Any:
         return super().get_inlines(request, obj) if obj else ()
@@ -147,23 +154,26 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
     def state_mark(self, tenant: Tenant) -> str:
         return badge(tenant.get_state_display(), TONES[TenantState(tenant.state)])
 
-    @display(description="")
-    def limits_in_force(self, tenant: Tenant) -> SafeString:
+    # ------------------------------------------------------------------------------------------------------------ panel
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        tenant = kwargs.get("obj")
+        if tenant is not None:
+            context.update(self.panel(request, tenant))
+            hidden = HIDDEN_ACTIONS[TenantState(tenant.state)]
+            context["actions_detail"] = [
+                each
+                for each in context.get("actions_detail", ())
+                if each["path"].rstrip("/").rsplit("/", 1)[-1] not in hidden
+            ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def panel(self, request: HttpRequest, tenant: Tenant) -> dict[str, Any]:
+        """What the page shows above its form."""
         policy = overrides.effective_policy(tenant, timezone.now())
-        rows = [(limit_name(each.kind, each.name), amount(each.limit), each) for each in policy.limits]
-        return render_to_string("admin/portal/_limits.html", {"rows": rows, "tier": tenant.tier})  # type: ignore[return-value]
+        return {"limits": [(limit_name(each.kind, each.name), amount(each.limit), each) for each in policy.limits]}
 
     # ---------------------------------------------------------------------------------------------------------- actions
-
-    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
-        """Only what the tenant's state allows."""
-        state = Tenant.objects.filter(pk=object_id).values_list("state", flat=True).first()
-        hidden = {
-            TenantState.ACTIVE: {"resume"},
-            TenantState.SUSPENDED: {"suspend", "new_key"},
-            TenantState.CLOSED: {"suspend", "resume", "close", "new_key"},
-        }.get(TenantState(state) if state else TenantState.CLOSED, set())
-        return [each for each in super().get_actions_detail(request, object_id) if each.path not in hidden]
 
     def has_make_key_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("tenants.add_apikey")
@@ -177,7 +187,7 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
             request, Tenant.objects.get(pk=object_id)
         )
 
-    @action(description=_("Audit trail"), icon="history", permissions=["read_trail"])
+    @action(description=_("Audit trail"), icon="fact_check", permissions=["read_trail"])
     def trail(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:tenants_auditentry_changelist')}?tenant__id__exact={object_id}")
 

@@ -15,12 +15,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from tenants import limits
 from tenants.models import Tenant, Tier, TierQuota, TierRateLimit, Window
 
+from . import wording
 from .base import AuditedAdmin, Inline
-from .wording import amount, badge, meter_name
+from .wording import amount, badge, meter_name, plain
 
 
 class RateLimitForm(forms.ModelForm):
@@ -42,7 +44,6 @@ class RateLimitInline(Inline):
     model = TierRateLimit
     form = RateLimitForm
     tab = False
-    per_page = None
     max_num = len(Window)
     hide_title = True
     verbose_name_plural = _("Rate limits, per user")
@@ -52,6 +53,10 @@ class QuotaForm(forms.ModelForm):
     class Meta:
         model = TierQuota
         fields = ("meter", "limit", "mode", "grace_percent", "shadow")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["limit"] = plain(self.initial.get("limit"))
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -65,9 +70,17 @@ class QuotaInline(Inline):
     model = TierQuota
     form = QuotaForm
     tab = False
-    per_page = None
     hide_title = True
     verbose_name_plural = _("Quotas, per tenant and month")
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Offers the meters that exist; asked once for all rows."""
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        choices = [("", _("Select value")), *((key, meter_name(key)) for key in wording.meter_keys())]
+        formset.form.base_fields["meter"] = forms.ChoiceField(
+            label=_("Meter"), choices=choices, widget=UnfoldAdminSelectWidget
+        )
+        return formset
 
 
 class TierAdmin(AuditedAdmin):
