@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 LOOK_AT_THE_CLOCK_EVERY = 2000
+BLOCK = 512
+"""Bytes of a block in st_blocks, whatever the file system's own block size."""
 MOST_TO_REMEMBER = 50_000
 """A walk with more open directories and hard links than this is not put down on paper; it starts again."""
 
@@ -47,37 +49,52 @@ class TreeWalk:
         """Count one directory and its files; False, with nothing counted, when the deadline came first."""
         path = os.path.join(self.root, relative)
         try:
-            own = os.lstat(path)
-            entries = os.scandir(path)
+            # By descriptor: a directory that is swapped for a symbolic link meanwhile is not followed, and asking is cheaper.
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except (FileNotFoundError, NotADirectoryError):
             if not relative:
                 raise
             return True  # vanished since its parent was read
+        except OSError as error:
+            if error.errno == errno.ELOOP and relative:
+                return True  # a symbolic link now
+            raise
+        try:
+            return self._count(descriptor, relative, deadline)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
+        finally:
+            os.close(descriptor)
+
+    def _count(self, descriptor: int, relative: str, deadline: float) -> bool:
+        own = os.fstat(descriptor)
         if self.device is None:
             self.device = own.st_dev
         if own.st_dev != self.device:
             return True
-        allocated, apparent, files, below, links = own.st_blocks * 512, own.st_size, 0, [], set()
-        with entries:
+        blocks, apparent, files = own.st_blocks, own.st_size, 0
+        below: list[str] = []
+        links: set[tuple[int, int]] = set()
+        with os.scandir(descriptor) as entries:
             for count, entry in enumerate(entries, 1):
                 if count % LOOK_AT_THE_CLOCK_EVERY == 0 and time.monotonic() >= deadline:
                     return False
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(os.path.join(relative, entry.name))
+                    continue
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
-                    continue
-                if stat.S_ISDIR(status.st_mode):
-                    below.append(os.path.join(relative, entry.name))
                     continue
                 if status.st_nlink > 1:
                     identity = (status.st_dev, status.st_ino)
                     if identity in self.links or identity in links:
                         continue
                     links.add(identity)
-                allocated += status.st_blocks * 512
+                blocks += status.st_blocks
                 apparent += status.st_size
                 files += 1
-        self.allocated += allocated
+        self.allocated += blocks * BLOCK
         self.apparent += apparent
         self.files += files
         self.directories += 1
