@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
 import re
 import shutil
+import stat
 import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from portal.embedded.process import EmbeddedError
@@ -24,6 +28,7 @@ OTHER_USER = (
     "--inh-caps=+dac_override",
     "--ambient-caps=+dac_override",
 )
+Finder = Callable[[], Path | None]
 MINIMUM_POSTGRES = 15
 MINIMUM_REDIS = (6, 2)
 
@@ -58,11 +63,11 @@ def redis_server() -> Path:
     )
 
 
-def _find(what: str, *, wheel, system, hint: str, package: str) -> Path:  # type: ignore[no-untyped-def]
+def _find(what: str, *, wheel: Finder, system: Finder, hint: str, package: str) -> Path:
     wish = choice()
     for kind, finder in (("wheel", wheel), ("system", system)):
         if wish in {kind, "auto"} and (path := finder()) is not None:
-            return path  # type: ignore[no-any-return]
+            return path
     if wish == "system":
         raise EmbeddedError(f"No usable {what} server was found on this machine: {hint}, or set PORTAL_EMBEDDED=wheel.")
     raise EmbeddedError(
@@ -112,16 +117,51 @@ def _redis_system() -> Path | None:
     return None
 
 
-@functools.cache
 def postgres_major(folder: Path) -> int:
     """Major version of the PostgreSQL in `folder`."""
+    return int(postgres_version(folder).split(".")[0])
+
+
+@functools.cache
+def postgres_version(folder: Path) -> str:
+    """Version of the PostgreSQL in `folder`, such as 18.6."""
     text = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True).stdout
-    match = re.search(r"\) (\d+)", text)
+    match = re.search(r"\) ([\d.]+)", text)
     if match is None:
         raise EmbeddedError(
             f"{folder / 'postgres'} does not run on this machine: set PORTAL_EMBEDDED=system and install PostgreSQL."
         )
-    return int(match.group(1))
+    return match.group(1)
+
+
+@functools.cache
+def postgres_bin_under(prefix: tuple[str, ...]) -> Path:
+    """The same folder for a server started with `prefix`: a copy when that user cannot get at the original.
+
+    PostgreSQL's programs look for each other with access(2), which asks for the real user's rights and ignores capabilities; a
+    checkout below /root (mode 0700) is out of reach for nobody. The copy is root's, so that nobody else can change it.
+    """
+    folder = postgres_bin()
+    if (
+        not prefix
+        or subprocess.run([*prefix, "test", "-x", str(folder / "postgres")], capture_output=True).returncode == 0
+    ):
+        return folder
+    target = Path("/var/tmp") / f"aurelius-postgres-{postgres_version(folder)}"  # noqa: S108 (checked below)
+    if not target.exists():
+        scratch = Path(tempfile.mkdtemp(prefix="aurelius-postgres-", dir=target.parent))
+        package = folder.parent.parent
+        shutil.copytree(package / "pginstall", scratch / package.name / "pginstall", symlinks=True)
+        shutil.copytree(package.with_name(f"{package.name}.libs"), scratch / f"{package.name}.libs")
+        scratch.chmod(0o755)
+        with contextlib.suppress(OSError):  # another start was faster
+            scratch.rename(target)
+    status = target.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise EmbeddedError(
+            f"{target} is not ours: delete it, or move this checkout out of {Path.home()}, and try again."
+        )
+    return target / folder.parent.parent.name / "pginstall" / "bin"
 
 
 @functools.cache

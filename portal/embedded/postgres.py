@@ -72,7 +72,7 @@ class PostgresServer(Server):
         return f"postgres://{SUPERUSER if superuser else ROLE}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def prepare(self) -> None:
-        programs = binaries.postgres_bin()
+        programs = binaries.postgres_bin_under(self.run_as()[0])
         if not (self.data / "PG_VERSION").exists():
             self._copy_template() if self.template else self._initdb(programs)
         self._check_version(programs)
@@ -95,7 +95,7 @@ class PostgresServer(Server):
         }
         prefix, _ = self.run_as()
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        return [*prefix, str(binaries.postgres_bin() / "postgres"), "-D", str(self.data), *options]
+        return [*prefix, str(binaries.postgres_bin_under(prefix) / "postgres"), "-D", str(self.data), *options]
 
     def answers(self) -> bool:
         try:

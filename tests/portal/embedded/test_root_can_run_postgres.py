@@ -1,6 +1,7 @@
 """PostgreSQL refuses root. As root it runs in a user namespace, and where that is forbidden as nobody; the data moves along."""
 
 import os
+import shutil
 import subprocess
 
 import psycopg
@@ -30,3 +31,20 @@ def test_both_ways_work_on_the_same_data(tmp_path):
             c.execute("INSERT INTO t VALUES (1)")
             assert c.execute("SELECT count(*) FROM t").fetchone() == (number + 1,)
         assert server.data.stat().st_uid == way[1]
+
+
+@pytest.mark.skipif(not possible(binaries.OTHER_USER), reason="this machine forbids a change of user")
+def test_programs_below_a_private_folder_are_copied_to_where_nobody_can_run_them(tmp_path, monkeypatch):
+    package = binaries.postgres_bin().parent.parent
+    if not package.with_name(f"{package.name}.libs").exists():
+        pytest.skip("PostgreSQL is the system's here")
+    tmp_path.chmod(0o700)
+    shutil.copytree(package / "pginstall" / "bin", tmp_path / package.name / "pginstall" / "bin")
+    shutil.copytree(package.with_name(f"{package.name}.libs"), tmp_path / f"{package.name}.libs")
+    monkeypatch.setattr(binaries, "postgres_bin", lambda: tmp_path / package.name / "pginstall" / "bin")
+
+    folder = binaries.postgres_bin_under.__wrapped__(binaries.OTHER_USER)
+
+    assert tmp_path not in folder.parents
+    answer = subprocess.run([*binaries.OTHER_USER, str(folder / "initdb"), "--version"], capture_output=True, text=True)
+    assert "initdb (PostgreSQL)" in answer.stdout
