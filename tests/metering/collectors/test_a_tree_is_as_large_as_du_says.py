@@ -125,7 +125,7 @@ def test_files_that_vanish_during_the_walk_are_not_counted(tmp_path, monkeypatch
 
     def scandir(path):
         entries = real(path)
-        if path == os.path.join(tmp_path, ""):
+        if os.fstat(path).st_ino == tmp_path.stat().st_ino:
             listed = list(entries)
             (tmp_path / "goes").unlink()
             shutil.rmtree(tmp_path / "folder")
@@ -152,6 +152,17 @@ def test_directories_that_vanish_before_they_are_entered_are_not_counted(tmp_pat
 
     assert walk.run(FOREVER)
     assert walk.directories == 0
+
+
+def test_a_directory_swapped_for_a_symbolic_link_is_not_followed(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "large").write_bytes(b"x" * 100_000)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "swapped").symlink_to(tmp_path / "outside")
+    walk = TreeWalk(tmp_path / "tree", pending=["swapped"])
+
+    assert walk.run(FOREVER)
+    assert walk.files == 0
 
 
 def test_a_tree_that_is_not_there_is_an_error(tmp_path):

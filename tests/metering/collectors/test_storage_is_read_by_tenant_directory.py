@@ -84,14 +84,14 @@ def test_an_unreadable_root_is_unavailable(collector, root, what):
 
 def test_an_unreadable_directory_is_a_gap_of_its_tenant_alone(collector, root, monkeypatch):
     """(root reads everything, so the refusal is played)"""
-    real = os.scandir
+    real = os.open
 
-    def scandir(path):
+    def refuse(path, *arguments, **options):
         if str(path).endswith("acme/deep"):
             raise PermissionError(13, "Permission denied", path)
-        return real(path)
+        return real(path, *arguments, **options)
 
-    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "open", refuse)
     collected = run(collector)
 
     assert collected.state == CollectorState.UNAVAILABLE
