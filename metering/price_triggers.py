@@ -20,6 +20,26 @@ def frozen_version() -> pgtrigger.Trigger:
     )
 
 
+def one_book_at_a_time() -> pgtrigger.Trigger:
+    """Refuse a tenant's book whose time overlaps another's: two prices at once would be a guess."""
+    return pgtrigger.Trigger(
+        name="one_at_a_time",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert | pgtrigger.Update,
+        func="""
+            PERFORM pg_advisory_xact_lock(7304, NEW.tenant_id::int);
+            IF EXISTS (
+                SELECT FROM metering_tenantpricebook other
+                WHERE other.tenant_id = NEW.tenant_id AND other.id <> NEW.id
+                  AND tstzrange(other.starts_at, other.ends_at) && tstzrange(NEW.starts_at, NEW.ends_at)
+            ) THEN
+                RAISE EXCEPTION 'the tenant has another price book of its own in that time' USING ERRCODE = 'exclusion_violation';
+            END IF;
+            RETURN NEW;
+        """,
+    )
+
+
 def frozen_prices() -> pgtrigger.Trigger:
     """Refuse to add, change or remove a price of a published version that has started."""
     return pgtrigger.Trigger(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +11,7 @@ from tenants.audit_triggers import audited, immutable
 from tenants.models import Tenant, Tier
 from tenants.models.tenant import CURRENCIES
 
-from ..price_triggers import frozen_prices, frozen_version
+from ..price_triggers import frozen_prices, frozen_version, one_book_at_a_time
 
 
 class ChargeModel(models.TextChoices):
@@ -116,7 +117,21 @@ class TenantPriceBook(models.Model):
     class Meta:
         ordering = ["tenant", "-starts_at"]
         constraints = [models.UniqueConstraint(fields=["tenant", "starts_at"], name="metering_tenantbook_tenant_start")]
-        triggers = [audited()]
+        triggers = [one_book_at_a_time(), audited()]
 
     def __str__(self) -> str:
         return f"{self.tenant} → {self.book}"
+
+    def clean(self) -> None:
+        """Say in words what the database would refuse."""
+        if self.starts_at is None or self.tenant_id is None:
+            return
+        if self.ends_at is not None and self.ends_at <= self.starts_at:
+            raise ValidationError({"ends_at": _("The end lies after the start.")})
+        others = (
+            TenantPriceBook.objects.filter(tenant=self.tenant_id)
+            .exclude(pk=self.pk)
+            .exclude(ends_at__lte=self.starts_at)
+        )
+        if (others.filter(starts_at__lt=self.ends_at) if self.ends_at else others).exists():
+            raise ValidationError({"starts_at": _("The tenant has another book of its own in that time.")})

@@ -1,0 +1,214 @@
+"""Price books in use: which prices a tenant pays when, and how new versions come into force.
+
+A tenant pays by a book of its own while one is assigned, else by its tier's, else by the default book. A book is a sequence of published
+versions; a version that has started never changes (the database refuses), so prices change by publishing the next one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from django.db import transaction
+from django.db.models import Max, Prefetch
+
+from tenants.audit import acting
+from tenants.models import Tenant
+from tenants.problems import Conflict, Invalid, invalid
+
+from .models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from .money import MoneyError
+from .pricing import (
+    EVERYTHING,
+    BookInForce,
+    PriceError,
+    PriceRow,
+    PriceVersion,
+    check_publishable,
+    parse_version,
+    timeline,
+)
+
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NoPriceBookError(LookupError):
+    """The tenant has no book of its own, its tier names none, and there is no default book."""
+
+
+def book_for(tenant: Tenant, instant: datetime) -> PriceBook:
+    """The book whose prices hold for the tenant at the aware instant. Raises NoPriceBookError."""
+    own = TenantPriceBook.objects.filter(tenant=tenant, starts_at__lte=instant).order_by("-starts_at").first()
+    if own is not None and (own.ends_at is None or instant < own.ends_at):
+        return own.book
+    book = PriceBook.objects.filter(pk__in=TierPriceBook.objects.filter(tier=tenant.tier_id).values("book")).first()
+    book = book or PriceBook.objects.filter(is_default=True).first()
+    if book is None:
+        raise NoPriceBookError("There is no price book for this tenant, and no default one.")
+    return book
+
+
+def versions_for(tenant: Tenant) -> tuple[PriceVersion, ...]:
+    """The price versions in force for the tenant, one after the other, as `pricing.rate` takes them; none without any book."""
+    return timelines([tenant])[tenant.pk]
+
+
+def timelines(tenants: Iterable[Tenant]) -> dict[int, tuple[PriceVersion, ...]]:
+    """`versions_for` of many tenants, by tenant id, in a few queries."""
+    everyone = list(tenants)
+    books = {book.pk: book for book in _books_with_versions()}
+    versions = {pk: tuple(map(as_priced, book.versions.all())) for pk, book in books.items()}
+    default = next((pk for pk, book in books.items() if book.is_default), None)
+    of_tier = dict(TierPriceBook.objects.values_list("tier_id", "book_id"))
+    own: dict[int, list[BookInForce]] = defaultdict(list)
+    for row in TenantPriceBook.objects.filter(tenant__in=[tenant.pk for tenant in everyone]):
+        own[row.tenant_id].append(BookInForce(versions[row.book_id], row.starts_at, row.ends_at))
+    found: dict[int, tuple[PriceVersion, ...]] = {}
+    shared: dict[int | None, tuple[PriceVersion, ...]] = {}
+    for tenant in everyone:
+        book_id = of_tier.get(tenant.tier_id, default)
+        if book_id not in shared:
+            shared[book_id] = timeline(_always(versions, book_id))
+        layer = own.get(tenant.pk)
+        found[tenant.pk] = timeline(_always(versions, book_id), layer) if layer else shared[book_id]
+    return found
+
+
+def as_priced(version: PriceBookVersion) -> PriceVersion:
+    """A stored version as the rules of pricing see it. Raises PriceError for rows that make no sense."""
+    rows = [
+        PriceRow(row.meter, row.charge_model, row.unit_price, row.params, row.dim_key, row.dim_value)
+        for row in version.prices.all()
+    ]
+    return parse_version(reference(version), version.starts_at, version.book.currency, rows)
+
+
+def reference(version: PriceBookVersion) -> str:
+    """What bills call a version: 'default v3'."""
+    return f"{version.book.slug} v{version.number}"
+
+
+def latest(book: PriceBook) -> PriceBookVersion | None:
+    """The version with the highest number, drafts included."""
+    return book.versions.order_by("-number").first()
+
+
+def _books_with_versions() -> Iterable[PriceBook]:
+    published = PriceBookVersion.objects.filter(published_at__isnull=False).select_related("book")
+    return PriceBook.objects.prefetch_related(
+        Prefetch("versions", published.order_by("starts_at").prefetch_related("prices"))
+    )
+
+
+def _always(versions: dict[int, tuple[PriceVersion, ...]], book_id: int | None) -> list[BookInForce]:
+    return [BookInForce(versions[book_id], ALWAYS)] if book_id is not None else []
+
+
+# ---------------------------------------------------------------------------------------------------------------- change
+
+
+def new_version(
+    book: PriceBook, starts_at: datetime, prices: Sequence[PriceRow] | None = None, *, note: str = "", actor: str
+) -> PriceBookVersion:
+    """A draft that can still be edited. Without `prices` it begins as a copy of the latest version. Raises Invalid."""
+    with acting(actor, note), transaction.atomic():
+        PriceBook.objects.select_for_update().get(pk=book.pk)
+        before = latest(book)
+        if book.versions.filter(starts_at=starts_at).exists():
+            raise invalid("starts_at", "Another version of this book starts at that instant.", "unique")
+        number = (book.versions.aggregate(Max("number"))["number__max"] or 0) + 1
+        version = PriceBookVersion.objects.create(book=book, number=number, starts_at=starts_at, note=note)
+        rows = _rows_of(before) if prices is None else list(prices)
+        Price.objects.bulk_create(
+            Price(
+                version=version,
+                meter=row.meter,
+                charge_model=row.model,
+                unit_price=row.unit_price,
+                params=dict(row.params),
+                dim_key=row.dim_key,
+                dim_value=row.dim_value,
+            )
+            for row in rows
+        )
+        check(version)
+        return version
+
+
+def check(version: PriceBookVersion) -> PriceVersion:
+    """The version as it would be priced. Raises Invalid with what is wrong, naming the meter."""
+    try:
+        priced = as_priced(version)
+    except (MoneyError, PriceError) as error:
+        raise invalid("prices", f"{error}.", "invalid_prices") from None
+    known = set(Meter.objects.values_list("key", flat=True)) | {EVERYTHING}
+    strange = sorted({row.meter for row in version.prices.all() if row.charge_model != "flat"} - known)
+    if strange:
+        raise invalid("prices", f"There is no meter {', '.join(strange)}.", "unknown_meter")
+    return priced
+
+
+def publish(version: PriceBookVersion, now: datetime, *, actor: str, reason: str = "", force: bool = False) -> None:
+    """Bring a draft into force at its start. Raises Invalid or Conflict; nothing is published then.
+
+    A start in the past would rewrite what was shown and billed: only `force` allows it, and then a `reason` is asked for and audited.
+    """
+    if force and not reason.strip():
+        raise invalid("reason", "Say why prices change after the fact; the trail keeps it.", "required")
+    with acting(actor, reason), transaction.atomic():
+        version = PriceBookVersion.objects.select_for_update(of=("self",)).select_related("book").get(pk=version.pk)
+        if version.published_at is not None:
+            raise Conflict(f"{reference(version)} is published already.")
+        priced = check(version)
+        if not priced.prices:
+            raise invalid("prices", "A version without prices would bill nothing; add one.", "required")
+        others = version.book.versions.filter(published_at__isnull=False).exclude(pk=version.pk)
+        try:
+            check_publishable(priced, map(as_priced, others), now, force=force)
+        except PriceError as error:
+            raise invalid("starts_at", f"{error}.", "invalid_start") from None
+        version.published_at = now
+        version.save(update_fields=["published_at"])
+
+
+def assign(
+    tenant: Tenant, book: PriceBook, starts_at: datetime, ends_at: datetime | None, *, reason: str, actor: str
+) -> TenantPriceBook:
+    """Give a tenant a book of its own in [starts_at, ends_at). Raises Invalid.
+
+    The book is in the currency that the tenant is billed in: nothing converts, and a bill has one currency.
+    """
+    if not reason.strip():
+        raise invalid("reason", "Say why; the trail keeps it.", "required")
+    if ends_at is not None and ends_at <= starts_at:
+        raise invalid("ends_at", "The end lies after the start.", "order")
+    if book.currency != book_for(tenant, starts_at).currency:
+        raise invalid(
+            "book", f"{book.name} is in {book.currency}, and the tenant is billed in another currency.", "currency"
+        )
+    if not book.versions.filter(published_at__isnull=False, starts_at__lte=starts_at).exists():
+        raise invalid("book", f"{book.name} has no published prices at that time.", "no_version")
+    with acting(actor, reason), transaction.atomic():
+        Tenant.objects.select_for_update().get(pk=tenant.pk)
+        others = TenantPriceBook.objects.filter(tenant=tenant).exclude(ends_at__lte=starts_at)
+        if (others.filter(starts_at__lt=ends_at) if ends_at else others).exists():
+            raise invalid("starts_at", "The tenant has another book of its own in that time.", "overlap")
+        return TenantPriceBook.objects.create(
+            tenant=tenant, book=book, starts_at=starts_at, ends_at=ends_at, reason=reason
+        )
+
+
+def _rows_of(version: PriceBookVersion | None) -> list[PriceRow]:
+    if version is None:
+        return []
+    return [
+        PriceRow(row.meter, row.charge_model, row.unit_price, row.params, row.dim_key, row.dim_value)
+        for row in version.prices.all()
+    ]
+
+
+__all__ = [
+    "Invalid", "NoPriceBookError", "as_priced", "assign", "book_for", "check", "latest", "new_version", "publish", "reference", "timelines",
+    "versions_for",
+]  # fmt: skip
