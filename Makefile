@@ -62,7 +62,7 @@ fmt: dev-env ## format the code and repair what can be repaired
 
 .PHONY: bench
 bench: dev-env ## measure enforcement and metering beside their peers
-	@$(BIN)/python -m tests.benchmarks $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lock
 lock: python ## renew the hash-pinned lock files from pyproject.toml

@@ -29,6 +29,7 @@ OTHER_USER = (
     "--ambient-caps=+dac_override",
 )
 Finder = Callable[[], Path | None]
+FOR_EVERYBODY = Path("/var/tmp")  # noqa: S108 (owner and mode are checked)
 MINIMUM_POSTGRES = 15
 MINIMUM_REDIS = (6, 2)
 
@@ -147,7 +148,7 @@ def postgres_bin_under(prefix: tuple[str, ...]) -> Path:
         or subprocess.run([*prefix, "test", "-x", str(folder / "postgres")], capture_output=True).returncode == 0
     ):
         return folder
-    target = Path("/var/tmp") / f"aurelius-postgres-{postgres_version(folder)}"  # noqa: S108 (checked below)
+    target = FOR_EVERYBODY / f"aurelius-postgres-{postgres_version(folder)}"
     if not target.exists():
         scratch = Path(tempfile.mkdtemp(prefix="aurelius-postgres-", dir=target.parent))
         package = folder.parent.parent

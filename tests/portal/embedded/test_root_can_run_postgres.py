@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -33,8 +35,17 @@ def test_both_ways_work_on_the_same_data(tmp_path):
         assert server.data.stat().st_uid == way[1]
 
 
+@pytest.fixture
+def public_folder():
+    """A folder that everybody may pass through; pytest's own are private."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.skipif(not possible(binaries.OTHER_USER), reason="this machine forbids a change of user")
-def test_programs_below_a_private_folder_are_copied_to_where_nobody_can_run_them(tmp_path, monkeypatch):
+def test_programs_below_a_private_folder_are_copied_to_where_nobody_can_run_them(tmp_path, public_folder, monkeypatch):
     package = binaries.postgres_bin().parent.parent
     if not package.with_name(f"{package.name}.libs").exists():
         pytest.skip("PostgreSQL is the system's here")
@@ -43,8 +54,10 @@ def test_programs_below_a_private_folder_are_copied_to_where_nobody_can_run_them
     shutil.copytree(package.with_name(f"{package.name}.libs"), tmp_path / f"{package.name}.libs")
     monkeypatch.setattr(binaries, "postgres_bin", lambda: tmp_path / package.name / "pginstall" / "bin")
 
+    monkeypatch.setattr(binaries, "FOR_EVERYBODY", public_folder)
+
     folder = binaries.postgres_bin_under.__wrapped__(binaries.OTHER_USER)
 
-    assert tmp_path not in folder.parents
+    assert public_folder in folder.parents
     answer = subprocess.run([*binaries.OTHER_USER, str(folder / "initdb"), "--version"], capture_output=True, text=True)
     assert "initdb (PostgreSQL)" in answer.stdout
