@@ -171,5 +171,7 @@ def _addressed(event: Any) -> Any:
 
 
 def _shown(result: ingestion.ItemResult) -> dict[str, Any]:
-    shown = result._asdict()
-    return {name: value for name, value in shown.items() if value != "" or name in ("source", "id")}
+    shown: dict[str, Any] = {"index": result.position, "source": result.source, "id": result.id, "status": result.status}
+    if result.code:
+        shown |= {"code": result.code, "detail": result.detail}
+    return shown
