@@ -210,12 +210,13 @@ def ago(value: datetime, now: datetime) -> str:
     size = abs(seconds)
     if size < 45:
         return gettext("just now")
-    for unit, text in ((86400, _days), (3600, _hours), (60, _minutes)):
-        if size >= unit or unit == 60:
-            count = max(1, size // unit)
-            break
-    words = text(count)
-    return gettext("in %(time)s") % {"time": words} if seconds > 0 else gettext("%(time)s ago") % {"time": words}
+    if size >= 86400:
+        words = _days(size // 86400)
+    elif size >= 3600:
+        words = _hours(size // 3600)
+    else:
+        words = _minutes(max(1, size // 60))
+    return (gettext("in %(time)s") if seconds > 0 else gettext("%(time)s ago")) % {"time": words}
 
 
 def _days(count: int) -> str:

@@ -17,14 +17,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from metering import costs, queries
-from metering.forecasting import Exceeds, Forecast
+from metering.forecasting import Forecast
 from metering.models import Meter
 from metering.money import Money, allocate, round_half_up, total
 from metering.periods import Period
 from metering.pricing import Line
 from tenants.models import Tenant
 
-from . import components, formats
+from . import formats
 from .gauges import Gauge, sentence
 
 Meters = Mapping[str, Meter]
@@ -286,73 +286,3 @@ def _rounded(amount: Decimal, currency: str) -> str:
     elif amount >= 10:
         amount = amount.to_integral_value()
     return formats.money_short(round_half_up(amount, 2), currency)
-
-
-# ---------------------------------------------------------------------------------------------------------------- budget
-
-
-@dataclass(frozen=True)
-class BudgetCard:
-    """The primary budget beside what is spent."""
-
-    amount_text: str
-    spent_text: str
-    left_text: str
-    bar: components.Bar
-    sentence: str
-    tone: str
-
-
-def budget_card(
-    amount: Decimal, spent: Decimal, currency: str, thresholds: Sequence[int], forecast: Forecast | None
-) -> BudgetCard:
-    """A bar from nothing to the budget (or to what exceeds it), a tick for each threshold, and what is going to happen."""
-    percent = spent / amount * 100
-    end = forecast.end if forecast else None
-    ghost = end.p50 / amount * 100 if end else None
-    reach = max(percent, min(ghost or Decimal(0), Decimal(160)), *(Decimal(each) for each in thresholds), Decimal(100))
-    scale = Decimal(100) if reach <= 100 else reach * Decimal("1.04")
-    ticks = [(Decimal(each), formats.percent(each)) for each in sorted(set(thresholds) - {100})]
-    ticks.append((Decimal(100), formats.money_short(amount, currency)))
-    left = amount - spent
-    exceeds = forecast.exceeds(amount) if forecast else None
-    said, tone = _budget_sentence(percent, exceeds, end is not None)
-    return BudgetCard(
-        amount_text=formats.money_short(amount, currency),
-        spent_text=formats.money(spent, currency),
-        left_text=_("%(left)s left") % {"left": formats.money(left, currency)}
-        if left >= 0
-        else _("%(over)s over") % {"over": formats.money(-left, currency)},
-        bar=components.bar(
-            percent,
-            label=_("%(spent)s of %(amount)s spent (%(percent)s)")
-            % {
-                "spent": formats.money(spent, currency),
-                "amount": formats.money_short(amount, currency),
-                "percent": formats.percent(percent),
-            },
-            ghost=ghost,
-            ticks=sorted(ticks),
-            full_scale=scale,
-        ),
-        sentence=said,
-        tone=tone,
-    )
-
-
-def _budget_sentence(percent: Decimal, exceeds: Exceeds | None, forecast_known: bool) -> tuple[str, str]:
-    spent = _("%(percent)s spent") % {"percent": formats.percent(percent)}
-    if percent > 100:
-        return _("%(spent)s: over budget.") % {"spent": spent}, "bad"
-    if exceeds is not None and exceeds.expected is not None:
-        day = formats.day(exceeds.expected, "UTC", year=False)
-        return _("%(spent)s. At this pace the budget is passed around %(day)s.") % {"spent": spent, "day": day}, "warn"
-    if exceeds is not None and exceeds.earliest is not None:
-        day = formats.day(exceeds.earliest, "UTC", year=False)
-        return _("%(spent)s. It will probably hold; in a bad case it is passed on %(day)s.") % {
-            "spent": spent,
-            "day": day,
-        }, "" if percent < 80 else "warn"
-    return (_("%(spent)s. On course to stay within it.") if forecast_known else _("%(spent)s.")) % {
-        "spent": spent
-    }, "warn" if percent >= 80 else ""

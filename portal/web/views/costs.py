@@ -7,14 +7,13 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from metering import costs
 from tenants import calendar
 from tenants.access import Access
 from tenants.models import Tenant
 
-from .. import formats, readings
+from .. import readings
 from ..cost_charts import daily_cost_chart
 from ..downloads import csv_response
 from ..pages import Page, tenant_page

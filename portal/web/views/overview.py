@@ -10,13 +10,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import budgets, costs, queries
+from metering import costs, queries
 from metering.forecasting import Forecast
+from metering.models import Budget
 from metering.periods import period_at
 from tenants.access import Access
 from tenants.models import Role, Tenant
 
-from .. import alerts, ranges, readings
+from .. import alerts, budget_reading, ranges, readings
 from ..charts import Chart
 from ..cost_charts import course_chart, daily_cost_chart
 from ..pages import Page, tenant_page
@@ -29,7 +30,7 @@ class Money:
 
     statement: costs.Statement
     forecast: Forecast
-    budget: budgets.BudgetStatus | None
+    budget: Budget | None
 
 
 @tenant_page("overview")
@@ -44,7 +45,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         "period": month,
         "gauges": readings.gauges(queries.quota_status(tenant, now), meters),
         "alerts": alerts.recent(tenant, meters, with_budgets=access.sees_costs),
-        **(_money_context(money, month, meters, tenant) if money else {}),
+        **(_money_context(money, month, meters, tenant, now) if money else {}),
     }
     if "HX-Request" not in request.headers:
         context |= _charts(access, money, month, meters, now)
@@ -52,19 +53,17 @@ def index(request: HttpRequest, access: Access) -> Page:
 
 
 def _money(tenant: Tenant, now: datetime) -> Money:
-    primary = next((each for each in budgets.status(tenant, now) if each.budget.is_primary), None)
-    return Money(costs.month_to_date(tenant, now), costs.projection(tenant, now), primary)
+    return Money(costs.month_to_date(tenant, now), costs.projection(tenant, now), budget_reading.primary(tenant))
 
 
-def _money_context(money: Money, month: readings.Month, meters: readings.Meters, tenant: Tenant) -> dict[str, Any]:
+def _money_context(
+    money: Money, month: readings.Month, meters: readings.Meters, tenant: Tenant, now: datetime
+) -> dict[str, Any]:
     total = money.statement.total
-    card = None
-    if money.budget is not None:
-        card = readings.budget_card(money.budget, money.forecast)
     return {
         "cost": readings.cost_summary(money.statement, month, meters, tenant),
         "projection": readings.projection_of(money.forecast, total.currency, month),
-        "budget": card,
+        "budget": budget_reading.card(money.budget, total, money.forecast, tenant, now),
     }
 
 
@@ -76,7 +75,7 @@ def _charts(
     large = []
     if money is not None:
         csv_url = f"{reverse('web:costs', args=[tenant.slug])}?month={month.key}&format=csv"
-        amount = money.budget.budget.amount if money.budget else None
+        amount = money.budget.amount if money.budget else None
         large = [
             daily_cost_chart(money.statement, month, meters, tenant, csv_url=csv_url),
             course_chart(money.statement, money.forecast, month, tenant, amount),

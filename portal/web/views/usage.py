@@ -26,7 +26,7 @@ from ..ranges import Range
 from ..usage_charts import usage_chart
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "api_calls": ("user", "key", "route_class"),
+    "api_calls": ("user", "api_key", "route_class"),
     "gpu_hours": ("model", "user"),
     "storage_gb": ("volume",),
 }
@@ -95,7 +95,7 @@ def _query(meter: str, chosen: Range, group: str) -> str:
 def _group_label(group: str) -> str:
     labels = {
         "user": _("user"),
-        "key": _("API key"),
+        "api_key": _("API key"),
         "route_class": _("route class"),
         "model": _("GPU model"),
         "volume": _("volume"),
@@ -109,11 +109,11 @@ def _namer(tenant: Tenant, group: str) -> Callable[[str], str]:
     if group == "user":
         people = Membership.objects.filter(tenant=tenant).select_related("user")
         names = {each.subject: each.user.get_username() for each in people}
-    elif group == "key":
+    elif group == "api_key":
         names = dict(ApiKey.objects.filter(tenant=tenant).values_list("key_id", "name"))
     blank = {
         "user": _("not by a user"),
-        "key": _("not by a key"),
+        "api_key": _("not by a key"),
         "model": _("model not said"),
         "volume": _("volume not said"),
     }.get(group, _("not said"))
@@ -162,7 +162,7 @@ def _breakdown(chart: Chart, meter: Meter, group: str) -> dict[str, Any]:
     whole = sum((value for _series, value in sums), Decimal(0))
     return {
         "title": _("By %(group)s") % {"group": _group_label(group)},
-        "head": _group_label(group).capitalize() if group != "key" else _("API key"),
+        "head": _group_label(group).capitalize() if group != "api_key" else _("API key"),
         "unit": formats.unit_name(meter.display_unit).capitalize()
         if meter.display_unit == "call"
         else formats.unit_name(meter.display_unit),

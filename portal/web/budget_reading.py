@@ -1,0 +1,107 @@
+"""The primary budget as the pages show it. Read beside the month's statement, so that nothing is rated twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+
+from metering import budgets
+from metering.forecasting import Exceeds, Forecast
+from metering.models import Budget
+from metering.models.budget import BudgetBasis, BudgetPeriod, BudgetScope
+from metering.money import Money
+from tenants.models import Tenant
+
+from . import components, formats
+
+FARTHEST = Decimal(160)
+"""How far beyond the budget a projection may stretch the bar, in percent."""
+
+
+@dataclass(frozen=True)
+class BudgetCard:
+    """A budget beside what is spent of it."""
+
+    amount_text: str
+    spent_text: str
+    left_text: str
+    bar: components.Bar
+    sentence: str
+    tone: str
+
+
+def primary(tenant: Tenant) -> Budget | None:
+    """The tenant's own budget with its thresholds, or None when there is none."""
+    return Budget.objects.filter(tenant=tenant, is_primary=True, is_active=True).prefetch_related("thresholds").first()
+
+
+def card(
+    budget: Budget | None, spent: Money, forecast: Forecast | None, tenant: Tenant, now: datetime
+) -> BudgetCard | None:
+    """The card of `budget`. `spent` and `forecast` are the month's; a budget about something else is measured by metering.budgets."""
+    if budget is None:
+        return None
+    ordinary = (budget.period, budget.scope, budget.basis) == (BudgetPeriod.MONTH, BudgetScope.ALL, BudgetBasis.ACTUAL)
+    if not ordinary or budget.currency != spent.currency:
+        status = next((each for each in budgets.status(tenant, now) if each.budget.pk == budget.pk), None)
+        if status is None:
+            return None
+        spent, forecast = status.spent, status.forecast
+    marks = sorted(threshold.percent for threshold in budget.thresholds.all())
+    return describe(budget.amount, spent.amount, budget.currency, marks, forecast)
+
+
+def describe(
+    amount: Decimal, spent: Decimal, currency: str, marks: Sequence[int], forecast: Forecast | None
+) -> BudgetCard:
+    """A bar from nothing to the budget (or to what exceeds it), a tick for each threshold, and what is going to happen."""
+    percent = spent / amount * 100
+    end = forecast.end if forecast else None
+    ghost = end.p50 / amount * 100 if end else None
+    reach = max(percent, min(ghost or Decimal(0), FARTHEST), Decimal(max(marks, default=0)), Decimal(100))
+    ticks = [(Decimal(each), formats.percent(each)) for each in marks if each != 100]
+    texts = {
+        "spent": formats.money(spent, currency),
+        "amount": formats.money_short(amount, currency),
+        "percent": formats.percent(percent),
+    }
+    left = amount - spent
+    said, tone = _sentence(percent, forecast.exceeds(amount) if forecast else None, known=end is not None)
+    return BudgetCard(
+        amount_text=texts["amount"],
+        spent_text=texts["spent"],
+        left_text=_("%(left)s left") % {"left": formats.money(left, currency)}
+        if left >= 0
+        else _("%(over)s over") % {"over": formats.money(-left, currency)},
+        bar=components.bar(
+            percent,
+            label=_("%(spent)s of %(amount)s spent (%(percent)s)") % texts,
+            ghost=ghost,
+            ticks=sorted([*ticks, (Decimal(100), texts["amount"])]),
+            full_scale=Decimal(100) if reach <= 100 else reach * Decimal("1.04"),
+        ),
+        sentence=said,
+        tone=tone,
+    )
+
+
+def _sentence(percent: Decimal, exceeds: Exceeds | None, *, known: bool) -> tuple[str, str]:
+    """What is spent and where it is going, and the tone of that."""
+    spent = _("%(percent)s spent") % {"percent": formats.percent(percent)}
+    warm = "warn" if percent >= components.WARN_AT else ""
+    if percent > 100:
+        return _("%(spent)s: over budget.") % {"spent": spent}, "bad"
+    if exceeds is not None and exceeds.expected is not None:
+        day = formats.day(exceeds.expected, "UTC", year=False)
+        return _("%(spent)s. At this pace the budget is passed around %(day)s.") % {"spent": spent, "day": day}, "warn"
+    if exceeds is not None and exceeds.earliest is not None:
+        day = formats.day(exceeds.earliest, "UTC", year=False)
+        return _("%(spent)s. It will probably hold; in a bad case it is passed on %(day)s.") % {
+            "spent": spent,
+            "day": day,
+        }, warm
+    return (_("%(spent)s. On course to stay within it.") if known else _("%(spent)s.")) % {"spent": spent}, warm
