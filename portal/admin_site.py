@@ -11,7 +11,6 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-
 Item = dict[str, Any]
 BASE = {
     "50": "#fafafa", "100": "#f4f4f5", "200": "#e8e8eb", "300": "#d6d6db", "400": "#9c9ca8", "500": "#6a6a74", "600": "#4c4c55",
@@ -94,6 +93,8 @@ def navigation(request: HttpRequest) -> list[Item]:
                 _list(_("Budgets"), "savings", "metering", "budget"),
                 _list(_("Budget alerts"), "notification_important", "metering", "budgetalert"),
                 _list(_("Quota alerts"), "speed", "metering", "quotaalert"),
+                _list(_("Price books"), "sell", "metering", "pricebook"),
+                _list(_("Tenants' own books"), "handshake", "metering", "tenantpricebook"),
             ],
         ),
         _group(

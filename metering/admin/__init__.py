@@ -3,8 +3,8 @@
 from metering.models import Meter
 from tenants.admin import wording
 
-from . import budget, notification, records
+from . import budget, notification, price_book, records
 
 wording.use_meters(lambda: list(Meter.objects.values_list("key", flat=True)))
 
-__all__ = ["budget", "notification", "records"]
+__all__ = ["budget", "notification", "price_book", "records"]

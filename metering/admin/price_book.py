@@ -7,23 +7,29 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
 
 from metering import price_books
-from metering.models import Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from metering.models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from metering.pricing import EVERYTHING
 from tenants import audit
 from tenants.admin.base import AuditedAdmin, Inline, LookOnly, NeverDeleted
 from tenants.admin.confirm import Confirmation, ReasonOnly
-from tenants.admin.wording import badge, meter_name
+from tenants.admin.wording import badge, meter_name, plain
 
 
 def price_in_words(price: Price) -> str:
@@ -46,17 +52,83 @@ def is_frozen(version: PriceBookVersion | None) -> bool:
     return version is not None and version.published_at is not None and version.starts_at <= timezone.now()
 
 
+class NewVersion(ReasonOnly):
+    starts_at = forms.SplitDateTimeField(
+        label=_("Starts"),
+        widget=UnfoldAdminSplitDateTimeWidget,
+        help_text=_("UTC. Usage from then on is billed by these prices."),
+    )
+    field_order = ("starts_at", "reason")
+
+
+class Publish(ReasonOnly):
+    force = forms.BooleanField(
+        label=_("Start in the past: bills of open periods change"),
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text=_("Only needed when the start has passed."),
+    )
+    field_order = ("force", "reason")
+
+
+class PriceForm(forms.ModelForm):
+    class Meta:
+        model = Price
+        fields = ("meter", "charge_model", "unit_price", "dim_key", "dim_value", "params")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "unit_price" in self.initial:
+            self.initial["unit_price"] = plain(self.initial["unit_price"])
+        if "params" in self.fields:
+            self.fields["params"].widget = UnfoldAdminTextInputWidget(attrs={"placeholder": '{"allowance": "1000"}'})
+
+
+class PriceInline(Inline):
+    """Prices of a draft; a started version only shows its own."""
+
+    model = Price
+    form = PriceForm
+    tab = False
+    verbose_name_plural = _("prices")
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Offers the meters that exist, and the whole bill; asked once for all rows."""
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        choices = [
+            ("", _("Select value")),
+            *Meter.objects.values_list("key", "name"),
+            (EVERYTHING, _("the whole bill")),
+        ]
+        formset.form.base_fields["meter"] = forms.ChoiceField(
+            label=_("Meter"), choices=choices, widget=UnfoldAdminSelectWidget
+        )
+        return formset
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not is_frozen(obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not is_frozen(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not is_frozen(obj) and super().has_delete_permission(request, obj)
+
+
 class VersionInline(LookOnly, Inline):
     model = PriceBookVersion
-    fields = ("number", "starts_at", "state_mark", "prices_in_words", "note")
+    fields = ("page", "starts_at", "state_mark", "prices_in_words", "note")
     readonly_fields = fields
-    show_change_link = True
     tab = False
-    hide_title = True
     ordering = ("-starts_at",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceBookVersion]:
         return super().get_queryset(request).prefetch_related("prices").select_related("book")
+
+    @display(description=_("Version"))
+    def page(self, version: PriceBookVersion) -> str:
+        url = reverse("admin:metering_pricebookversion_change", args=[version.pk])
+        return format_html('<a class="pa-link" href="{}">v{}</a>', url, version.number)
 
     @display(description=_("State"))
     def state_mark(self, version: PriceBookVersion) -> str:
@@ -74,11 +146,11 @@ class TierBookInline(TabularInline):
     verbose_name_plural = _("Tiers that pay by this book")
 
 
-class TenantBookInline(TabularInline):
+class TenantBookInline(LookOnly, TabularInline):
     model = TenantPriceBook
     fields = ("tenant", "starts_at", "ends_at", "reason")
-    autocomplete_fields = ("tenant",)
     extra = 0
+    hide_title = True
     verbose_name_plural = _("Tenants that pay by this book")
 
 
@@ -104,7 +176,29 @@ class PriceBookAdmin(AuditedAdmin):
     @action(description=_("New version"), icon="add", permissions=["change"])
     def new_version(self, request: HttpRequest, object_id: int) -> HttpResponse:
         book = PriceBook.objects.get(pk=object_id)
-        return copy_page(self, request, book, price_books.latest(book))
+        latest = price_books.latest(book)
+
+        def run(form: forms.Form) -> HttpResponse:
+            version = price_books.new_version(
+                book,
+                form.cleaned_data["starts_at"],
+                note=form.cleaned_data["reason"],
+                actor=audit.user_actor(request.user),
+            )
+            self.message_user(request, _("A draft. Change its prices, then publish it."))
+            return HttpResponseRedirect(reverse("admin:metering_pricebookversion_change", args=[version.pk]))
+
+        return Confirmation(
+            page=self,
+            title=_("New version of %(book)s") % {"book": book},
+            text=_("Begins as a copy of version %(number)s.") % {"number": latest.number}
+            if latest
+            else _("Begins empty."),
+            form=NewVersion,
+            run=run,
+            button=_("Make the draft"),
+            back=reverse("admin:metering_pricebook_change", args=[object_id]),
+        ).respond(request)
 
     @display(description=_("In force"))
     def version_in_force(self, book: PriceBook) -> str:
@@ -115,3 +209,93 @@ class PriceBookAdmin(AuditedAdmin):
     @display(description=_("Default"))
     def default_mark(self, book: PriceBook) -> str:
         return badge(_("Default"), "good") if book.is_default else "–"
+
+
+class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
+    list_display = ("__str__", "book", "starts_at", "state_mark", "note")
+    list_filter = (("book", RelatedDropdownFilter),)
+    list_select_related = ("book",)
+    inlines = (PriceInline,)
+    fieldsets = ((None, {"fields": (("book", "number"), ("starts_at", "state_mark"), "note")}),)
+    actions_detail = ("publish", "copy")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Versions begin on their book's page, as a copy."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        frozen = isinstance(obj, PriceBookVersion) and is_frozen(obj)
+        return not frozen and super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        fixed = ("book", "number", "state_mark")
+        return fixed if obj is None or obj.published_at is None else (*fixed, "starts_at")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """A version that could not be priced is refused as a whole."""
+        super().save_related(request, form, formsets, change)
+        price_books.check(PriceBookVersion.objects.select_related("book").get(pk=form.instance.pk))
+
+    @action(description=_("Publish"), icon="publish", permissions=["change"])
+    def publish(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        version = PriceBookVersion.objects.select_related("book").prefetch_related("prices").get(pk=object_id)
+
+        def run(form: forms.Form) -> str:
+            values = form.cleaned_data
+            price_books.publish(
+                version,
+                timezone.now(),
+                actor=audit.user_actor(request.user),
+                reason=values["reason"],
+                force=values["force"],
+            )
+            return str(_("Published. It never changes once it has started."))
+
+        return Confirmation(
+            page=self,
+            title=_("Publish %(version)s") % {"version": version},
+            text=_("From %(start)s on, usage is billed by these prices. A started version never changes.")
+            % {"start": f"{version.starts_at:%Y-%m-%d %H:%M} UTC"},
+            rows=[(meter_name(price.meter), price_in_words(price)) for price in version.prices.all()],
+            form=Publish,
+            run=run,
+            button=_("Publish"),
+            back=reverse("admin:metering_pricebookversion_change", args=[object_id]),
+            nothing=_("It has no prices yet."),
+        ).respond(request)
+
+    @action(description=_("Copy to a new version"), icon="content_copy", permissions=["change"])
+    def copy(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        book = PriceBookVersion.objects.values_list("book", flat=True).get(pk=object_id)
+        return HttpResponseRedirect(reverse("admin:metering_pricebook_new_version", args=[book]))
+
+    @display(description=_("State"))
+    def state_mark(self, version: PriceBookVersion) -> str:
+        return version_badge(version)
+
+
+class TenantPriceBookAdmin(NeverDeleted, AuditedAdmin):
+    """A tenant's own book for a while. The assignment is made here; what has been billed by it stays."""
+
+    form = forms.ModelForm
+    reason_from = "reason"
+    list_display = ("tenant", "book", "starts_at", "ends_at", "reason")
+    list_filter = (("tenant", AutocompleteSelectFilter), ("book", RelatedDropdownFilter))
+    search_fields = ("tenant__slug", "tenant__name", "book__name", "reason")
+    list_select_related = ("tenant", "book")
+    autocomplete_fields = ("tenant",)
+    fieldsets = ((None, {"fields": (("tenant", "book"), ("starts_at", "ends_at"), "reason")}),)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: TenantPriceBook, form: Any, change: bool) -> None:
+        made = price_books.assign(
+            obj.tenant, obj.book, obj.starts_at, obj.ends_at, reason=obj.reason, actor=audit.user_actor(request.user)
+        )
+        obj.pk = made.pk
+
+
+admin.site.register(PriceBook, PriceBookAdmin)
+admin.site.register(PriceBookVersion, PriceBookVersionAdmin)
+admin.site.register(TenantPriceBook, TenantPriceBookAdmin)

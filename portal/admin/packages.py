@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allauth.account import admin as allauth_admin
+from allauth.account import admin as allauth_admin  # noqa: F401 - registers first
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django import forms
@@ -26,7 +26,9 @@ class PeriodicTaskAdmin(beat_admin.PeriodicTaskAdmin, ModelAdmin):
     list_filter = (("enabled", BooleanRadioFilter),)
     date_hierarchy = None
     actions = ("enable_tasks", "disable_tasks")
-    fieldsets = ((None, {"fields": (("name", "task"), "enabled", ("interval", "crontab"), ("last_run_at", "total_run_count"))}),)
+    fieldsets = (
+        (None, {"fields": (("name", "task"), "enabled", ("interval", "crontab"), ("last_run_at", "total_run_count"))}),
+    )
     readonly_fields = ("name", "task", "last_run_at", "total_run_count")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -50,7 +52,6 @@ class IntervalScheduleAdmin(beat_admin.IntervalScheduleAdmin, ModelAdmin):
 
 def arrange() -> None:
     """Replace and remove what other packages registered. Their modules are imported first, so that nothing comes back."""
-    assert allauth_admin
     for model in (*HIDDEN, PeriodicTask, CrontabSchedule, IntervalSchedule):
         if admin.site.is_registered(model):
             admin.site.unregister(model)
