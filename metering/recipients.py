@@ -1,0 +1,17 @@
+"""Who is told: members of a tenant by role, and its contact address."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tenants.models import Membership, Role, Tenant
+
+MANAGERS = (Role.OWNER, Role.ADMIN)
+MONEY = (Role.OWNER, Role.ADMIN, Role.BILLING)
+
+
+def of(tenant: Tenant, roles: Collection[Role]) -> list[str]:
+    """The contact address and the addresses of present, active members with one of the roles; each once, in that order."""
+    members = Membership.objects.filter(tenant=tenant, role__in=roles, removed_at__isnull=True, user__is_active=True)
+    addresses = [tenant.contact_email, *members.order_by("pk").values_list("user__email", flat=True)]
+    return list({address.lower(): address for address in addresses if address}.values())
