@@ -70,7 +70,11 @@ def day(value: datetime | date | None, zone: str = "UTC", year: bool = True) -> 
     if value is None:
         return formats.NO_VALUE
     text = formats.day(value, zone, year=year)
-    return _time(value, text) if isinstance(value, datetime) else format_html('<time datetime="{}">{}</time>', value.isoformat(), text)
+    return (
+        _time(value, text)
+        if isinstance(value, datetime)
+        else format_html('<time datetime="{}">{}</time>', value.isoformat(), text)
+    )
 
 
 @register.simple_tag
@@ -79,19 +83,27 @@ def ago(value: datetime | None, zone: str = "UTC", now: datetime | None = None) 
     if value is None:
         return formats.NO_VALUE
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value, zone), formats.ago(value, now or timezone.now())
+        '<time datetime="{}" title="{}">{}</time>',
+        value.isoformat(),
+        formats.moment(value, zone),
+        formats.ago(value, now or timezone.now()),
     )
 
 
 def _time(value: datetime, text: str) -> SafeString:
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value, "UTC"), text)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value, "UTC"), text
+    )
 
 
 @register.inclusion_tag("components/bar.html")
-def bar(percent: Any, label: str, color: str = "", ghost: Any = None, size: str = "") -> dict[str, Any]:
+def bar(percent: Any, label: str, color: str = "", ghost: Any = None, size: str = "", plain: bool = False) -> dict[str, Any]:
     """A bar for a share in percent; see components/bar.html."""
     value = None if percent is None else Decimal(percent)
-    return {"bar": components.bar(value, label=label, color=color, ghost=None if ghost is None else Decimal(ghost)), "size": size}
+    return {
+        "bar": components.bar(value, label=label, color=color, ghost=None if ghost is None else Decimal(ghost), plain=plain),
+        "size": size,
+    }
 
 
 @register.inclusion_tag("components/sparkline.html")
@@ -109,9 +121,15 @@ def field(bound: BoundField, prefix: str = "", suffix: str = "", optional: bool 
         kind = "choices"
     css = {"select": "select", "textarea": "textarea"}.get(kind, "input")
     described = " ".join(
-        ident for ident, there in ((f"{bound.auto_id}-hint", bound.help_text), (f"{bound.auto_id}-error", bound.errors)) if there
+        ident
+        for ident, there in ((f"{bound.auto_id}-hint", bound.help_text), (f"{bound.auto_id}-error", bound.errors))
+        if there
     )
-    attrs: dict[str, Any] = {"class": f"{css} {widget.attrs.get('class', '')}".strip()} if kind not in {"checkbox", "choices", "hidden"} else {}
+    attrs: dict[str, Any] = (
+        {"class": f"{css} {widget.attrs.get('class', '')}".strip()}
+        if kind not in {"checkbox", "choices", "hidden"}
+        else {}
+    )
     if described:
         attrs["aria-describedby"] = described
     if bound.errors:

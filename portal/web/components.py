@@ -59,8 +59,12 @@ def bar(
     ghost: Decimal | None = None,
     ticks: Sequence[tuple[Decimal, str]] = (),
     full_scale: Decimal = FULL,
+    plain: bool = False,
 ) -> Bar:
-    """A Bar for a share in percent. `full_scale` is the percentage at the right end (above 100 to show an overrun)."""
+    """A Bar for a share in percent. `full_scale` is the percentage at the right end (above 100 to show an overrun).
+
+    `plain`: a share of a whole and not of a limit, so that much is not alarming.
+    """
     value = percent if percent is not None else Decimal(0)
     scale = FULL / full_scale
     marks = tuple(
@@ -68,7 +72,7 @@ def bar(
         for at, text in ticks
         if at <= full_scale
     )
-    chosen = tone(percent) or color or "ink"
+    chosen = ("" if plain else tone(percent)) or color or "ink"
     return Bar(
         _width(value * scale), None if ghost is None or ghost <= value else _width(ghost * scale), marks, chosen, label
     )

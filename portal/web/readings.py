@@ -10,22 +10,26 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from metering import costs, queries
+from metering import queries
 from metering.forecasting import Forecast
 from metering.models import Meter
 from metering.money import Money, allocate, round_half_up, total
 from metering.periods import Period
-from metering.pricing import Line
+from metering.pricing import Line, Quarantined
 from tenants.models import Tenant
 
 from . import formats
 from .gauges import Gauge, sentence
+
+if TYPE_CHECKING:
+    from metering import costs
 
 Meters = Mapping[str, Meter]
 
@@ -150,6 +154,7 @@ class CostSummary:
 def cost_summary(statement: costs.Statement, month: Month, meters: Meters, tenant: Tenant) -> CostSummary:
     """The statement of a month for a reader."""
     running = month.is_running
+    unpriced = [_unpriced(each, meters) for each in statement.quarantined]
     daily = costs_by_day(statement.lines, month, tenant.time_zone, statement.total.currency)
     so_far = [
         sum((values[index] for values in daily.values()), Decimal(0))
@@ -168,6 +173,9 @@ def cost_summary(statement: costs.Statement, month: Month, meters: Meters, tenan
         by_meter=_by_meter(statement.lines, meters, statement.total.currency),
         by_day=so_far,
         by_day_label=_("Cost by day this month, %(total)s in all") % {"total": formats.money(statement.total)},
+        unpriced=_("Not on the bill: %(list)s. The platform’s operators see it too.") % {"list": ", ".join(unpriced)}
+        if unpriced
+        else "",
     )
 
 
@@ -199,6 +207,13 @@ def _cost_line(line: Line, month: Month, meters: Meters, tenant: Tenant) -> Cost
         steps=line.explanation(),
         usage_url=f"{url}?{question}" if meter and is_usage else "",
     )
+
+
+def _unpriced(usage: Quarantined, meters: Meters) -> str:
+    meter = meters.get(usage.meter)
+    name = meter.name if meter else usage.meter
+    quantity = formats.quantity(_decimal(usage.quantity), meter.billing_unit if meter else "")
+    return f"{name} {usage.dim_value} ({quantity})".replace("  ", " ")
 
 
 def _by_meter(lines: Sequence[Line], meters: Meters, currency: str) -> list[MeterCost]:

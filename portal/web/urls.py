@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path, register_converter
 
-from .views import activity, home, keys, members, pending, styleguide
+from .views import activity, budget, costs, home, keys, members, overview, quotas, styleguide, usage
 
 
 class SlugConverter:
@@ -35,11 +35,11 @@ register_converter(SlugConverter, "tenant")
 register_converter(RowConverter, "row")
 
 tenant_pages = [
-    path("", pending.index, name="overview"),
-    path("usage", pending.index, name="usage"),
-    path("costs", pending.index, name="costs"),
-    path("quotas", pending.index, name="quotas"),
-    path("budget", pending.index, name="budget"),
+    path("", overview.index, name="overview"),
+    path("usage", usage.index, name="usage"),
+    path("costs", costs.index, name="costs"),
+    path("quotas", quotas.index, name="quotas"),
+    path("budget", budget.index, name="budget"),
     path("keys", keys.index, name="keys"),
     path("keys/new", keys.create, name="key-create"),
     path("keys/<slug:key_id>/revoke", keys.revoke, name="key-revoke"),

@@ -17,7 +17,7 @@ def test_signing_in_and_out(visit: Callable[..., Visit]) -> None:
     page.fill("[name=password]", PASSWORD)
     page.click("main button")
     assert page.url == window.base + "/t/acme/keys"
-    page.click(".sidebar details:last-of-type > summary")
+    page.click(".sidebar-inner > details:last-child > summary")
     page.click(".sidebar button:has-text('Sign out')")
     page.goto(window.base + "/t/acme/")
     assert "/accounts/login/" in page.url

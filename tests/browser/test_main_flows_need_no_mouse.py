@@ -60,7 +60,7 @@ def test_a_key_is_revoked_in_a_dialog(visit: Callable[..., Visit], stage: Stage)
 def test_menus_open_and_close(visit: Callable[..., Visit]) -> None:
     window = visit("alice")
     window.open("/t/acme/keys")
-    tab_to(window, ".sidebar > details:last-child > summary")
+    tab_to(window, ".sidebar-inner > details:last-child > summary")
     window.page.keyboard.press("Enter")
     assert window.page.is_visible("text=Sign out")
     window.page.keyboard.press("Escape")

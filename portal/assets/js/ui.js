@@ -74,6 +74,7 @@ addEventListener("pageshow", () => {
 });
 
 // Filters apply as soon as they are changed; their button is for readers without scripts.
-on("change", "form[data-auto]", (form) => {
-  if (form.checkValidity()) form.requestSubmit();
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (form?.matches("[data-auto]") && form.checkValidity()) form.requestSubmit();
 });

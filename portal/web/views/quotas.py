@@ -56,22 +56,22 @@ def _quota(
         "name": meter.name,
         "used_text": formats.quantity(status.used, meter.display_unit),
         "limit_text": formats.quantity(limit.limit, meter.display_unit),
-        "mode_text": _mode(limit),
+        "mode_text": _mode(limit, level=meter.aggregation == "level"),
         "source": _source(limit, tenant),
     }
 
 
-def _mode(limit: EffectiveLimit) -> str:
+def _mode(limit: EffectiveLimit, *, level: bool) -> str:
     """What happens above the limit, in a few words."""
     if limit.limit is None:
-        return _("nothing: there is no limit")
+        return _("Nothing: there is no limit")
     if limit.shadow:
-        return _("counted only; this limit is being tried out")
+        return _("Only counted: being tried out")
     if limit.mode == "soft":
-        return _("allowed, and billed as used")
+        return _("Allowed, billed as used")
     if limit.grace_percent:
-        return _("refused, after a grace of %(grace)s") % {"grace": formats.percent(limit.grace_percent)}
-    return _("refused until the reset")
+        return _("Refused after %(grace)s more") % {"grace": formats.percent(limit.grace_percent)}
+    return _("Refused until there is room") if level else _("Refused until the reset")
 
 
 def _window(name: str, limit: EffectiveLimit, tenant: Tenant) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from metering import queries
 from metering.models import Meter
 from tenants.access import Access
-from tenants.models import ApiKey, Membership, Role, Tenant
+from tenants.models import ApiKey, Role, Tenant
 
 from .. import formats, ranges
 from ..charts import Chart
@@ -106,13 +106,10 @@ def _group_label(group: str) -> str:
 def _namer(tenant: Tenant, group: str) -> Callable[[str], str]:
     """How the values of a dimension are called; an id that is gone keeps its id."""
     names: dict[str, str] = {}
-    if group == "user":
-        people = Membership.objects.filter(tenant=tenant).select_related("user")
-        names = {each.subject: each.user.get_username() for each in people}
-    elif group == "api_key":
+    if group == "api_key":
         names = dict(ApiKey.objects.filter(tenant=tenant).values_list("key_id", "name"))
     blank = {
-        "user": _("not by a user"),
+        "user": _("services"),
         "api_key": _("not by a key"),
         "model": _("model not said"),
         "volume": _("volume not said"),
