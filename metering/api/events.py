@@ -171,7 +171,12 @@ def _addressed(event: Any) -> Any:
 
 
 def _shown(result: ingestion.ItemResult) -> dict[str, Any]:
-    shown: dict[str, Any] = {"index": result.position, "source": result.source, "id": result.id, "status": result.status}
+    shown: dict[str, Any] = {
+        "index": result.position,
+        "source": result.source,
+        "id": result.id,
+        "status": result.status,
+    }
     if result.code:
         shown |= {"code": result.code, "detail": result.detail}
     return shown

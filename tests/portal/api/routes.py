@@ -41,6 +41,17 @@ ROUTES: dict[str, dict[str, Good]] = {
         "PATCH": Good(f"{_T}/rate-limits/minute", _LIMIT),
         "DELETE": Good(f"{_T}/rate-limits/minute"),
     },
+    "tenants/{slug}/quotas": {"GET": Good(f"{_T}/quotas")},
+    "tenants/{slug}/quotas/{meter}": {
+        "GET": Good(f"{_T}/quotas/gpu_hours"),
+        "PUT": Good(f"{_T}/quotas/gpu_hours", _LIMIT),
+        "PATCH": Good(f"{_T}/quotas/gpu_hours", _LIMIT),
+        "DELETE": Good(f"{_T}/quotas/gpu_hours"),
+    },
+    "tenants/{slug}/usage": {"GET": Good(f"{_T}/usage", query="?meter=gpu_hours&granularity=day")},
+    "tenants/{slug}/costs": {"GET": Good(f"{_T}/costs")},
+    "tenants/{slug}/budget": {"GET": Good(f"{_T}/budget"), "PUT": Good(f"{_T}/budget", {"amount": "100.00"})},
+    "meters": {"GET": Good("meters")},
     "tenants/{slug}/api-keys": {
         "GET": Good(f"{_T}/api-keys"),
         "POST": Good(f"{_T}/api-keys", {"name": "Key", "scopes": ["usage:read"]}),
