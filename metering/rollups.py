@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from tenants.models import Tenant
 
 from . import marks
-from .hours import HOUR, BillingHours
+from .hours import BillingHours
 from .ingestion import retried
 from .level_rollups import LevelRollup
 from .models import Aggregation, Meter
@@ -66,8 +66,7 @@ def carry_levels(levels: Iterable[Meter], now: datetime) -> None:
     """Mark the newest hour of each level that is still held but was not integrated up to about now."""
     with connection.cursor() as cursor:
         for meter in levels:
-            since = now - timedelta(seconds=meter.hold_seconds) - HOUR
-            cursor.execute(_STALE, {"meter": meter.pk, "now": now, "since": since, "stale": now - REFRESH_LEVELS})
+            cursor.execute(_STALE, {"meter": meter.pk, "now": now, "stale": now - REFRESH_LEVELS})
 
 
 def _lock(tenant: Tenant) -> int:
@@ -138,7 +137,7 @@ _STALE = """
     SELECT tenant.id, %(meter)s, newest.hour, clock_timestamp()
     FROM tenants_tenant tenant CROSS JOIN LATERAL (
         SELECT hour, updated_at, level_micro FROM metering_usagerollup
-        WHERE tenant_id = tenant.id AND meter = %(meter)s AND hour >= %(since)s
+        WHERE tenant_id = tenant.id AND meter = %(meter)s
         ORDER BY hour DESC, level_micro IS NULL LIMIT 1
     ) newest
     WHERE newest.level_micro IS NOT NULL AND newest.hour <= %(now)s

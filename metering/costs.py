@@ -1,0 +1,156 @@
+"""What usage costs: statements of tenants' months, one function behind live page, preview, API and invoice.
+
+Usage comes from the hourly rollups, summed to the tenant's days and cut where prices change; prices from the versions in force; the rest
+is `pricing.rate` (see rated_usage.py). Months are the tenants' stored billing periods.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from tenants import periods as billing_periods
+from tenants.models import BillingPeriod, Tenant
+
+from . import period_usage, price_books
+from .forecasting import Forecast
+from .money import Money, round_half_up
+from .periods import Period
+from .pricing import Line, Quarantined, Rating
+from .projections import Projection
+from .rated_usage import SHOWN_DIMENSIONS, edges, month_of, priced_dimensions, rate_usage
+
+PLACES = 9
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A tenant's month: its lines, before tax, as they are known at `as_of`. Equal to the invoice once nothing changes any more."""
+
+    tenant: Tenant
+    period: Period
+    rating: Rating
+    as_of: datetime
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return self.rating.lines
+
+    @property
+    def total(self) -> Money:
+        """The sum of the lines, each rounded once."""
+        return self.rating.subtotal
+
+    @property
+    def currency(self) -> str:
+        return self.rating.currency
+
+    @property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """Usage that no price covers: shown, never billed as 0."""
+        return self.rating.quarantined
+
+    def of_meter(self, meter: str) -> Money:
+        """The sum of a meter's lines."""
+        return self.rating.of_meter(meter)
+
+    def quantity(self, meter: str) -> Decimal:
+        """What was used of a meter, in billing units (calls, GPU hours, GB-months)."""
+        lines = [line.quantity for line in self.lines if line.meter == meter and line.kind == "usage"]
+        return round_half_up(sum(lines, Fraction(0)), PLACES)
+
+    @property
+    def per_call(self) -> Decimal | None:
+        """Everything divided by the calls: what a call costs when it carries its share of GPUs and storage. None without calls."""
+        calls = self.quantity("api_calls")
+        return round_half_up(Fraction(self.total.amount) / Fraction(calls), PLACES) if calls > 0 else None
+
+    def gpu_hours_by_model(self) -> dict[str, Decimal]:
+        """GPU hours of the month by model, most first; "" where the model was not said."""
+        found: dict[str, Fraction] = defaultdict(Fraction)
+        for line in self.lines:
+            if line.meter == "gpu_hours" and line.kind == "usage":
+                for segment in line.segments:
+                    found[segment.dims.get("model", "")] += segment.quantity
+        ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        return {model: round_half_up(hours, PLACES) for model, hours in ranked}
+
+
+def month_to_date(tenant: Tenant, now: datetime) -> Statement:
+    """The present month's cost so far. `now` is aware."""
+    return _statement(tenant, billing_periods.period_at(tenant, now), now)
+
+
+def statement(tenant: Tenant, period_key: str, now: datetime) -> Statement:
+    """The cost of the local month 'YYYY-MM': so far, when it is the present one, else all of it. Raises ValueError for another form."""
+    return _statement(tenant, billing_periods.period_by_key(tenant, period_key), now)
+
+
+def rating(tenant: Tenant, period: BillingPeriod, *, as_of: datetime | None = None) -> Rating:
+    """The lines of a stored period, with a segment for each day and dimension.
+
+    Fees and minimums are due up to `as_of` where it is given, else for the whole period, as on the invoice.
+    """
+    versions = price_books.versions_for(tenant)
+    month = month_of(period)
+    dimensions = sorted(priced_dimensions(versions).union(SHOWN_DIMENSIONS))
+    usage = period_usage.by_day(tenant, month, edges(versions, month), dimensions)
+    return rate_usage(tenant, month, versions, usage, as_of)
+
+
+def statements(tenants: Iterable[Tenant], now: datetime, period_key: str | None = None) -> list[Statement]:
+    """The statements of many tenants for the local month 'YYYY-MM', or for the month that `now` falls into for each: few queries.
+
+    The same lines and amounts as `statement`; their segments span all the time of one price, not a day. Not for a tenant scope.
+    """
+    everyone = list(tenants)
+    months = _months(everyone, now, period_key)
+    versions = price_books.timelines(everyone)
+    changes = {edge for tenant in everyone for edge in edges(versions[tenant.pk], months[tenant.pk])[1:]}
+    dimensions = {"model"}.union(*map(priced_dimensions, set(versions.values())))
+    usage = period_usage.of_many(months, sorted(changes), sorted(dimensions))
+    found = []
+    for tenant in everyone:
+        month = months[tenant.pk]
+        as_of = now if now in month else None
+        rated = rate_usage(tenant, month, versions[tenant.pk], usage.get(tenant.pk, []), as_of)
+        found.append(Statement(tenant, month, rated, as_of or min(now, month.end)))
+    return found
+
+
+def projection(tenant: Tenant, now: datetime) -> Forecast:
+    """Where the present month's cost is heading: a range for every day that is left. `so_far` is month_to_date's total.
+
+    Without three days of history nothing is said (`end` is None).
+    """
+    return Projection(tenant, now).cost()
+
+
+def usage_projections(tenant: Tenant, now: datetime) -> dict[str, Forecast]:
+    """By meter, in display units, where the month's usage (for a level: the level) is heading: for quotas."""
+    return Projection(tenant, now).usage()
+
+
+def _statement(tenant: Tenant, period: BillingPeriod, now: datetime) -> Statement:
+    as_of = now if period.starts_at <= now < period.ends_at else None
+    rated = rating(tenant, period, as_of=as_of)
+    return Statement(tenant, month_of(period), rated, as_of or min(now, period.ends_at))
+
+
+def _months(tenants: Sequence[Tenant], now: datetime, period_key: str | None) -> dict[int, Period]:
+    stored = BillingPeriod.objects.filter(tenant__in=[tenant.pk for tenant in tenants])
+    stored = stored.filter(key=period_key) if period_key else stored.filter(starts_at__lte=now, ends_at__gt=now)
+    found = {period.tenant_id: period for period in stored}
+    for tenant in tenants:
+        if tenant.pk not in found:
+            at = (
+                billing_periods.period_by_key(tenant, period_key)
+                if period_key
+                else billing_periods.period_at(tenant, now)
+            )
+            found[tenant.pk] = at
+    return {tenant_id: month_of(period) for tenant_id, period in found.items()}
