@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import secrets
 import shutil
@@ -22,17 +21,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from portal.demo.shape import database_shape
 from portal.embedded import EmbeddedError, PostgresServer, RedisServer, free_port
 from portal.embedded.process import write_private
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "postgres-templates"
 KEPT_TEMPLATES = 3
-# What shapes the migrated database.
-SHAPES_DATABASE = (
-    "*/migrations/**/*.py", "*/migrations/**/*.sql", "*/models/**/*.py", "*/models.py", "*/apps.py", "portal/settings.py",
-    "tenants/row_security.py", "tenants/audit*.py", "metering/catalogue.py", "metering/partition*.py", "requirements/dev.lock",
-)  # fmt: skip
 RUN_FOLDER = "AURELIUS_TEST_RUN"  # environment variables through which the controller tells its workers
 POSTGRES_PORT = "AURELIUS_TEST_POSTGRES_PORT"
 
@@ -131,7 +126,7 @@ def template_password() -> str:
 
 def migrated_template(environment: dict[str, str]) -> Path:
     """A stopped PostgreSQL folder whose database `portal` is migrated; made when models or migrations changed."""
-    target = CACHE / _shape()
+    target = CACHE / database_shape()
     with (CACHE / "lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not target.exists():
@@ -161,15 +156,6 @@ def _migrate_into(folder: Path, environment: dict[str, str]) -> None:
     if answer.returncode != 0:
         raise EmbeddedError(f"The migrations fail, so no test can have a database:\n{answer.stderr[-3000:]}")
     print(f"  done in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
-
-
-def _shape() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(
-        {path for pattern in SHAPES_DATABASE for path in ROOT.glob(pattern) if ".venv" not in path.parts}
-    ):
-        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:20]
 
 
 def _forget_old_templates() -> None:

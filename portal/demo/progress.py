@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -12,9 +13,12 @@ LINE_START = "\r\033[K"
 PULSE = 5.0  # seconds between signs of life when the output is no terminal
 
 
-def say(text: str = "") -> None:
-    """One line, at once."""
-    print(text, flush=True)
+def say(text: str = "", end: str = "\n") -> None:
+    """One line, at once. A reader that went away (a closed terminal, `| head`) does not stop the demo."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (it stays open)
 
 
 @contextmanager
@@ -29,13 +33,13 @@ def step(text: str, detail: Callable[[], str] = lambda: "") -> Iterator[None]:
         while not done.wait(1.0 if live else PULSE):
             seconds, now = time.monotonic() - started, detail()[:70]
             if live:
-                print(f"{LINE_START}  {text} … {seconds:.0f} s  {now}", end="", flush=True)
+                say(f"{LINE_START}  {text} … {seconds:.0f} s  {now}", end="")
             else:
-                print(f"  {text}: {seconds:.0f} s so far  {now}".rstrip(), flush=True)
+                say(f"  {text}: {seconds:.0f} s so far  {now}".rstrip())
 
     ticker = threading.Thread(target=pulse, daemon=True)
     if live:
-        print(f"  {text} …", end="", flush=True)
+        say(f"  {text} …", end="")
     ticker.start()
     outcome = "failed"
     try:
@@ -44,4 +48,4 @@ def step(text: str, detail: Callable[[], str] = lambda: "") -> Iterator[None]:
     finally:
         done.set()
         ticker.join()
-        print(f"{LINE_START if live else ''}  {text} … {outcome} in {time.monotonic() - started:.1f} s", flush=True)
+        say(f"{LINE_START if live else ''}  {text} … {outcome} in {time.monotonic() - started:.1f} s")

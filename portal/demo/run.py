@@ -16,6 +16,7 @@ from portal import build_assets
 from portal.demo.folder import DemoError, DemoFolder, process_environment
 from portal.demo.mail import MailCatcher
 from portal.demo.progress import say, step
+from portal.demo.shape import database_shape
 from portal.demo.supervisor import Child, Supervisor
 from portal.embedded import PostgresServer, RedisServer, free_port, port_is_free
 
@@ -81,8 +82,8 @@ class Demo:
         addresses = self._addresses(postgres, redis)
         self.supervisor.environment = process_environment(self.folder, addresses)
         self.folder.write_json(self.folder.environment_file, _handed_on(self.supervisor.environment, addresses))
-        self._command("Preparing the database", "migrate", "migrate", "--no-input")
-        self._command("Loading demo data", "seed", "seed_demo")
+        self._once("Preparing the database", "migrate", ["migrate", "--no-input"], database_shape())
+        self._once("Loading demo data", "seed", ["seed_demo"], "done")
         self._start_processes(self.supervisor)
         self._write_description()
 
@@ -106,10 +107,15 @@ class Demo:
             "DEMO_DECISION_URL": self.decision_url,
         }
 
-    def _command(self, text: str, name: str, *arguments: str) -> None:
+    def _once(self, text: str, name: str, arguments: list[str], state: str) -> None:
+        """Run a management command unless it succeeded before on this folder for the same `state`."""
         assert self.supervisor is not None
+        mark = self.folder.path / f".{name}"
+        if mark.exists() and mark.read_text() == state:
+            return
         with step(text, lambda: self.supervisor.last_words_of(name) if self.supervisor else ""):
             self.supervisor.run(name, [sys.executable, "manage.py", *arguments])
+        mark.write_text(state)
 
     def _start_processes(self, supervisor: Supervisor) -> None:
         python = sys.executable
