@@ -6,6 +6,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from metering import budgets, collecting, counters, housekeeping, notifications, quota_alerts, rollups
+from metering.billing import closing
+from metering.webhooks import delivery
 
 
 @shared_task
@@ -46,3 +48,15 @@ def keep_partitions() -> None:
 @shared_task
 def tidy_up() -> None:
     housekeeping.tidy_up(timezone.now())
+
+
+@shared_task
+def close_months() -> None:
+    """Draft last month's invoices, and issue those whose grace time has passed."""
+    for _ in closing.due(timezone.now()):
+        pass
+
+
+@shared_task
+def send_webhooks() -> None:
+    delivery.send_due(timezone.now())

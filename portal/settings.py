@@ -187,6 +187,8 @@ CELERY_BEAT_SCHEDULE = {
     "check budgets": {"task": "metering.tasks.check_budgets", "schedule": 15.0},
     "check quotas": {"task": "metering.tasks.check_quotas", "schedule": 30.0},
     "send notifications": {"task": "metering.tasks.send_notifications", "schedule": 10.0},
+    "send webhooks": {"task": "metering.tasks.send_webhooks", "schedule": 5.0},
+    "close months": {"task": "metering.tasks.close_months", "schedule": crontab(minute=11)},
     "reconcile policies": {"task": "tenants.tasks.reconcile_policies", "schedule": 60.0},
     "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
     "keep partitions": {"task": "metering.tasks.keep_partitions", "schedule": crontab(minute=7)},

@@ -21,6 +21,8 @@ from .parties import entity_for, profile_of, tax_rate_for, tax_rule
 
 LOOK_BACK = timedelta(days=120)
 """Issued periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
+IN_FLIGHT = timedelta(hours=1)
+"""A rollup that was computed just before the invoice may have been committed just after it."""
 
 
 class PeriodOpenError(ValueError):
@@ -93,7 +95,7 @@ def _adjustments(tenant: Tenant, period: BillingPeriod) -> Iterable[tuple[Invoic
             tenant=tenant,
             hour__gte=invoice.period.starts_at,
             hour__lt=invoice.period.ends_at,
-            updated_at__gt=invoice.computed_at,
+            updated_at__gte=invoice.computed_at - IN_FLIGHT,
         )
         if touched.exists():
             for change in adjust(settled_amounts(invoice), costs.rating(tenant, invoice.period)):
