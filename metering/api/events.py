@@ -115,7 +115,8 @@ class EventsView(ApiView):
         self.tenant = access.tenant_by_slug(self.caller.slug or "", only=self.caller.slug)
 
     @operation(
-        "events_send", "Send usage events", tags=["Usage"], idempotent=False, writes=True,
+        "events_send", "Send usage events", tags=["Usage"], idempotent=False, writes=True, of_tenant=False,
+        problems=["insufficient_scope", "permission_denied", "tenant_suspended", "tenant_closed", "budget_exhausted"],
         request={"application/json": _BODY, SINGLE: EventSerializer, BATCH: EventSerializer(many=True)},
         answer=EventsAnswerSerializer, more_answers={207: EventsAnswerSerializer},
         examples=[

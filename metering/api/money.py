@@ -22,7 +22,7 @@ from tenants.problems import FieldError, Invalid
 from .. import budgets, costs
 from ..event_parsing import OLDEST
 from ..forecasting import Forecast
-from ..models import BudgetAlert, Meter
+from ..models import BudgetAlert, BudgetThreshold, Meter
 from ..money import Money, plain, round_line
 from ..pricing import Line
 
@@ -220,10 +220,18 @@ class BudgetView(TenantView):
             values["amount"],
             values.get("thresholds", settings.BUDGET_THRESHOLDS),
             self.caller.actor,
-            recipients=values.get("recipients"),
+            recipients=values.get("recipients", self._common_recipients()),
             reason=values["reason"],
         )
         return self._answer()
+
+    def _common_recipients(self) -> list[str] | None:
+        """Whom every threshold tells now, so that a new one tells them too; None where they differ."""
+        present = BudgetThreshold.objects.filter(budget__tenant=self.tenant, budget__is_primary=True).values_list(
+            "recipients", flat=True
+        )
+        lists = [sorted(addresses) for addresses in present]
+        return lists[0] if lists and all(each == lists[0] for each in lists) else None
 
     def _answer(self) -> Response:
         found = next((each for each in budgets.status(self.tenant, timezone.now()) if each.budget.is_primary), None)
