@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +24,7 @@ def announce(invoice: Invoice) -> None:
         raise ValueError("Only an issued invoice is announced.")
     snapshot = json.loads(invoice.snapshot)
     notifications.owe(
-        invoice_issued(_facts(invoice, snapshot)),
+        invoice_issued(_facts(invoice, invoice.issued_at, snapshot)),
         key=f"invoice-issued:{invoice.pk}",
         recipients=recipients(invoice.tenant, snapshot["customer"]["email"]),
         tenant=invoice.tenant,
@@ -46,7 +47,7 @@ def recipients(tenant: Tenant, billing_email: str) -> list[str]:
     return []
 
 
-def _facts(invoice: Invoice, snapshot: dict[str, Any]) -> InvoiceFacts:
+def _facts(invoice: Invoice, issued_at: datetime, snapshot: dict[str, Any]) -> InvoiceFacts:
     currency = snapshot["currency"]
     lines = [
         CostLine(
@@ -56,9 +57,8 @@ def _facts(invoice: Invoice, snapshot: dict[str, Any]) -> InvoiceFacts:
         )
         for line in snapshot["lines"]
     ]
-    assert invoice.issued_at is not None
     return InvoiceFacts(
         snapshot["number"], snapshot["customer"]["tenant"], snapshot["seller"]["name"], snapshot["customer"]["name"],
         snapshot["period"]["time_zone"], snapshot["period"]["key"], lines, Money(Decimal(snapshot["subtotal"]), currency),
-        Money(Decimal(snapshot["tax"]), currency), Money(Decimal(snapshot["total"]), currency), invoice.issued_at, str(invoice.public_id),
+        Money(Decimal(snapshot["tax"]), currency), Money(Decimal(snapshot["total"]), currency), issued_at, str(invoice.public_id),
     )  # fmt: skip
