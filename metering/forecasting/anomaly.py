@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from ..money import Number, exact
-from .model import WEEK, smoothed, weekday_pattern
+from .model import WEEK, deseasonalized, smoothed, weekday_pattern
 from .projection import Daily, estimate, known_days, recent_days
 
 FEWEST_DAYS: Final = 28
@@ -18,6 +18,7 @@ FALSE_ALARM_RATE: Final = Decimal("0.01")
 _MEMORY: Final = 0.15
 _BEYOND_WORST: Final = 1.5
 _DEVIATIONS: Final = 4.0
+_QUIETEST: Final = 0.25  # a quiet weekday surprises by less than a busy one, but not by nothing
 _MAD_TO_DEVIATION: Final = 1.4826
 
 
@@ -45,12 +46,13 @@ def anomaly(history: Daily, day: date, value: Number, *, at_least: Number = 0) -
     values = [float(each) for _, each in known]
     weekdays = [each.weekday() for each, _ in known]
     pattern = weekday_pattern(values, weekdays)
-    series = [each / pattern[weekday] for each, weekday in zip(values, weekdays, strict=True)]
+    series = deseasonalized(values, weekdays, pattern)
     levels = smoothed(series, _MEMORY)
     surprises = sorted(abs(each - level) for each, level in zip(series[WEEK:], levels[WEEK - 1 :], strict=False))
     deviation = _MAD_TO_DEVIATION * surprises[len(surprises) // 2]
     factor = pattern[day.weekday()]
-    margin = max(_BEYOND_WORST * surprises[-1] * factor, _DEVIATIONS * deviation * factor, float(exact(at_least)))
+    scale = max(factor, _QUIETEST)
+    margin = max(_BEYOND_WORST * surprises[-1] * scale, _DEVIATIONS * deviation * scale, float(exact(at_least)))
     expected, actual = levels[-1] * factor, float(exact(value))
     direction: Literal["high", "low"] | None = None
     # A relative hair for series that never moved: 0.1 + 0.2 is no anomaly against 0.3.

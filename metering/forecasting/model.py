@@ -30,6 +30,7 @@ _LINE_DAMPING: Final = 0.997
 _HALF_LIFE: Final = 21  # days after which an error counts half
 _SHARPNESS: Final = 6.0  # how strongly the better predictor is preferred
 _DOUBT: Final = 1.0  # … and how strongly when the spread is asked for
+_UNSEEN_WEEK: Final = 0.3  # how far, as a part of the level, the rest of a week may differ from its first days
 _Z80: Final = 1.2816  # 10 % beyond on either side
 
 
@@ -67,12 +68,11 @@ class Model:
         return sum(weight * run.mean_ahead(-1, ahead) for weight, run in self.predictors)
 
     def quantiles(self, days: float, factor: float, *, floor: bool) -> tuple[float, float, float]:
-        """p10, p50, p90 of the sum over the next `days` days, whose mean weekday factor is `factor`; with `floor` none is below zero."""
+        """p10, p50, p90 of the sum over the next `days` days, of mean weekday factor `factor`; with `floor` none is below zero."""
         weight = days * factor
         mean = max(self.level(days) * weight, 0.0) if floor else self.level(days) * weight
-        variance = self.day_variance / days + self.drift * days / self.horizon + self.doubt
-        short = 1 + (2 if self.days >= TWO_WEEKS else 5) / self.days
-        spread = sqrt(variance) * weight * short
+        variance = self.day_variance * weight + (self.drift * days / self.horizon + self.doubt) * weight**2
+        spread = sqrt(variance) * (1 + 2 / self.days)
         skew = max(-1.5, min(1.5, self.skew / sqrt(days)))
         low, mid, high = (mean + spread * (z + (z * z - 1) * skew / 6) for z in (-_Z80, 0.0, _Z80))
         return (max(low, 0.0), max(mid, 0.0), max(high, 0.0)) if floor else (low, mid, high)
@@ -81,7 +81,7 @@ class Model:
 def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model:
     """A model of a daily series (oldest first, without its gaps; 3 days or more) for sums up to `horizon` days ahead."""
     pattern = weekday_pattern(values, weekdays)
-    series = [value / pattern[weekday] for value, weekday in zip(values, weekdays, strict=True)]
+    series = deseasonalized(values, weekdays, pattern)
     series = series[level_shift(series) :]
     count = len(series)
     reach = max(1, min(horizon, count // 3))
@@ -92,8 +92,10 @@ def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model
     recency = [0.5 ** ((len(far[0]) - 1 - index) / _HALF_LIFE) for index in range(len(far[0]))]
     off = [_weighted(recency, [abs(error) for error in errors]) for errors in far]
     weights = _mixture(off, _SHARPNESS) if count >= THREE_WEEKS else [1.0, *[0.0] * (len(runs) - 1)]
-    mixed_near = _mix(weights, near)
-    day_variance = sum(error * error for error in mixed_near) / max(1, len(mixed_near) - 1)
+    mixed = _mix(weights, near)
+    day_variance = max(
+        _variance(series) if count < TWO_WEEKS else 0.0, sum(error * error for error in mixed) / len(mixed)
+    )
     far_variance = _weighted(recency, [error * error for error in _mix(weights, far)]) if recency else day_variance
     return Model(
         days=count,
@@ -102,8 +104,8 @@ def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model
         horizon=reach,
         day_variance=day_variance,
         drift=max(0.0, far_variance - day_variance / reach),
-        doubt=_doubt(weights, off, runs, horizon) + day_variance / max(3, count) * (1 if count < THREE_WEEKS else 0.5),
-        skew=_skewness(mixed_near, sqrt(day_variance)),
+        doubt=_doubt(weights, off, runs, horizon) + _youth(series, day_variance),
+        skew=_skewness(mixed, sqrt(day_variance)),
     )
 
 
@@ -130,14 +132,32 @@ def weekday_pattern(values: Sequence[float], weekdays: Sequence[int]) -> tuple[f
     factors = [factor / mean for factor in factors]
     spread = sum((factor - 1) ** 2 for factor in factors) / (WEEK - 1)
     trust = max(0.0, 1 - noise / spread) if spread > 0 else 0.0
-    return tuple(max(1 + trust * (factor - 1), 0.02) for factor in factors)
+    return tuple(max(1 + trust * (factor - 1), 0.0) for factor in factors)
 
 
 def _variance_of_mean(values: Sequence[float]) -> float:
-    if len(values) < 2:
-        return 1.0
+    return _variance(values) / len(values) if len(values) > 1 else 1.0
+
+
+def _variance(values: Sequence[float]) -> float:
     mean = sum(values) / len(values)
-    return sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
+    return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def deseasonalized(values: Sequence[float], weekdays: Sequence[int], pattern: Sequence[float]) -> list[float]:
+    """The series as if every day were an average weekday: what its weekday takes off its week's mean is put back.
+
+    Nothing is divided, so that an idle weekend (a factor near 0) neither vanishes nor explodes.
+    """
+    if tuple(pattern) == _FLAT:
+        return list(values)
+    sums = list(accumulate(values, initial=0.0))
+    last = len(values) - WEEK
+    begins = (min(max(index - 3, 0), last) for index in range(len(values)))
+    return [
+        value + (1 - pattern[weekday]) * (sums[begin + WEEK] - sums[begin]) / WEEK
+        for value, weekday, begin in zip(values, weekdays, begins, strict=True)
+    ]
 
 
 def level_shift(series: Sequence[float], shortest: int = 3) -> int:
@@ -264,6 +284,13 @@ def _doubt(weights: Sequence[float], off: Sequence[float], runs: Sequence[Run], 
     ahead = [run.mean_ahead(-1, horizon) for run in runs]
     center = sum(weight * value for weight, value in zip(weights, ahead, strict=True))
     return sum(weight * (value - center) ** 2 for weight, value in zip(_mixture(off, _DOUBT), ahead, strict=True))
+
+
+def _youth(series: Sequence[float], day_variance: float) -> float:
+    # A mean of few days is uncertain, and under two weeks nobody knows what the weekend is like.
+    count = len(series)
+    unseen = max(0.0, 1 - count / TWO_WEEKS) * _UNSEEN_WEEK * sum(series) / count
+    return unseen**2 + day_variance / count * (1 if count < THREE_WEEKS else 0.5)
 
 
 def _skewness(errors: Sequence[float], deviation: float) -> float:
