@@ -32,18 +32,31 @@ Standing = dict[tuple[int, str, str], dict[int, Decimal]]
 
 
 def check_all(now: datetime) -> int:
-    """Write down and tell every mark that was crossed; how many alerts are new. Safe to run at once in several workers."""
+    """Write down and tell every mark that was crossed; how many alerts are new. Safe to run at once in several workers.
+
+    A quota that cannot be checked does not keep the others from it; CheckError says afterwards how many there were.
+    """
     tenants = list(Tenant.objects.exclude(state=TenantState.CLOSED).select_related("tier").order_by("pk"))
     statuses = quotas.quota_statuses(tenants, now)
     keys = _period_keys(tenants, now)
     standing = _standing_alerts(keys)
-    new = 0
+    new = failed = 0
     for tenant in tenants:
         for status in statuses[tenant.pk]:
             told = standing.get((tenant.pk, status.meter, keys[tenant.pk]), {})
             if _crossed(status, told) or _liftable(status, told):
-                new += _keep(tenant, status, keys[tenant.pk], now)
+                try:
+                    new += _keep(tenant, status, keys[tenant.pk], now)
+                except Exception:
+                    failed += 1
+                    log.exception("quota.check_failed", extra={"tenant": tenant.slug, "meter": status.meter})
+    if failed:
+        raise CheckError(f"{failed} quotas could not be checked; see the log")
     return new
+
+
+class CheckError(RuntimeError):
+    """Some quotas could not be checked. The others were."""
 
 
 def _crossed(status: QuotaStatus, told: Iterable[int]) -> list[int]:

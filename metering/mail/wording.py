@@ -11,6 +11,9 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 
 LOCALE = "en_US"
+WORDS = {
+    "call": ("call", "calls"), "hour": ("GPU hour", "GPU hours"), "GPU hour": ("GPU hour", "GPU hours"), "GB-month": ("GB-month", "GB-months"),
+}  # fmt: skip
 
 
 def money(amount: Decimal, currency: str) -> str:
@@ -24,7 +27,7 @@ def percent(value: Decimal) -> str:
 
 
 def quantity(value: Decimal, unit: str) -> str:
-    """'812,403 calls', '63.4 GPU hours', '418 GB'; `unit` is a meter's display unit."""
+    """'812,403 calls', '63.4 GPU hours', '418 GB'; `unit` is a meter's display or billing unit."""
     places = (
         0
         if unit == "call" or value == value.to_integral_value() or abs(value) >= 1000
@@ -33,7 +36,7 @@ def quantity(value: Decimal, unit: str) -> str:
         else 2
     )
     rounded = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
-    words = {"call": ("call", "calls"), "hour": ("GPU hour", "GPU hours")}.get(unit, (unit, unit))
+    words = WORDS.get(unit, (unit, unit))
     return f"{format_decimal(rounded, locale=LOCALE, decimal_quantization=False)} {words[rounded != 1]}"
 
 

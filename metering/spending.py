@@ -1,0 +1,187 @@
+"""What a budget's period has cost so far, by what the budget is about.
+
+A Book holds the costs of many tenants at one instant, so that each tenant and month is rated once, however many budgets ask, and many
+tenants are rated together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from metering import costs
+from metering.forecasting import Forecast
+from metering.mail import wording
+from metering.mail.letters import CostLine
+from metering.models import Budget, Meter
+from metering.models.budget import BudgetBasis, BudgetPeriod, BudgetScope
+from metering.money import Money, round_line, total
+from metering.periods import Kind, Period, period_at
+from tenants import calendar, periods
+from tenants.models import Tenant
+
+LARGEST = 8
+"""Tenants that the platform's mail names; the rest is one line."""
+
+
+class Book:
+    """The costs of tenants at the aware instant `now`."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._statements: dict[tuple[int, str], costs.Statement] = {}
+        self._current: dict[int, Period] = {}
+        self._forecasts: dict[int, Forecast] = {}
+
+    def load(self, budgets: Sequence[Budget]) -> None:
+        """Rate what these budgets are about, together. Without it, each tenant is rated when it is asked for."""
+        tenants = {budget.tenant.pk: budget.tenant for budget in budgets if budget.tenant and not _by_project(budget)}
+        if any(budget.tenant is None for budget in budgets):
+            tenants = {tenant.pk: tenant for tenant in self._everyone}
+        if tenants:
+            self._keep(costs.statements(tenants.values(), self.now), current=True)
+
+    def spent(self, budget: Budget) -> tuple[Period, Money]:
+        """The period of the budget that contains now, and its cost: so far, or the forecast where the budget goes by that.
+
+        Raises CurrencyMismatch when the tenant is billed in another currency than the budget's.
+        """
+        if budget.tenant is None:
+            period = period_at("UTC", self.now, _kind(budget))
+            return period, total([money for _, money in self._by_tenant(budget, period)], budget.currency)
+        period = self._period(budget, budget.tenant)
+        amounts = [amount for key in self._months(period) for amount in self._amounts(budget, budget.tenant, key)]
+        so_far, expected = total(amounts, budget.currency), self._expected(budget)
+        return period, so_far if expected is None else max(so_far, expected)
+
+    def forecast(self, budget: Budget) -> Forecast | None:
+        """Where the month is going, for a tenant's budget of the whole month; None for others, and with a short history."""
+        if budget.tenant is None or budget.scope != BudgetScope.ALL or budget.period != BudgetPeriod.MONTH:
+            return None
+        if budget.tenant.pk not in self._forecasts:
+            self._forecasts[budget.tenant.pk] = costs.projection(budget.tenant, self.now)
+        return self._forecasts[budget.tenant.pk]
+
+    def lines(self, budget: Budget) -> list[CostLine]:
+        """What the cost is made of: meters of a tenant with what was used of them, the largest tenants of the platform."""
+        period, _ = self.spent(budget)
+        if budget.tenant is None:
+            ranked = sorted(self._by_tenant(budget, period), key=lambda each: -each[1].minor)
+            named = [CostLine(tenant.name, money) for tenant, money in ranked[:LARGEST] if money]
+            rest = [money for _, money in ranked[LARGEST:] if money]
+            return named + ([CostLine(f"{len(rest)} others", total(rest, budget.currency))] if rest else [])
+        if budget.scope != BudgetScope.ALL:
+            return []
+        statements = [self._statement(budget.tenant, key) for key in self._months(period)]
+        return [line for meter in self._meters if (line := _line_of(meter, statements, budget.currency))]
+
+    def remark(self, budget: Budget) -> str:
+        """What the reader should know beside the numbers."""
+        others = (
+            [tenant for tenant in self._everyone if tenant.currency != budget.currency] if budget.tenant is None else []
+        )
+        if not others:
+            return ""
+        return f"Tenants that are billed in another currency than {budget.currency} are not in this sum: {len(others)}."
+
+    # ---------------------------------------------------------------------------------------------------------- one tenant
+
+    def _period(self, budget: Budget, tenant: Tenant) -> Period:
+        month = self._current.get(tenant.pk) or costs.month_of(periods.period_at(tenant, self.now))
+        if budget.period == BudgetPeriod.MONTH:
+            return month
+        quarter = f"{month.key[:4]}-Q{(int(month.key[5:]) + 2) // 3}"
+        first, *_, last = _months_of_quarter(quarter)
+        start = calendar.month_bounds(tenant.time_zone, first)[0]
+        return Period(start, calendar.month_bounds(tenant.time_zone, last)[1], quarter, month.zone, "quarter")
+
+    def _months(self, period: Period) -> list[str]:
+        """The months of the period that have begun."""
+        if period.kind == "month":
+            return [period.key]
+        present = calendar.month_key(period.zone, self.now)
+        return [key for key in _months_of_quarter(period.key) if key <= present]
+
+    def _amounts(self, budget: Budget, tenant: Tenant, key: str) -> Iterable[Money]:
+        if _by_project(budget):  # the one question that statements of many tenants cannot answer
+            lines = costs.statement(tenant, key, self.now).lines
+            return [line.split_by("project").get(budget.scope_value, Money.zero(budget.currency)) for line in lines]
+        statement = self._statement(tenant, key)
+        if budget.scope == BudgetScope.METER:
+            return [line.amount for line in statement.lines if line.meter == budget.scope_value]
+        return [statement.total]
+
+    def _expected(self, budget: Budget) -> Money | None:
+        """What the period will probably cost, for a budget that goes by it."""
+        forecast = self.forecast(budget) if budget.basis == BudgetBasis.FORECAST else None
+        end = forecast.end if forecast else None
+        return round_line(end.p50, budget.currency) if end else None
+
+    def _statement(self, tenant: Tenant, key: str) -> costs.Statement:
+        if (tenant.pk, key) not in self._statements:
+            self._keep([costs.statement(tenant, key, self.now)])
+        return self._statements[tenant.pk, key]
+
+    def _keep(self, statements: Iterable[costs.Statement], *, current: bool = False) -> None:
+        for statement in statements:
+            self._statements[statement.tenant.pk, statement.period.key] = statement
+            if current:
+                self._current[statement.tenant.pk] = statement.period
+
+    # -------------------------------------------------------------------------------------------------------- the platform
+
+    @cached_property
+    def _everyone(self) -> list[Tenant]:
+        """All tenants, closed ones too: what they used is in the platform's cost."""
+        return list(Tenant.objects.select_related("tier").order_by("pk"))
+
+    @cached_property
+    def _meters(self) -> list[Meter]:
+        return list(Meter.objects.all())
+
+    def _by_tenant(self, budget: Budget, period: Period) -> list[tuple[Tenant, Money]]:
+        """Every tenant's cost in the months of that name, each in its own zone; only those that are billed in the budget's currency."""
+        tenants = [tenant for tenant in self._everyone if tenant.currency == budget.currency]
+        if not self._current:
+            self._keep(costs.statements(tenants, self.now), current=True)
+        for key in self._months(period):
+            # West of Greenwich a month has not begun yet; east of it, the next one may have.
+            late = [
+                tenant
+                for tenant in tenants
+                if self._current[tenant.pk].key > key and (tenant.pk, key) not in self._statements
+            ]
+            if late:
+                self._keep(costs.statements(late, self.now, key))
+        found = []
+        for tenant in tenants:
+            of_months = [self._statements.get((tenant.pk, key)) for key in self._months(period)]
+            amounts = [
+                statement.total for statement in of_months if statement and statement.currency == budget.currency
+            ]
+            found.append((tenant, total(amounts, budget.currency)))
+        return found
+
+
+def _by_project(budget: Budget) -> bool:
+    return budget.scope == BudgetScope.PROJECT
+
+
+def _kind(budget: Budget) -> Kind:
+    return "month" if budget.period == BudgetPeriod.MONTH else "quarter"
+
+
+def _months_of_quarter(key: str) -> list[str]:
+    year, quarter = key[:4], int(key[6])
+    return [f"{year}-{month:02d}" for month in range(3 * quarter - 2, 3 * quarter + 1)]
+
+
+def _line_of(meter: Meter, statements: Sequence[costs.Statement], currency: str) -> CostLine | None:
+    """A meter's cost over the statements; None when it cost nothing."""
+    amount = total([statement.of_meter(meter.key) for statement in statements], currency)
+    used = sum((statement.quantity(meter.key) for statement in statements), Decimal(0))
+    if not amount and not used:
+        return None
+    return CostLine(meter.name, amount, wording.quantity(used, meter.billing_unit))
