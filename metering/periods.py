@@ -7,7 +7,7 @@ first day. So a day has 23, 24 or 25 hours (or 23.5 on Lord Howe Island), begins
 midnight, and does not exist at all where a date was skipped (Samoa, 30 December 2011). Neighbours always meet: `end` of one is
 `start` of the next, and every instant belongs to exactly one period of a kind.
 
-Rollup hours are counted from the tenant's midnight (`hour_start`), so that no hour crosses an edge of a day or a month, also not in
+Rollup hours are counted from the start of the tenant's month (docs/adr/0007), so that none crosses the edge of a month, also not in
 zones with half-hour offsets such as Asia/Kolkata. For zones with whole-hour offsets they are the UTC hours.
 
 A tenant's months are stored when they begin (tenants.periods), so that a change of time zone cannot move an edge afterwards; build
@@ -129,14 +129,14 @@ def _months(place: ZoneInfo, year: int, month: int, count: int, kind: Kind) -> P
 
 
 def hour_period(tz: Zone, instant: datetime) -> Period:
-    """The rollup hour that holds `instant`: counted from the tenant's midnight, so it never crosses an edge of a day or month.
+    """The rollup hour that holds `instant`, counted from the start of the local month.
 
-    An hour is 60 minutes; only the last one of a day whose length is no whole number of hours is shorter.
+    An hour is 60 minutes; only the last one of a month that is no whole number of hours long is shorter.
     """
     at = utc(instant)
-    day = period_at(tz, at, "day")
-    start = day.start + (at - day.start) // _HOUR * _HOUR
-    return Period(start, min(start + _HOUR, day.end), f"{start:%Y-%m-%dT%H:%M}Z", day.zone, "hour")
+    month = period_at(tz, at)
+    start = month.start + (at - month.start) // _HOUR * _HOUR
+    return Period(start, min(start + _HOUR, month.end), f"{start:%Y-%m-%dT%H:%M}Z", month.zone, "hour")
 
 
 def hour_start(tz: Zone, instant: datetime) -> datetime:
