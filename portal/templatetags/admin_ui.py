@@ -21,7 +21,9 @@ def admin_chart(chart: Chart, tall: bool = False) -> dict[str, Any]:
 
 
 @register.inclusion_tag("admin/portal/_slot.html")
-def grafana_slot(name: str, title: str, chart: Chart | None = None, tenant: str = "", since: str = "now-30d") -> dict[str, Any]:
+def grafana_slot(
+    name: str, title: str, chart: Chart | None = None, tenant: str = "", since: str = "now-30d"
+) -> dict[str, Any]:
     """A Grafana panel where an operators' Grafana is configured; else the portal's own chart of the same numbers, with a note."""
     return {"url": grafana.operator_panel_url(name, tenant=tenant, since=since), "title": title, "chart": chart}
 

@@ -59,6 +59,14 @@ def moment(value: datetime | None, zone: str = "UTC") -> str | SafeString:
 
 
 @register.simple_tag
+def moment_soon(value: datetime | None, zone: str = "UTC", now: datetime | None = None) -> str | SafeString:
+    """<time> for something near: no year."""
+    if value is None:
+        return formats.NO_VALUE
+    return _time(value, formats.moment_soon(value, zone, now or timezone.now()))
+
+
+@register.simple_tag
 def clock(value: datetime, zone: str = "UTC") -> SafeString:
     """<time> with the time of day and the zone."""
     return _time(value, formats.clock(value, zone))
@@ -97,11 +105,15 @@ def _time(value: datetime, text: str) -> SafeString:
 
 
 @register.inclusion_tag("components/bar.html")
-def bar(percent: Any, label: str, color: str = "", ghost: Any = None, size: str = "", plain: bool = False) -> dict[str, Any]:
+def bar(
+    percent: Any, label: str, color: str = "", ghost: Any = None, size: str = "", plain: bool = False
+) -> dict[str, Any]:
     """A bar for a share in percent; see components/bar.html."""
     value = None if percent is None else Decimal(percent)
     return {
-        "bar": components.bar(value, label=label, color=color, ghost=None if ghost is None else Decimal(ghost), plain=plain),
+        "bar": components.bar(
+            value, label=label, color=color, ghost=None if ghost is None else Decimal(ghost), plain=plain
+        ),
         "size": size,
     }
 

@@ -38,6 +38,7 @@ class Tick:
     label: str
     anchor: str
     passed: bool
+    is_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def bar(
     value = percent if percent is not None else Decimal(0)
     scale = FULL / full_scale
     marks = tuple(
-        Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at)
+        Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at, at == FULL)
         for at, text in ticks
         if at <= full_scale
     )

@@ -192,6 +192,15 @@ def moment(value: datetime, zone: str) -> str:
     return f"{_without_seconds(value, ZoneInfo(zone))} {zone_label(value, zone)}"
 
 
+def moment_soon(value: datetime, zone: str, now: datetime) -> str:
+    """As `moment`, without the year while it is the present one or the next six months."""
+    if abs((value - now).days) > 180:
+        return moment(value, zone)
+    local = value.astimezone(ZoneInfo(zone))
+    time = format_time(local, "short", tzinfo=ZoneInfo(zone), locale=locale())
+    return f"{day(value, zone, year=False)}, {time} {zone_label(value, zone)}"
+
+
 def clock(value: datetime, zone: str) -> str:
     """'2:03:20 PM CET'."""
     return f"{format_time(value, 'medium', tzinfo=ZoneInfo(zone), locale=locale())} {zone_label(value, zone)}"

@@ -284,13 +284,18 @@ def projection_of(forecast: Forecast, currency: str, month: Month) -> Projection
     if end is None:
         why = _("Too early to tell: three full days are needed.")
         return Projection(formats.NO_VALUE, why, why)
-    expected = formats.money(round_half_up(end.p50, 2), currency)
+    expected = _whole(end.p50, currency)
     spread = {"low": _rounded(end.p10, currency), "high": _rounded(end.p90, currency)}
     text = _("likely between %(low)s and %(high)s") % spread if end.p10 != end.p90 else _("no range: the month is over")
     if forecast.quality == "wide":
         text = _("%(range)s; little history yet") % {"range": text}
     said = _("%(expected)s projected for %(month)s") % {"expected": expected, "month": formats.month(month.key)}
     return Projection(expected, text, said, end.p50, end.p90)
+
+
+def _whole(amount: Decimal, currency: str) -> str:
+    """Without cents from a hundred on: nobody can promise them."""
+    return formats.money_short(round_half_up(amount, 0 if amount >= 100 else 2), currency)
 
 
 def _rounded(amount: Decimal, currency: str) -> str:

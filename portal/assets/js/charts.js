@@ -98,7 +98,7 @@ function layout(config, box) {
     xaxis: horizontal ? values : { ...names, ...ticks(config, box.clientWidth), unifiedhovertitle: { text: "%{x}" } },
     yaxis: horizontal ? { ...names, autorange: "reversed" } : values,
     shapes: config.marks.map((mark) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: mark.value, y1: mark.value, line: { color: token(mark.color), width: 1.25, dash: "dash" } })),
-    annotations: config.marks.map((mark) => ({ xref: "paper", x: 1, y: mark.value, xanchor: "right", yanchor: "bottom", showarrow: false, text: escape(mark.label), font: { size: 11, color: token(mark.color) } })),
+    annotations: config.marks.map((mark) => ({ xref: "paper", x: 0, y: mark.value, xanchor: "left", yanchor: "bottom", showarrow: false, text: escape(mark.label), font: { size: 11, color: token(mark.color) } })),
   };
 }
 

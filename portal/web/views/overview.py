@@ -14,6 +14,7 @@ from metering import costs, queries
 from metering.forecasting import Forecast
 from metering.models import Budget
 from metering.periods import period_at
+from metering.projections import Projection
 from tenants.access import Access
 from tenants.models import Role, Tenant
 
@@ -38,12 +39,13 @@ def index(request: HttpRequest, access: Access) -> Page:
     """GET: quotas, costs, projection, budget and alerts; to htmx only these, else the charts as well."""
     now = timezone.now()
     tenant, meters = access.tenant, readings.all_meters()
-    money = _money(tenant, now) if access.sees_costs else None
+    ahead = Projection(tenant, now)
+    money = _money(tenant, ahead, now) if access.sees_costs else None
     period = money.statement.period if money else period_at(tenant.time_zone, now)
     month = readings.month_of(period, tenant.time_zone, now)
     context = {
         "period": month,
-        "gauges": readings.gauges(queries.quota_status(tenant, now), meters),
+        "gauges": readings.gauges(queries.quota_status(tenant, now), meters, ahead.usage()),
         "alerts": alerts.recent(tenant, meters, with_budgets=access.sees_costs),
         **(_money_context(money, month, meters, tenant, now) if money else {}),
     }
@@ -52,8 +54,8 @@ def index(request: HttpRequest, access: Access) -> Page:
     return Page("portal/overview.html", context, fragment="portal/_overview_numbers.html")
 
 
-def _money(tenant: Tenant, now: datetime) -> Money:
-    return Money(costs.month_to_date(tenant, now), costs.projection(tenant, now), budget_reading.primary(tenant))
+def _money(tenant: Tenant, ahead: Projection, now: datetime) -> Money:
+    return Money(costs.month_to_date(tenant, now), ahead.cost(), budget_reading.primary(tenant))
 
 
 def _money_context(

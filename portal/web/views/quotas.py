@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import queries
+from metering import costs, queries
 from tenants import overrides
 from tenants.access import Access
 from tenants.limits import WINDOWS, EffectiveLimit
@@ -38,7 +38,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     policy = overrides.effective_policy(tenant, now)
     statuses = queries.quota_status(tenant, now)
     context = {
-        "gauges": readings.gauges(statuses, meters),
+        "gauges": readings.gauges(statuses, meters, costs.usage_projections(tenant, now)),
         "quotas": [
             _quota(status, policy.quota(status.meter), meters, tenant) for status in statuses if status.meter in meters
         ],
