@@ -11,6 +11,8 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from portal.admin import dashboard as dashboard_page
+
 Item = dict[str, Any]
 BASE = {
     "50": "#fafafa", "100": "#f4f4f5", "200": "#e8e8eb", "300": "#d6d6db", "400": "#9c9ca8", "500": "#6a6a74", "600": "#4c4c55",
@@ -60,9 +62,9 @@ def environment(request: HttpRequest) -> list[str] | None:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The admin's first page; see portal.admin_dashboard."""
+    """The admin's first page."""
     if _may("tenants.view_tenant")(request):
-        context.update({})
+        context.update(dashboard_page.context(request))
     return context
 
 
@@ -73,13 +75,14 @@ def navigation(request: HttpRequest) -> list[Item]:
             "",
             [
                 _page(_("Dashboard"), "dashboard", "admin:index", "tenants.view_tenant"),
+                _page(_("Cost per tenant"), "payments", "admin:tenants_tenant_costs", "tenants.view_tenant"),
                 _page(_("Usage"), "monitoring", "admin:metering_meter_usage", "metering.view_usagerollup"),
             ],
         ),
         _group(
             _("Tenants"),
             [
-                _tenants(),
+                _only(_list(_("Tenants"), "apartment", "tenants", "tenant"), but="admin:tenants_tenant_costs"),
                 _list(_("Overrides"), "tune", "tenants", "override"),
                 _list(_("Tiers"), "layers", "tenants", "tier"),
                 _list(_("API keys"), "key", "tenants", "apikey"),
@@ -105,7 +108,7 @@ def navigation(request: HttpRequest) -> list[Item]:
                 _list(_("Quarantine"), "report", "metering", "quarantinedevent"),
                 _list(_("GPUs"), "memory", "metering", "gpudevice"),
                 _list(_("Unattributed GPU time"), "help", "metering", "unattributedgputime"),
-                _list(_("Meters"), "straighten", "metering", "meter"),
+                _only(_list(_("Meters"), "straighten", "metering", "meter"), but="admin:metering_meter_usage"),
             ],
         ),
         _group(
@@ -140,11 +143,10 @@ def _page(title: Any, icon: str, name: str, permission: str) -> Item:
     return {"title": title, "icon": icon, "link": reverse(name), "permission": _may(permission)}
 
 
-def _tenants() -> Item:
-    """Active on the list and on a tenant's page, not on the cost page that shares the address."""
-    item = _list(_("Tenants"), "apartment", "tenants", "tenant")
-    costs = "/x"
-    return {**item, "active": lambda request: request.path.startswith(item["link"]) and request.path != costs}
+def _only(item: Item, *, but: str) -> Item:
+    """Marked on its own pages, not on `but`, which lies below its address and has an entry of its own."""
+    other = reverse(but)
+    return {**item, "active": lambda request: request.path.startswith(item["link"]) and request.path != other}
 
 
 def _may(permission: str) -> Callable[[HttpRequest], bool]:

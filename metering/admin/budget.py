@@ -8,8 +8,10 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import (
@@ -22,7 +24,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from metering.models import Budget, BudgetAlert, BudgetThreshold, QuotaAlert
-from tenants.admin.base import AuditedAdmin, LookOnly, ReadOnlyAdmin, ReasonForm, acting
+from tenants.admin.base import AuditedAdmin, Inline, LookOnly, ReadOnlyAdmin, ReasonForm, acting
 from tenants.admin.wording import amount, badge, meter_name
 
 MARK_TONES = ((100, "bad"), (90, "warn"), (0, "info"))
@@ -35,6 +37,19 @@ def mark_badge(percent: int) -> str:
 
 def money(value: Any, currency: str) -> str:
     return f"{number_format(value, decimal_pos=2, use_l10n=True, force_grouping=True)} {currency}"
+
+
+def marks_in_words(budget: Budget) -> str:
+    """'80 %, 90 %, 100 %'."""
+    return ", ".join(f"{each.percent} %" for each in budget.thresholds.all()) or "–"
+
+
+def state_badge(budget: Budget) -> str:
+    if not budget.is_active:
+        return badge(_("Off"))
+    if budget.muted_until is not None and budget.muted_until > timezone.now():
+        return badge(_("Muted"), "warn")
+    return badge(_("On"), "good")
 
 
 class ThresholdInline(TabularInline):
@@ -126,15 +141,40 @@ class BudgetAdmin(AuditedAdmin):
 
     @display(description=_("Warns at"))
     def marks(self, budget: Budget) -> str:
-        return ", ".join(f"{each.percent} %" for each in budget.thresholds.all()) or "–"
+        return marks_in_words(budget)
 
     @display(description=_("State"))
     def state_mark(self, budget: Budget) -> str:
-        if not budget.is_active:
-            return badge(_("Off"))
-        if budget.muted_until is not None and budget.muted_until > timezone.now():
-            return badge(_("Muted"), "warn")
-        return badge(_("On"), "good")
+        return state_badge(budget)
+
+
+class BudgetInline(LookOnly, Inline):
+    """A tenant's budgets on its page; they are changed on their own."""
+
+    model = Budget
+    fields = ("page", "amount_in_words", "period", "marks", "state_mark")
+    readonly_fields = fields
+    verbose_name_plural = _("budgets")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        return super().get_queryset(request).prefetch_related("thresholds")
+
+    @display(description=_("Name"))
+    def page(self, budget: Budget) -> str:
+        url = reverse("admin:metering_budget_change", args=[budget.pk])
+        return format_html('<a class="pa-link" href="{}">{}</a>', url, budget.name)
+
+    @display(description=_("Amount"))
+    def amount_in_words(self, budget: Budget) -> str:
+        return money(budget.amount, budget.currency)
+
+    @display(description=_("Warns at"))
+    def marks(self, budget: Budget) -> str:
+        return marks_in_words(budget)
+
+    @display(description=_("State"))
+    def state_mark(self, budget: Budget) -> str:
+        return state_badge(budget)
 
 
 class BudgetAlertAdmin(ReadOnlyAdmin):

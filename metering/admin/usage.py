@@ -63,7 +63,9 @@ class Filters:
 
     @property
     def after(self) -> str:
-        return calendar.next_month(self.month)
+        """The next month, '' after the one that has begun somewhere on earth."""
+        begun = calendar.month_key("Pacific/Kiritimati", timezone.now())
+        return calendar.next_month(self.month) if self.month < begun else ""
 
 
 def month_rows(filters: Filters) -> list[MonthRow]:
@@ -139,17 +141,16 @@ def _hours(request: HttpRequest, filters: Filters) -> Any:
         tenant=tenant, meter=meter.key, hour__gte=period.starts_at, hour__lt=period.ends_at
     )
     page = Paginator(stored.order_by("-hour", "dims_key"), PER_PAGE).get_page(request.GET.get("hours"))
-    for row in page:
-        row.display = in_display_units(meter, row.quantity_micro, Decimal(3600))
-    return {"page": page, "meter": meter, "period": period, "tenant": tenant}
+    rows = [(row, in_display_units(meter, row.quantity_micro, Decimal(3600))) for row in page]
+    return {"page": page, "rows": rows, "meter": meter, "period": period, "tenant": tenant}
 
 
 def _csv(filters: Filters, rows: list[MonthRow]) -> HttpResponse:
     header = ["month", "tenant", "meter", "quantity", "unit", "events", "gap_seconds"]
-    table = (
+    table: list[list[exports.Cell]] = [
         [filters.month, row.slug, row.meter.key, row.quantity, row.meter.display_unit, row.events, row.gap_seconds]
         for row in rows
-    )
+    ]
     response = StreamingHttpResponse(exports.csv_rows(header, table), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="usage-{filters.month}.csv"'
     return response  # type: ignore[return-value]  # the admin passes any response on

@@ -39,6 +39,18 @@ HIDDEN_ACTIONS = {
 """Buttons that make no sense in a state; pressed nevertheless, they say so."""
 
 
+def possible(actions: list[dict[str, Any]], state: TenantState) -> list[dict[str, Any]]:
+    """The buttons of a tenant's page without those that its state forbids, in menus too."""
+    found = []
+    for each in actions:
+        if "items" in each:
+            each = {**each, "items": possible(each["items"], state)}
+            found += [each] if each["items"] else []
+        elif each["path"].rstrip("/").rsplit("/", 1)[-1] not in HIDDEN_ACTIONS[state]:
+            found.append(each)
+    return found
+
+
 class TenantForm(ReasonForm):
     owner = forms.CharField(
         label=_("First owner"),
@@ -99,7 +111,7 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
     change_form_outer_after_template = "admin/portal/_tenant_limits.html"
     inlines: Any = (OverrideInline, MembershipInline, ApiKeyInline)
     actions = ("suspend_selected", "resume_selected", "change_tier_selected")
-    actions_detail: Any = ("new_key", "suspend", "resume", "close", "trail")
+    actions_detail: Any = ("new_key", "trail", {"title": _("Change state"), "items": ["suspend", "resume", "close"]})
 
     # ------------------------------------------------------------------------------------------------------------- form
 
@@ -160,12 +172,7 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
         tenant = kwargs.get("obj")
         if tenant is not None:
             context.update(self.panel(request, tenant))
-            hidden = HIDDEN_ACTIONS[TenantState(tenant.state)]
-            context["actions_detail"] = [
-                each
-                for each in context.get("actions_detail", ())
-                if each["path"].rstrip("/").rsplit("/", 1)[-1] not in hidden
-            ]
+            context["actions_detail"] = possible(context.get("actions_detail") or [], TenantState(tenant.state))
         return super().render_change_form(request, context, *args, **kwargs)
 
     def panel(self, request: HttpRequest, tenant: Tenant) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""Cost per tenant: a month of every tenant, as chart, table and CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from unfold.admin import ModelAdmin
+
+from portal.web import readings
+from portal.web.downloads import csv_response
+from tenants import calendar
+from tenants.admin.base import require
+
+from . import charts, platform
+from .tenant_costs import month_key
+
+
+def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
+    """/admin/tenants/tenant/costs/?month=YYYY-MM&format=csv."""
+    require(model_admin.has_view_permission(request))
+    now = timezone.now()
+    key = month_key(request, "Pacific/Kiritimati", now) if request.GET.get("month") else calendar.month_key("UTC", now)
+    tenants = platform.everyone()
+    found = platform.tenant_costs(tenants, now, key)
+    meters = readings.all_meters()
+    if request.GET.get("format") == "csv":
+        return csv_response(
+            f"costs-{key}.csv",
+            ["month", "tenant", "name", *meters, "fees", "total", "currency"],
+            _csv_rows(found, key, meters),
+        )
+    before = {each.tenant.pk: each.total for each in platform.tenant_costs(tenants, now, calendar.previous_month(key))}
+    sum_now = platform.sum_of(found)
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(
+        request,
+        "admin/portal/costs.html",
+        {
+            **model_admin.admin_site.each_context(request),
+            "title": _("Cost per tenant"),
+            "month": key,
+            "previous": calendar.previous_month(key),
+            "next": calendar.next_month(key) if key < calendar.month_key("UTC", now) else "",
+            "meters": meters.values(),
+            "rows": [_row(each, before.get(each.tenant.pk), sum_now, list(meters)) for each in found],
+            "sums": [platform.sum_of(found, meter) for meter in meters],
+            "fees": platform.sum_of(found, ""),
+            "total": sum_now,
+            "currency": settings.PLATFORM_CURRENCY,
+            "apart": len(found) - len(platform.in_platform_currency(found)),
+            "chart": charts.tenants_chart(found, meters, _("Dearest tenants")),
+        },
+    )
+
+
+def _row(each: platform.TenantCost, before: Any, sum_now: Any, meters: list[str]) -> dict[str, Any]:
+    adds_up = each.total.currency == settings.PLATFORM_CURRENCY and sum_now.amount > 0
+    return {
+        "tenant": each.tenant,
+        "total": each.total,
+        "parts": [each.by_meter.get(meter) for meter in meters],
+        "fees": each.by_meter.get(""),
+        "share": each.total.amount / sum_now.amount * 100 if adds_up else None,
+        "before": before,
+    }
+
+
+def _csv_rows(found: list[platform.TenantCost], key: str, meters: Any) -> list[list[Any]]:
+    return [
+        [
+            key,
+            each.tenant.slug,
+            each.tenant.name,
+            *(each.by_meter[meter].amount if meter in each.by_meter else 0 for meter in (*meters, "")),
+            each.total.amount,
+            each.total.currency,
+        ]
+        for each in found
+    ]

@@ -1,0 +1,117 @@
+"""What one tenant costs, for operators: a month's lines, charts and CSV; and the summary above the tenant's form."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from unfold.admin import ModelAdmin
+
+from metering import budgets, costs, queries
+from portal.web import formats, readings
+from portal.web.cost_charts import course_chart, daily_cost_chart
+from portal.web.downloads import csv_response
+from tenants import calendar
+from tenants.admin.base import require
+from tenants.models import Tenant
+
+CSV_HEADER = ["month", "tenant", "meter", "kind", "dimension", "value", "quantity", "unit_price", "amount", "currency"]
+
+
+def month_key(request: HttpRequest, zone: str, now: datetime) -> str:
+    """?month=YYYY-MM, the present month without one. Raises Http404 for another form or a month that has not begun."""
+    present = calendar.month_key(zone, now)
+    key = request.GET.get("month") or present
+    try:
+        calendar.parse_month(key)
+    except ValueError as error:
+        raise Http404 from error
+    if key > present:
+        raise Http404
+    return key
+
+
+def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) -> HttpResponse:
+    """/admin/tenants/tenant/<id>/costs/?month=YYYY-MM&format=csv: every line of the month and how it came about."""
+    require(model_admin.has_view_permission(request))
+    now = timezone.now()
+    tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
+    key = month_key(request, tenant.time_zone, now)
+    statement = costs.statement(tenant, key, now)
+    if request.GET.get("format") == "csv":
+        return csv_response(f"{tenant.slug}-costs-{key}.csv", CSV_HEADER, csv_rows(statement, key))
+    meters = readings.all_meters()
+    month = readings.month_of(statement.period, tenant.time_zone, now)
+    forecast = costs.projection(tenant, now) if month.is_running else None
+    primary = (
+        next((each for each in budgets.status(tenant, now) if each.budget.is_primary), None)
+        if month.is_running
+        else None
+    )
+    chart_url = f"?month={key}&format=csv"
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(
+        request,
+        "admin/portal/tenant_costs.html",
+        {
+            **model_admin.admin_site.each_context(request),
+            "opts": model_admin.model._meta,
+            "original": tenant,
+            "title": _("Costs of %(tenant)s") % {"tenant": tenant},
+            "tenant": tenant,
+            "month": month,
+            "previous": calendar.previous_month(key),
+            "next": calendar.next_month(key) if not month.is_running else "",
+            "cost": readings.cost_summary(statement, month, meters, tenant),
+            "statement": statement,
+            "per_call": round(statement.per_call, 6) if statement.per_call else None,
+            "projection": readings.projection_of(forecast, statement.currency, month) if forecast else None,
+            "budget": primary,
+            "days": daily_cost_chart(statement, month, meters, tenant, csv_url=chart_url),
+            "course": course_chart(statement, forecast, month, tenant, primary.amount.amount if primary else None)
+            if forecast
+            else None,
+        },
+    )
+
+
+def csv_rows(statement: costs.Statement, key: str) -> list[list[Any]]:
+    """The lines as CSV_HEADER names them."""
+    return [
+        [
+            key, statement.tenant.slug, line.meter, line.kind, line.dim_key, line.dim_value, readings.plain_quantity(line), line.unit_price,
+            line.amount.amount, line.amount.currency,
+        ]
+        for line in statement.lines
+    ]  # fmt: skip
+
+
+def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int) -> HttpResponse:
+    """/admin/tenants/tenant/<id>/summary/: the tiles above the tenant's form, loaded after the page."""
+    require(model_admin.has_view_permission(request))
+    now = timezone.now()
+    tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
+    statement = costs.month_to_date(tenant, now)
+    meters = readings.all_meters()
+    month = readings.month_of(statement.period, tenant.time_zone, now)
+    forecast = costs.projection(tenant, now)
+    primary = next((each for each in budgets.status(tenant, now) if each.budget.is_primary), None)
+    return TemplateResponse(
+        request,
+        "admin/portal/_tenant_summary.html",
+        {
+            "tenant": tenant,
+            "month": month,
+            "cost": readings.cost_summary(statement, month, meters, tenant),
+            "projection": readings.projection_of(forecast, statement.currency, month),
+            "budget": primary,
+            "quotas": readings.gauges(queries.quota_status(tenant, now), meters),
+            "days": daily_cost_chart(statement, month, meters, tenant),
+            "month_name": formats.month(month.key),
+        },
+    )
