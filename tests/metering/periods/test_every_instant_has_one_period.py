@@ -88,7 +88,7 @@ def test_whole_hour_zones_have_the_utc_hours(name: str, instant: datetime) -> No
     assert hour_start(name, instant) == instant.replace(minute=0, second=0, microsecond=0)
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", ODD[:8])
 def test_half_a_century_of_days_has_no_hole(name: str) -> None:
     day = day_period(name, date(1990, 1, 1))
     while day.start.year < 2038:
