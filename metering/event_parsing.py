@@ -85,7 +85,7 @@ class EventParser:
         Two events are the same when meter, time, quantity, dimensions and correction are, however they are written ("1" and 1.0, Z
         and +00:00): then their fingerprints are equal.
         """
-        if not isinstance(event, Mapping):
+        if type(event) is not dict and not isinstance(event, Mapping):
             raise EventError("invalid_event", "An event is a JSON object.")
         source, event_id = _text(event, "source"), _text(event, "id")
         data = _data(event, self.slug)

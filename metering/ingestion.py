@@ -18,7 +18,7 @@ from django.db import OperationalError, transaction
 from tenants.models import Tenant
 
 from . import corrections, marks, staging
-from .event_parsing import EventError, EventParser, EventType, ParsedEvent, identity_of, out_of_bounds
+from .event_parsing import AHEAD, OLDEST, EventError, EventParser, EventType, ParsedEvent, identity_of, out_of_bounds
 from .hours import BillingHours
 from .models import Meter, QuarantinedEvent
 
@@ -94,24 +94,23 @@ def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime
     usage: list[Indexed] = []
     fixes: list[Indexed] = []
     aside: list[Indexed] = []
+    earliest, latest = now - OLDEST, now + AHEAD
     for index, event in parsed:
-        key = (event.source, event.id)
-        twin = first.setdefault(key, event)
+        twin = first.setdefault((event.source, event.id), event)
         if twin is not event:
             results[index] = _seen(index, event, twin.fingerprint)
-        elif out_of_bounds(event.time, now):
+        elif not earliest <= event.time <= latest:
             aside.append((index, event))
         else:
             (usage if event.corrects is None else fixes).append((index, event))
-    hours = BillingHours(tenant)
-    _store(tenant, usage, results, hours)
+    _store(tenant, usage, results)
     if fixes:
-        _correct(tenant, fixes, results, hours)
+        _correct(tenant, fixes, results)
     if aside:
         _quarantine(tenant, aside, results, now)
 
 
-def _correct(tenant: Tenant, batch: list[Indexed], results: Results, hours: BillingHours) -> None:
+def _correct(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
     """Book corrections, after the batch's other events: they may be what is corrected."""
     targets = {event.corrects for _, event in batch if event.corrects}
     corrections.lock(tenant.pk, targets)
@@ -127,7 +126,7 @@ def _correct(tenant: Tenant, batch: list[Indexed], results: Results, hours: Bill
             placed.append((index, corrections.place(event, found.get(event.corrects or ("", "")))))
         except EventError as error:
             results[index] = ItemResult(index, event.source, event.id, "rejected", error.code, error.detail)
-    _store(tenant, placed, results, hours)
+    _store(tenant, placed, results)
 
 
 def _quarantine(tenant: Tenant, batch: list[Indexed], results: Results, now: datetime) -> None:
@@ -171,20 +170,22 @@ def _payload(event: ParsedEvent) -> dict[str, Any]:
     }
 
 
-def _store(tenant: Tenant, batch: list[Indexed], results: Results, hours: BillingHours) -> None:
-    """Book well-formed events, and say which were known already."""
+def _store(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
+    """Book well-formed events, mark their hours, and say which were known already."""
     if not batch:
         return
     known = staging.write(tenant.pk, [event for _, event in batch])
-    touched = set()
+    minutes: dict[tuple[str, str], datetime] = {}
     for index, event in batch:
-        fingerprint = known.get((event.source, event.id))
+        fingerprint = known.get((event.source, event.id)) if known else None
         if fingerprint is None:
             results[index] = ItemResult(index, event.source, event.id, "accepted")
-            touched.add((event.meter, hours.start_of(event.time)))
+            minutes[event.meter, event.time_text[:16]] = event.time
         else:
             results[index] = _seen(index, event, fingerprint)
-    marks.mark(tenant.pk, touched)
+    # Billing hours begin on full minutes in every zone, so one event of a minute stands for all of it.
+    hours = BillingHours(tenant)
+    marks.mark(tenant.pk, {(meter, hours.start_of(at)) for (meter, _), at in minutes.items()})
 
 
 def _seen(index: int, event: ParsedEvent, fingerprint: str) -> ItemResult:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from .event_parsing import ParsedEvent
 
@@ -17,22 +18,34 @@ def write(tenant_id: int, events: Sequence[ParsedEvent]) -> dict[Identity, str]:
     The identities in `events` differ from each other. Of two batches with the same identity the second waits for the first to end;
     they are inserted in one order, so that batches do not wait for each other.
     """
+    known: dict[Identity, str] = {}
     with connection.cursor() as cursor:
         cursor.execute(_STAGE)
         with cursor.copy(_COPY) as copy:
             copy.write("".join(map(_row, events)))
-        cursor.execute(_CLAIM, [tenant_id])
-        fresh = set(cursor.fetchall())
-        known = {}
-        if len(fresh) < len(events):
-            asked = [identity for event in events if (identity := (event.source, event.id)) not in fresh]
-            cursor.execute(_KNOWN, [*columns(asked), tenant_id])
-            known = {(source, event_id): fingerprint for source, event_id, fingerprint in cursor.fetchall()}
-            cursor.execute(_FORGET, columns(known))
-        if fresh:
+        # Nearly always all are new, and then it is fastest not to ask which. A twin that is being booked right now by another batch
+        # is seen when that one has ended: hence the loop.
+        while not _claim_all(cursor, tenant_id, len(events) - len(known)):
+            found = fingerprints(tenant_id, [(event.source, event.id) for event in events])
+            if len(found) == len(known):
+                raise RuntimeError("an identity is taken but cannot be seen: the ledger needs READ COMMITTED")
+            cursor.execute(_FORGET, columns(found.keys() - known.keys()))
+            known = found
+        if len(known) < len(events):
             cursor.execute(_BOOK, [tenant_id])
         cursor.execute("DROP TABLE staged_event")
     return known
+
+
+def _claim_all(cursor: Any, tenant_id: int, expected: int) -> bool:
+    """Insert the staged identities; when one of them exists already, leave none."""
+    point = transaction.savepoint()
+    cursor.execute(_CLAIM, [tenant_id])
+    if cursor.rowcount == expected:
+        transaction.savepoint_commit(point)
+        return True
+    transaction.savepoint_rollback(point)
+    return False
 
 
 def fingerprints(tenant_id: int, identities: Iterable[Identity]) -> dict[Identity, str]:
@@ -68,7 +81,7 @@ _COPY = "COPY staged_event FROM STDIN (NULL '')"
 _CLAIM = """
     INSERT INTO metering_eventidentity (tenant_id, source, event_id, fingerprint, "time")
     SELECT %s, source, event_id, fingerprint, "time" FROM staged_event ORDER BY source, event_id
-    ON CONFLICT DO NOTHING RETURNING source, event_id
+    ON CONFLICT DO NOTHING
 """
 _KNOWN = """
     SELECT source, event_id, fingerprint

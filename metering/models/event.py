@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils import timezone
 
@@ -42,9 +41,6 @@ class EventIdentity(models.Model):
     event_id = models.CharField(max_length=200)
     fingerprint = models.CharField(max_length=32)
     time = models.DateTimeField()
-
-    class Meta:
-        indexes = [BrinIndex(fields=["time"], name="metering_identity_time")]
 
 
 class QuarantinedEvent(models.Model):
