@@ -26,21 +26,19 @@ MAX_SEGMENTS = 48
 
 
 class Window(NamedTuple):
-    """A sliding window: `span + 1` ticks of `tick_ms`. Coarser ticks make a day cheap to remember; they never let a call out early."""
+    """A sliding window over the last `seconds`."""
 
     id: int
     name: str
     seconds: int
-    tick_ms: int
-    span: int
 
 
 WINDOWS: dict[str, Window] = {
     window.name: window
     for window in (
-        Window(1, "minute", 60, 1, 59_999),
-        Window(2, "hour", 3_600, 100, 36_000),
-        Window(3, "day", 86_400, 2_000, 43_200),
+        Window(1, "minute", 60),
+        Window(2, "hour", 3_600),
+        Window(3, "day", 86_400),
     )
 }
 WINDOW_NAMES = {window.id: window.name for window in WINDOWS.values()}

@@ -71,4 +71,5 @@ def _trim(connection: Connection, slug: str, usage: Mapping[str, int], now: date
 
 
 def _numbers(reply: Sequence[bytes]) -> dict[str, int]:
-    return {field.decode(): int(value) for field, value in zip(reply[::2], reply[1::2], strict=True)}
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return {field.decode(): int(value) for field, value in pairs if field != b"#"}

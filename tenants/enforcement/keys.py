@@ -72,9 +72,9 @@ def reservations_key(slug: str) -> str:
     return f"r:{{{slug}}}"
 
 
-def key_field(key_id: str) -> str:
-    """Field of a key's record in the tenant's hash."""
-    return f"k:{key_id}"
+def key_field(proof: bytes) -> bytes:
+    """Field of a key in the tenant's hash. The digest is the name: whoever finds the field has the key."""
+    return b"k" + proof
 
 
 def month_field(period_key: str) -> str:

@@ -10,6 +10,9 @@ from .config import Config
 from .keys import PLATFORM, Credential
 
 MAX_KNOWN = 20_000
+MOST = 2**24 - 1
+"""Highest cost of one call, weighted by its class: what the script can count in one entry."""
+
 MAX_SHAPES = 32
 """Different (cost, route class) pairs remembered per key; costs are the caller's, so their number must be bounded."""
 
@@ -44,7 +47,7 @@ class Known:
                 digest=self.credential.digest,
                 subject=self.subject,
                 scopes=scopes,
-                cost=cost * config.route_classes.get(route_class, 1),
+                cost=min(cost * config.route_classes.get(route_class, 1), MOST),
                 route_class=route_class,
                 metered=self.credential.slug != PLATFORM and route_class not in config.unmetered,
             )

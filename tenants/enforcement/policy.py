@@ -51,12 +51,12 @@ class Publication(NamedTuple):
     slug: str
     version: int
     policy: bytes
-    records: dict[str, bytes]
+    records: dict[bytes, bytes]
 
     def same_as(self, there: dict[bytes, bytes]) -> bool:
         """Is this, apart from its version, what the hash `there` holds?"""
         policy = there.get(b"p", b"")
-        records = {field.decode(): value for field, value in there.items() if field.startswith(b"k:")}
+        records = {field: value for field, value in there.items() if field[:1] == b"k"}
         return policy[:1] + policy[7:] == self.policy[:1] + self.policy[7:] and records == self.records
 
 
@@ -153,10 +153,10 @@ def compose(tenant: Tenant, version: int, now: datetime) -> Publication:
     months = months_of(tenant, now)
     segments = schedule(rules_of(tenant), overrides_of(tenant), _blocks(tenant, now), months, now)
     records = {
-        keys.key_field(key.key_id): wire.pack_key_record(bytes.fromhex(key.digest), key.expires_at, key.scopes)
+        keys.key_field(bytes.fromhex(key.digest)): wire.pack_key(tenant.pk, key.expires_at, key.scopes)
         for key in tenant.api_keys.all()
     }
-    return Publication(tenant.slug, version, wire.pack_policy(version, tenant.pk, segments), records)
+    return Publication(tenant.slug, version, wire.pack_policy(version, segments), records)
 
 
 def read_operators() -> Publication:
@@ -175,12 +175,10 @@ def read_operators() -> Publication:
         version = int(cursor.fetchone()[1])
         usable = OperatorToken.objects.filter(revoked_at__isnull=True, user__is_active=True, user__is_staff=True)
         records = {
-            keys.key_field(token.token_id): wire.pack_key_record(
-                bytes.fromhex(token.digest), token.expires_at, wire.SCOPES
-            )
+            keys.key_field(bytes.fromhex(token.digest)): wire.pack_key(0, token.expires_at, wire.SCOPES)
             for token in usable
         }
-    policy = wire.pack_policy(version, 0, schedule(rules, [], [], months, now))
+    policy = wire.pack_policy(version, schedule(rules, [], [], months, now))
     return Publication(keys.PLATFORM, version, policy, records)
 
 

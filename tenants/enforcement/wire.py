@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ..limits import API_CALLS, MAX_WINDOW_LIMIT, WINDOW_NAMES, WINDOWS, Block, Decision, Segment, WindowState
-from .keys import month_tag
+from .keys import month_field
 
 FORMAT = 1
 NONE = 2**48 - 1
@@ -28,9 +28,9 @@ _CODES = {
     NOT_BUILT: "enforcement_unavailable",
     OUT_OF_DATE: "enforcement_unavailable",
 }
-_HEAD = struct.Struct(">BQQHBQQQIIB8s")
-_WINDOW = struct.Struct(">BIII")
-_QUOTA_BIT = 128
+_REPLY = struct.Struct(">BQQHBQQQIIB8sIIIIIIIII")
+_UNLIMITED_WINDOW = 2**32 - 1
+_SCOPES_OF_WINDOWS = ("minute", "hour", "day", "month")
 
 SCOPES = (
     "decide", "usage:write", "usage:read", "quota:read", "quota:write", "cost:read", "budget:read", "budget:write", "keys:read",
@@ -52,15 +52,15 @@ def scope_names(mask: int) -> frozenset[str]:
     return frozenset(scope for scope, bit in _SCOPE_BITS.items() if mask & bit)
 
 
-def pack_key_record(digest: bytes, expires_at: datetime | None, scopes: Iterable[str]) -> bytes:
-    """A key's record: its digest (32 bytes), expiry (rounded down to the second) and scopes."""
+def pack_key(tenant_id: int, expires_at: datetime | None, scopes: Iterable[str]) -> bytes:
+    """What Redis knows of a key: its expiry (rounded down to the second), scopes and tenant."""
     expires = 0 if expires_at is None else max(1, int(expires_at.timestamp()))
-    return digest + expires.to_bytes(5, "big") + struct.pack(">H", scope_mask(scopes))
+    return expires.to_bytes(5, "big") + struct.pack(">H", scope_mask(scopes)) + _u48(tenant_id)
 
 
-def pack_policy(version: int, tenant_id: int, segments: Sequence[Segment]) -> bytes:
+def pack_policy(version: int, segments: Sequence[Segment]) -> bytes:
     """A tenant's policy over time."""
-    return b"".join([bytes([FORMAT]), _u48(version), _u48(tenant_id), *map(_pack_segment, segments)])
+    return b"".join([bytes([FORMAT]), _u48(version), *map(_pack_segment, segments)])
 
 
 def policy_version(packed: bytes) -> int:
@@ -70,28 +70,25 @@ def policy_version(packed: bytes) -> int:
 
 def _pack_segment(segment: Segment) -> bytes:
     quota = segment.policy.quota(API_CALLS)
+    windows = [segment.policy.window(name) for name in WINDOWS]
+    shadow = sum(1 << bit for bit, limit in enumerate([*windows, quota]) if limit.shadow)
     refusal = _pack_refusal(segment.refusal)
     rest = b"".join(
         [
-            month_tag(segment.period.key).encode(),
-            struct.pack(">II", _seconds(segment.period.start), _seconds(segment.period.end)),
-            bytes([quota.shadow]),
+            month_field(segment.period.key).encode(),
+            struct.pack(">IIB", _seconds(segment.period.start), _seconds(segment.period.end), shadow),
             _u48(_whole(quota.limit)),
             _u48(_whole(quota.cap)),
+            struct.pack(">III", *(_calls(limit.limit) for limit in windows)),
             bytes([len(refusal)]),
             refusal,
-            *_pack_windows(segment),
         ]
     )
     return _u48(-(-int(segment.until.timestamp() * 1_000_000) // 1000)) + struct.pack(">H", len(rest)) + rest
 
 
-def _pack_windows(segment: Segment) -> Iterable[bytes]:
-    for window in WINDOWS.values():
-        limit = segment.policy.window(window.name)
-        if limit.limit is not None:
-            calls = min(int(limit.limit), MAX_WINDOW_LIMIT)
-            yield struct.pack(">BBIIH", window.id, limit.shadow, calls, window.tick_ms, window.span)
+def _calls(limit: Decimal | None) -> int:
+    return _UNLIMITED_WINDOW if limit is None else min(int(limit), MAX_WINDOW_LIMIT)
 
 
 def _pack_refusal(block: Block | None) -> bytes:
@@ -107,23 +104,25 @@ def parse_reply(reply: bytes, cost: int) -> Decision:
     status = reply[0]
     if status > OVER_QUOTA:
         return _parse_refusal(reply)
-    _, now, tenant_id, scopes, refused_by, retry, used, quota, resets_at, hour, shadow, generation = _HEAD.unpack_from(
-        reply
-    )
+    (
+        _, now, tenant_id, scopes, refused_by, retry, used, quota, resets_at, hour, shadow, generation,
+        minute, minute_free, minute_resets, an_hour, hour_free, hour_resets, day, day_free, day_resets,
+    ) = _REPLY.unpack(reply)  # fmt: skip
     taken = cost if status == GRANTED else 0
-    windows = tuple(
-        [
-            WindowState(WINDOW_NAMES[name], limit, free - taken if free > taken else 0, resets)
-            for name, limit, free, resets in _WINDOW.iter_unpack(reply[_HEAD.size :])
-        ]
-    )
+    windows = []
+    if minute != _UNLIMITED_WINDOW:
+        windows.append(WindowState("minute", minute, minute_free - taken if minute_free > taken else 0, minute_resets))
+    if an_hour != _UNLIMITED_WINDOW:
+        windows.append(WindowState("hour", an_hour, hour_free - taken if hour_free > taken else 0, hour_resets))
+    if day != _UNLIMITED_WINDOW:
+        windows.append(WindowState("day", day, day_free - taken if day_free > taken else 0, day_resets))
     return Decision(
         "" if status == GRANTED else _CODES[status],
         now,
         retry,
         tenant_id,
         scopes,
-        windows,
+        tuple(windows),
         WINDOW_NAMES[refused_by] if refused_by else "",
         used,
         None if quota == NONE else quota,
@@ -144,8 +143,7 @@ def _parse_refusal(reply: bytes) -> Decision:
 
 
 def _shadow_names(mask: int) -> tuple[str, ...]:
-    names = [name for number, name in WINDOW_NAMES.items() if mask & 1 << (number - 1)]
-    return (*names, "month") if mask & _QUOTA_BIT else tuple(names)
+    return tuple(name for bit, name in enumerate(_SCOPES_OF_WINDOWS) if mask & 1 << bit)
 
 
 def _u48(number: int) -> bytes:

@@ -10,13 +10,16 @@
 if #KEYS ~= 2 or #ARGV < 4 or #ARGV % 2 ~= 0 then return redis.error_reply('ERR begin takes 2 keys, 4 arguments and pairs') end
 if (redis.call('HGET', KEYS[1], 'g') or '') ~= ARGV[1] then return 0 end
 local n, sum = 0, 0
-for i, value in ipairs(redis.call('HGETALL', KEYS[2])) do
-  if i % 2 == 0 then n, sum = n + 1, sum + tonumber(value) end
+local there = redis.call('HGETALL', KEYS[2])
+for i = 1, #there, 2 do
+  if there[i] ~= '#' then n, sum = n + 1, sum + tonumber(there[i + 1]) end
 end
 if string.format('%d:%d', n, sum) ~= ARGV[4] then return 0 end
 redis.call('DEL', KEYS[2])
+-- A small hash is kept as a list, in which every call would search its field; a long value makes it a table from the start.
+redis.call('HSET', KEYS[2], '#', string.rep('#', 65))
 for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', KEYS[1], 'g', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-if #ARGV > 4 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1

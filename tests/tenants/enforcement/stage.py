@@ -65,7 +65,7 @@ class StagedTenant:
     grace_percent: int = 0
     shadow: frozenset[str] = frozenset()
     blocks: list[Block] = field(default_factory=list)
-    records: dict[str, bytes] = field(default_factory=dict)
+    records: dict[bytes, bytes] = field(default_factory=dict)
     months: list[Period] = field(default_factory=list)
     version: int = 0
 
@@ -119,7 +119,7 @@ class Stage:
         )
         text = f"gpk_test_{slug}_{key_id}_{secrets.token_urlsafe(32)}".encode()
         tenant = self.tenants[slug]
-        tenant.records[keys.key_field(key_id)] = wire.pack_key_record(keys.digest(text, PEPPER), expires_at, scopes)
+        tenant.records[keys.key_field(keys.digest(text, PEPPER))] = wire.pack_key(tenant.id, expires_at, scopes)
         self.publish(tenant)
         return text
 
@@ -127,7 +127,7 @@ class Stage:
         credential = keys.parse(text, PEPPER)
         assert credential
         tenant = self.tenants[credential.slug]
-        del tenant.records[keys.key_field(credential.key_id)]
+        del tenant.records[keys.key_field(credential.digest)]
         self.publish(tenant)
 
     def policy(self, tenant: StagedTenant, now: datetime | None = None) -> bytes:
@@ -148,7 +148,7 @@ class Stage:
         segments = schedule(
             rules, [], tenant.blocks, tenant.months, now or max(datetime.now(UTC), tenant.months[0].start)
         )
-        return wire.pack_policy(tenant.version, tenant.id, segments)
+        return wire.pack_policy(tenant.version, segments)
 
     def publish(self, tenant: StagedTenant) -> bool:
         tenant.version += 1
@@ -166,8 +166,8 @@ class Stage:
         where = (keys.tenant_key(slug), keys.usage_key(slug))
         seen = connection.command("HGET", where[0], "g") or b""
         generations = connection.generation + secrets.token_hex(4).encode()
-        usage = connection.command("HVALS", where[1])
-        known = f"{len(usage)}:{sum(map(int, usage))}"
+        usage = self.usage(slug)
+        known = f"{len(usage)}:{sum(usage.values())}"
         month = tenant.months[0]
         used = self.ledger.used(tenant.id, "api_calls", month.start, month.end)
         opening = (keys.month_field(month.key), used, keys.base_field(month.key), used)
@@ -188,7 +188,8 @@ class Stage:
     def usage(self, slug: str = "acme") -> dict[str, int]:
         """The tenant's usage hash."""
         reply = self.command("HGETALL", keys.usage_key(slug))
-        return {name.decode(): int(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
+        pairs = zip(reply[::2], reply[1::2], strict=True)
+        return {name.decode(): int(value) for name, value in pairs if name != b"#"}
 
     def snapshot(self, slug: str = "acme") -> dict[bytes, object]:
         """Every counter of the tenant, to prove that nothing changed."""
@@ -221,8 +222,7 @@ class ClockedStage(Stage):
             keys.tenant_key(credential.slug),
             keys.user_key(credential.slug, credential.subject),
             keys.usage_key(credential.slug),
-            keys.key_field(credential.key_id),
-            credential.digest,
+            keys.key_field(credential.digest),
             0,
             cost,
             f"{credential.key_id}|{route_class}" if route_class else "",

@@ -20,7 +20,7 @@ def publish(stage: ClockedStage, overrides: list[LimitOverride], blocks: list[Bl
     tenant = stage.tenants["acme"]
     tenant.version += 1
     rules = [LimitRule("rate_limit", "minute", Decimal(5))]
-    policy = wire.pack_policy(tenant.version, tenant.id, schedule(rules, overrides, blocks, tenant.months, NOW))
+    policy = wire.pack_policy(tenant.version, schedule(rules, overrides, blocks, tenant.months, NOW))
     pairs = [word for pair in tenant.records.items() for word in pair]
     assert stage.connection.script(PUBLISH, keys.tenant_key("acme"), policy, TTL, *pairs)
 

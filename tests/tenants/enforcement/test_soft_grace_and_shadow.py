@@ -25,7 +25,7 @@ def test_a_quota_in_shadow_counts_what_it_would_refuse_and_refuses_nothing(stage
     decisions = [enforcer.consume(text) for _ in range(5)]
     assert codes(decisions) == {"granted": 5}
     assert [decision.shadow for decision in decisions] == [(), (), (), ("month",), ("month",)]
-    assert next(n for field, n in stage.usage().items() if field.startswith("s|") and field.endswith("|8")) == 2
+    assert next(n for field, n in stage.usage().items() if field.startswith("s|") and field.endswith("|4")) == 2
 
 
 def test_a_window_in_shadow_counts_what_it_would_refuse_and_refuses_nothing(stage: Stage) -> None:
