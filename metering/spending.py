@@ -24,6 +24,7 @@ from tenants.models import Tenant
 
 LARGEST = 8
 """Tenants that the platform's mail names; the rest is one line."""
+TENANTS_AT_ONCE = 200
 
 
 class Book:
@@ -41,7 +42,7 @@ class Book:
         if any(budget.tenant is None for budget in budgets):
             tenants = {tenant.pk: tenant for tenant in self._everyone}
         if tenants:
-            self._keep(costs.statements(tenants.values(), self.now), current=True)
+            self._rate(list(tenants.values()), current=True)
 
     def spent(self, budget: Budget) -> tuple[Period, Money]:
         """The period of the budget that contains now, and its cost: so far, or the forecast where the budget goes by that.
@@ -124,6 +125,11 @@ class Book:
             self._keep([costs.statement(tenant, key, self.now)])
         return self._statements[tenant.pk, key]
 
+    def _rate(self, tenants: Sequence[Tenant], key: str | None = None, *, current: bool = False) -> None:
+        """Statements of many, some at a time: one query over everybody's month could outlast the statement timeout."""
+        for start in range(0, len(tenants), TENANTS_AT_ONCE):
+            self._keep(costs.statements(tenants[start : start + TENANTS_AT_ONCE], self.now, key), current=current)
+
     def _keep(self, statements: Iterable[costs.Statement], *, current: bool = False) -> None:
         for statement in statements:
             self._statements[statement.tenant.pk, statement.period.key] = statement
@@ -145,7 +151,7 @@ class Book:
         """Every tenant's cost in the months of that name, each in its own zone; only those that are billed in the budget's currency."""
         tenants = [tenant for tenant in self._everyone if tenant.currency == budget.currency]
         if not self._current:
-            self._keep(costs.statements(tenants, self.now), current=True)
+            self._rate(tenants, current=True)
         for key in self._months(period):
             # West of Greenwich a month has not begun yet; east of it, the next one may have.
             late = [
@@ -154,7 +160,7 @@ class Book:
                 if self._current[tenant.pk].key > key and (tenant.pk, key) not in self._statements
             ]
             if late:
-                self._keep(costs.statements(late, self.now, key))
+                self._rate(late, key)
         found = []
         for tenant in tenants:
             of_months = [self._statements.get((tenant.pk, key)) for key in self._months(period)]
