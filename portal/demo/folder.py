@@ -149,8 +149,7 @@ class DemoFolder:
 
 def process_environment(folder: DemoFolder, addresses: dict[str, str]) -> dict[str, str]:
     """The environment of web, decision endpoint, workers and traffic: what production would get from its operator."""
-    return {
-        **os.environ,
+    own = {
         **folder.secrets(),
         "PORTAL_ENV": "demo",
         "DJANGO_SETTINGS_MODULE": "portal.settings",
@@ -166,6 +165,8 @@ def process_environment(folder: DemoFolder, addresses: dict[str, str]) -> dict[s
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         **addresses,
     }
+    # NAME_FILE would win over NAME: whatever the person's own shell says about our names must not reach the demo.
+    return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own} | own
 
 
 def collectors(folder: DemoFolder) -> list[dict[str, Any]]:

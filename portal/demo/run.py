@@ -146,7 +146,7 @@ class Demo:
             [*celery, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "INFO"]
             + ["--without-gossip", "--without-mingle"],
         )
-        beat = Child("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile", ""])
+        beat = Child("beat", [*celery, "beat", "--loglevel", "INFO", "--max-interval", "2", "--pidfile", ""])
         with step("Starting web server, decision endpoint, worker and beat"):
             for child in (web, decision, worker, beat):
                 supervisor.start(child)

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from portal.demo.folder import DemoError, DemoFolder
+from portal.demo.folder import DemoError, DemoFolder, process_environment
 
 
 def test_a_second_demo_is_told_how_to_stop_the_first(tmp_path):
@@ -54,3 +54,14 @@ def test_reset_deletes_everything(tmp_path):
     folder.reset()
     assert not folder.path.exists()
     folder.reset()  # twice does no harm
+
+
+def test_settings_of_the_persons_shell_do_not_reach_the_demo(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY_FILE", "/etc/hostname")
+    monkeypatch.setenv("DATABASE_URL", "postgres://production")
+    monkeypatch.setenv("DATABASE_URL_FILE", "/run/secrets/production")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    environment = process_environment(DemoFolder(tmp_path), {"DATABASE_URL": "postgres://private"})
+    assert environment["DATABASE_URL"] == "postgres://private"
+    assert not {"SECRET_KEY_FILE", "DATABASE_URL_FILE"} & set(environment)
+    assert environment["LANG"] == "C.UTF-8"
