@@ -20,8 +20,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils import timezone
 
-from metering import notifications, recipients, spending
+from metering import notifications, price_books, recipients, spending
 from metering.forecasting import Forecast
 from metering.mail.letters import BudgetFacts, budget_alert
 from metering.models import Budget, BudgetAlert, BudgetThreshold
@@ -124,23 +125,32 @@ def set_budget(
     recipients: Sequence[str] | None = None,
     reason: str = "",
 ) -> Budget:
-    """Set the tenant's primary monthly budget, in the tenant's currency; makes it when there is none.
+    """Set the tenant's primary monthly budget, in the currency that the tenant is billed in; makes it when there is none.
 
     `thresholds` are whole percentages; `recipients` are told at each of them (empty: owners, admins and billing; None: as before).
     Raises problems.Invalid, naming every wrong field.
     """
     marks = list(thresholds)
-    errors = [*_amount_errors(amount, tenant.currency), *_threshold_errors(marks), *_recipient_errors(recipients)]
+    currency = _billed_in(tenant)
+    errors = [*_amount_errors(amount, currency), *_threshold_errors(marks), *_recipient_errors(recipients)]
     if errors:
         raise Invalid(*errors)
     with acting(actor, reason), transaction.atomic():
         budget, _ = Budget.objects.select_for_update(of=("self",)).get_or_create(
-            tenant=tenant, is_primary=True, defaults={"amount": amount, "currency": tenant.currency}
+            tenant=tenant, is_primary=True, defaults={"amount": amount, "currency": currency}
         )
-        budget.amount, budget.currency, budget.is_active = amount, tenant.currency, True
+        budget.amount, budget.currency, budget.is_active = amount, currency, True
         budget.save(update_fields=["amount", "currency", "is_active"])
         _set_thresholds(budget, marks, recipients)
     return budget
+
+
+def _billed_in(tenant: Tenant) -> str:
+    """The currency of the tenant's prices: what a budget is compared with."""
+    try:
+        return price_books.book_for(tenant, timezone.now()).currency
+    except price_books.NoPriceBookError:
+        return tenant.currency
 
 
 def _set_thresholds(budget: Budget, marks: Sequence[int], addresses: Sequence[str] | None) -> None:

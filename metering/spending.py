@@ -80,12 +80,15 @@ class Book:
 
     def remark(self, budget: Budget) -> str:
         """What the reader should know beside the numbers."""
-        others = (
-            [tenant for tenant in self._everyone if tenant.currency != budget.currency] if budget.tenant is None else []
-        )
-        if not others:
+        if budget.tenant is not None:
             return ""
-        return f"Tenants that are billed in another currency than {budget.currency} are not in this sum: {len(others)}."
+        period, _ = self.spent(budget)
+        others = len(self._everyone) - len(self._by_tenant(budget, period))
+        return (
+            f"Tenants that are billed in another currency than {budget.currency} are not in this sum: {others}."
+            if others
+            else ""
+        )
 
     # ---------------------------------------------------------------------------------------------------------- one tenant
 
@@ -148,8 +151,8 @@ class Book:
         return list(Meter.objects.all())
 
     def _by_tenant(self, budget: Budget, period: Period) -> list[tuple[Tenant, Money]]:
-        """Every tenant's cost in the months of that name, each in its own zone; only those that are billed in the budget's currency."""
-        tenants = [tenant for tenant in self._everyone if tenant.currency == budget.currency]
+        """Every tenant's cost in the months of that name, each in its own zone; only of those billed in the budget's currency."""
+        tenants = self._everyone
         if not self._current:
             self._rate(tenants, current=True)
         for key in self._months(period):
@@ -164,10 +167,9 @@ class Book:
         found = []
         for tenant in tenants:
             of_months = [self._statements.get((tenant.pk, key)) for key in self._months(period)]
-            amounts = [
-                statement.total for statement in of_months if statement and statement.currency == budget.currency
-            ]
-            found.append((tenant, total(amounts, budget.currency)))
+            amounts = [statement.total for statement in of_months if statement]
+            if all(amount.currency == budget.currency for amount in amounts):
+                found.append((tenant, total(amounts, budget.currency)))
         return found
 
 

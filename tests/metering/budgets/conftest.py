@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from metering import budgets, ingestion, rollups
-from metering.models import Budget, BudgetAlert, Notification
+from metering.models import Budget, BudgetAlert, Notification, Price, PriceBook, PriceBookVersion, TenantPriceBook
 from tenants.models import Tenant
 
 NOW = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
@@ -44,6 +44,22 @@ def spend(cast) -> Spend:
 def budget(cast) -> Budget:
     """acme's $100 a month, told at 80, 90 and 100 %."""
     return budgets.set_budget(cast.acme, Decimal(100), [80, 90, 100], "user:alice")
+
+
+@pytest.fixture
+def billed_in() -> Callable[[Tenant, str], None]:
+    """billed_in(tenant, "EUR"): the tenant pays by a book of its own in that currency, at 0.001 a call."""
+
+    def switch(tenant: Tenant, currency: str) -> None:
+        start = datetime(2020, 1, 1, tzinfo=UTC)
+        book = PriceBook.objects.create(slug=currency.lower(), name=currency, currency=currency)
+        version = PriceBookVersion.objects.create(book=book, number=1, starts_at=start)
+        Price.objects.create(version=version, meter="api_calls", unit_price=Decimal("0.001"))
+        version.published_at = start
+        version.save()
+        TenantPriceBook.objects.create(tenant=tenant, book=book, starts_at=start, reason="a test")
+
+    return switch
 
 
 def alerts() -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 
 from metering import budgets
 from metering.models import Budget, BudgetThreshold
-from tenants.models import AuditEntry, Tenant
+from tenants.models import AuditEntry
 from tenants.problems import Invalid
 
 pytestmark = pytest.mark.django_db
@@ -44,9 +44,8 @@ def test_recipients_can_be_emptied(cast):
     assert marks(budgets.set_budget(cast.acme, Decimal(100), [80], ACTOR, recipients=[])) == {80: []}
 
 
-def test_it_is_in_the_tenants_currency(cast):
-    Tenant.objects.filter(pk=cast.acme.pk).update(currency="CHF")
-    cast.acme.refresh_from_db()
+def test_it_is_in_the_currency_that_the_tenant_is_billed_in(cast, billed_in):
+    billed_in(cast.acme, "CHF")
 
     assert budgets.set_budget(cast.acme, Decimal(100), [80], ACTOR).currency == "CHF"
 
@@ -83,9 +82,8 @@ def test_an_amount_is_a_decimal(cast, amount):
         budgets.set_budget(cast.acme, amount, [80], ACTOR)
 
 
-def test_yen_have_no_cents(cast):
-    Tenant.objects.filter(pk=cast.acme.pk).update(currency="JPY")
-    cast.acme.refresh_from_db()
+def test_yen_have_no_cents(cast, billed_in):
+    billed_in(cast.acme, "JPY")
     with pytest.raises(Invalid, match="JPY has no amounts as fine as 100.50"):
         budgets.set_budget(cast.acme, Decimal("100.50"), [80], ACTOR)
 

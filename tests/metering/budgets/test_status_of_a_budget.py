@@ -94,3 +94,12 @@ def test_a_budget_in_another_currency_is_not_compared(spend, cast):
 
     assert budgets.status(cast.acme, NOW) == []
     assert budgets.check_all(NOW) == 0
+
+
+def test_euros_are_compared_with_euros(spend, cast, billed_in):
+    billed_in(cast.acme, "EUR")
+    budgets.set_budget(cast.acme, Decimal(100), [80], "user:alice")
+    spend("90.00")
+
+    assert budgets.status(cast.acme, NOW)[0].spent == Money(Decimal("90.00"), "EUR")
+    assert budgets.check_all(NOW) == 1

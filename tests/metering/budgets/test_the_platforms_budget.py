@@ -58,9 +58,10 @@ def test_the_setting_is_the_truth(settings, cast):
     assert Budget.objects.filter(tenant=None).count() == 1
 
 
-def test_other_currencies_are_left_out_and_that_is_said(spend, cast):
-    Tenant.objects.filter(pk=cast.globex.pk).update(currency="EUR")
+def test_other_currencies_are_left_out_and_that_is_said(spend, cast, billed_in):
+    billed_in(cast.globex, "EUR")
     spend("850.00")
+    spend("400.00", cast.globex)
     budgets.check_all(NOW)
 
     assert BudgetAlert.objects.get().cost == Decimal(850)
