@@ -100,7 +100,7 @@ def bytes_per_user(url: str, calls: int, users: int = 300) -> float:
     stage.put_tenant(connection, "acme", 1, texts, stage.STANDARD)
     script = Script.of("decide at", 3, CLOCKED.encode() + DECIDE.source)
     start = int(time.time() * 1000)
-    generator = random.Random(1)  # noqa: S311
+    generator = random.Random(1)
     connection.command("MEMORY", "PURGE")
     before = _used(connection)
     for text in texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import subprocess
 import tempfile
@@ -57,7 +58,7 @@ def put_tenant(connection: Connection, slug: str, tenant_id: int, texts: list[by
     edges = [now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)]
     for _ in range(3):
         edges.append((edges[-1] + timedelta(days=32)).replace(day=1))
-    months = [Period(f"{start:%Y-%m}", start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    months = [Period(f"{start:%Y-%m}", start, end) for start, end in itertools.pairwise(edges)]
     policy = wire.pack_policy(1, schedule(rules, [], [], months, now))
     pairs: list[str | bytes] = []
     for text in texts:

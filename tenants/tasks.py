@@ -5,13 +5,14 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
+from tenants import enforcement
 from tenants.enforcement import policy
 
 
 @shared_task
 def reconcile_policies() -> None:
     """Bring Redis in line with the database, whatever was missed."""
-    policy.reconcile(timezone.now())
+    enforcement.reconcile(timezone.now())
 
 
 @shared_task

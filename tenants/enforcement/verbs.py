@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..limits import Decision
-from . import policy
+from ..models import Tenant
+from . import building, policy
 from .engine import enforcer, readiness
 from .flushing import flush, read_usage
+from .wire import scope_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,6 @@ def consume(key_text: str, *, cost: int = 1, route_class: str = "default", scope
 
     `cost` 0…10,000 is how many calls it counts for. Never raises: an outage is decided by the failure policy.
     """
-    from .wire import scope_mask
-
     mask = scope_mask([scope]) if scope else 0
     return enforcer().consume(key_text.encode(), cost=cost, route_class=route_class, scopes=mask)
 
@@ -46,8 +46,13 @@ def usage(slug: str) -> LiveUsage:
 
 
 def reconcile(now: datetime) -> int:
-    """Publish whatever differs between the database and Redis; returns how many tenants. Raises RedisUnavailableError."""
-    return policy.reconcile(now)
+    """Publish whatever differs between the database and Redis, and correct the month's calls by what the ledger has learnt.
+
+    Returns how many tenants were put right. Raises RedisUnavailableError.
+    """
+    published = policy.reconcile(now)
+    corrected = [slug for slug in Tenant.objects.values_list("slug", flat=True) if building.rebase(slug)]
+    return published + len(corrected)
 
 
 __all__ = ["LiveUsage", "check", "consume", "flush", "readiness", "reconcile", "usage"]
