@@ -87,7 +87,9 @@ class OvertakenError(RuntimeError):
 
 
 def _still_the_last(status: CollectorStatus | None, name: str, node: str) -> None:
-    runs = CollectorStatus.objects.select_for_update().filter(name=name, node=node).values_list("runs", flat=True).first()
+    runs = (
+        CollectorStatus.objects.select_for_update().filter(name=name, node=node).values_list("runs", flat=True).first()
+    )
     if runs != (status.runs if status else None):
         raise OvertakenError(f"{name} on {node} ran again before this run had ended")
 

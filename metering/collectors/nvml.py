@@ -117,7 +117,10 @@ class NvmlCollector:
             },
             events=tuple(event for sample in samples for event in sample.events()),
             gaps=tuple(gap for sample in samples for gap in sample.gaps())
-            + tuple(Gap(uuid, "The device has disappeared.", starts_at=datetime.fromisoformat(known[uuid]["at"])) for uuid in missing),
+            + tuple(
+                Gap(uuid, "The device has disappeared.", starts_at=datetime.fromisoformat(known[uuid]["at"]))
+                for uuid in missing
+            ),
             covered=frozenset(
                 good | {EVERYTHING} | {f"index {sample.index}" for sample in samples if not sample.error}
             ),
