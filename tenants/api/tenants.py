@@ -27,6 +27,8 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
 
     tier: serializers.SlugRelatedField[Tier] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
 
+    contact_email = serializers.CharField(help_text="Receives notices when no budget recipient is named; may be empty.")
+
     class Meta:
         model = Tenant
         fields = [
