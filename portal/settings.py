@@ -310,6 +310,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "ApiKeyState": ["active", "expired", "revoked"],
+        "InvoiceState": "metering.models.InvoiceState",
         "CallerKind": ["key", "operator", "person"],
         "LimitSource": ["tier", "override"],
         "ProblemCode": "portal.api.schema.PROBLEM_CODES",

@@ -5,6 +5,16 @@ from __future__ import annotations
 from django.urls import path
 
 from .events import EventsView
+from .invoices import (
+    CreditNotesView,
+    InvoiceDocumentView,
+    InvoiceLineView,
+    InvoicesView,
+    InvoiceView,
+    PaymentsView,
+    ReadingsView,
+    VoidView,
+)
 from .money import BudgetView, CostsView
 from .quotas import QuotasView, QuotaView
 from .usage import MetersView, UsageView
@@ -17,4 +27,20 @@ urlpatterns = [
     path("tenants/<str:slug>/usage", UsageView.as_view(), name="usage"),
     path("tenants/<str:slug>/costs", CostsView.as_view(), name="costs"),
     path("tenants/<str:slug>/budget", BudgetView.as_view(), name="budget"),
+    path("tenants/<str:slug>/readings", ReadingsView.as_view(), name="readings"),
+    path("tenants/<str:slug>/invoices", InvoicesView.as_view(), name="invoices"),
+    path("tenants/<str:slug>/invoices/<str:invoice_id>", InvoiceView.as_view(), name="invoice"),
+    path(
+        "tenants/<str:slug>/invoices/<str:invoice_id>/lines/<int:position>",
+        InvoiceLineView.as_view(),
+        name="invoice-line",
+    ),
+    path(
+        "tenants/<str:slug>/invoices/<str:invoice_id>/document.<str:kind>",
+        InvoiceDocumentView.as_view(),
+        name="invoice-document",
+    ),
+    path("tenants/<str:slug>/invoices/<str:invoice_id>/credit-notes", CreditNotesView.as_view(), name="credit-notes"),
+    path("tenants/<str:slug>/invoices/<str:invoice_id>/payments", PaymentsView.as_view(), name="payments"),
+    path("tenants/<str:slug>/invoices/<str:invoice_id>/void", VoidView.as_view(), name="invoice-void"),
 ]

@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from tenants import apikeys, memberships, provisioning
 from tests.portal.api.calling import Api, Callers
+from tests.metering.billing.invoices import issued_invoice
 from tests.portal.api.routes import ROUTES
 from tests.tenants.cast import Cast
 
@@ -93,6 +94,14 @@ MATRIX: dict[tuple[str, str], str] = {
     ("tenants/{slug}/costs", "GET"):                    "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/budget", "GET"):                   "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/budget", "PUT"):                   "401  401  403  403  200  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/readings", "GET"): "401  401  200  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/invoices", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/invoices/{invoice_id}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/invoices/{invoice_id}/lines/{position}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/invoices/{invoice_id}/document.{kind}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/invoices/{invoice_id}/credit-notes", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  201  201",
+    ("tenants/{slug}/invoices/{invoice_id}/payments", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  201  201",
+    ("tenants/{slug}/invoices/{invoice_id}/void", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
     ("meters", "GET"):                                  "401  401  200  200  200  200  200  200  200  200  403  200  200  200  200  200  200  200",
     ("events", "POST"):                                 "401  401  403  403  403  403  403  403  403  403  403  403  200  200  200  403  403  403",
 }
@@ -135,12 +144,13 @@ def test_every_route_and_method_has_a_row() -> None:
 def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, name: str) -> None:
     column = list(PRINCIPALS).index(name)
     key_id = apikeys.create(cast.acme, name="Target", scopes=["usage:read"], by=None, actor="system:test").key.key_id
+    invoice_id = str(issued_invoice(cast.acme).public_id)
     caller = PRINCIPALS[name](callers)
     found, expected = {}, {}
     for (route, method), row in MATRIX.items():
         good = ROUTES[route][method]
         expected[route, method] = int(row.split()[column])
         with transaction.atomic():
-            found[route, method] = caller.send(method, good.path("acme", key_id=key_id), good.body).status_code
+            found[route, method] = caller.send(method, good.path("acme", key_id=key_id, invoice_id=invoice_id), good.body).status_code
             transaction.set_rollback(True)  # each request finds the same world
     assert found == expected

@@ -16,7 +16,8 @@ class Good:
     query: str = ""
 
     def path(self, slug: str, **parts: str) -> str:
-        return self.url.format(slug=slug, key_id=parts.get("key_id", "aaaaaaaabbbbbbbb")) + self.query
+        known = {"key_id": "aaaaaaaabbbbbbbb", "invoice_id": "00000000-0000-4000-8000-000000000000"} | parts
+        return self.url.format(slug=slug, **known) + self.query
 
 
 _EVENT = {
@@ -51,6 +52,24 @@ ROUTES: dict[str, dict[str, Good]] = {
     "tenants/{slug}/usage": {"GET": Good(f"{_T}/usage", query="?meter=gpu_hours&granularity=day")},
     "tenants/{slug}/costs": {"GET": Good(f"{_T}/costs")},
     "tenants/{slug}/budget": {"GET": Good(f"{_T}/budget"), "PUT": Good(f"{_T}/budget", {"amount": "100.00"})},
+    "tenants/{slug}/readings": {
+        "GET": Good(f"{_T}/readings", query="?meter=gpu_hours&from=2026-07-01T00:00:00Z&to=2026-07-02T00:00:00Z")
+    },
+    "tenants/{slug}/invoices": {"GET": Good(f"{_T}/invoices")},
+    "tenants/{slug}/invoices/{invoice_id}": {"GET": Good(f"{_T}/invoices/{{invoice_id}}")},
+    "tenants/{slug}/invoices/{invoice_id}/lines/{position}": {"GET": Good(f"{_T}/invoices/{{invoice_id}}/lines/1")},
+    "tenants/{slug}/invoices/{invoice_id}/document.{kind}": {
+        "GET": Good(f"{_T}/invoices/{{invoice_id}}/document.json")
+    },
+    "tenants/{slug}/invoices/{invoice_id}/credit-notes": {
+        "POST": Good(f"{_T}/invoices/{{invoice_id}}/credit-notes", {"amount": "1.00", "reason": "Test"})
+    },
+    "tenants/{slug}/invoices/{invoice_id}/payments": {
+        "POST": Good(f"{_T}/invoices/{{invoice_id}}/payments", {"amount": "1.00", "method": "bank", "reference": "1"})
+    },
+    "tenants/{slug}/invoices/{invoice_id}/void": {
+        "POST": Good(f"{_T}/invoices/{{invoice_id}}/void", {"reason": "Test"})
+    },
     "meters": {"GET": Good("meters")},
     "tenants/{slug}/api-keys": {
         "GET": Good(f"{_T}/api-keys"),
