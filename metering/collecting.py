@@ -25,8 +25,8 @@ from metering.models import CollectorState, CollectorStatus
 from metering.money import from_micro
 from tenants.models import Tenant, TenantState
 
-SOURCE = "/portal/collectors"
-"""Events of collectors have a source below this; the events API refuses it, so that no key can take a collector's ids."""
+SOURCE = f"{ingestion.OWN_SOURCES}collectors"
+"""Events of collectors have a source below this, which nobody else may use: no key can take a collector's ids."""
 LEASE_BEYOND_TIMEOUT = timedelta(minutes=2)
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,9 @@ def _book(
     refused: Counter[str] = Counter()
     source = source_of(collector.name, node)
     for slug in sorted(by_tenant):  # always in the same order: two runs cannot deadlock
-        for result in ingestion.book(tenants[slug], [cloud_event(event, source) for event in by_tenant[slug]], now):
+        for result in ingestion.book(
+            tenants[slug], [cloud_event(event, source) for event in by_tenant[slug]], now, own=True
+        ):
             if result.status not in {"accepted", "duplicate"}:
                 refused[f"{slug}: {result.detail or result.code}"] += 1
                 log.warning(

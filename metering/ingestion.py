@@ -26,6 +26,7 @@ Status = Literal["accepted", "duplicate", "conflict", "rejected"]
 
 MAX_QUARANTINED = 10_000
 """Unresolved events kept aside per tenant; a client with a wrong clock must not fill the disk."""
+OWN_SOURCES = "/portal/"
 TRIES = 4
 _RETRIED = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock timeout
 
@@ -47,24 +48,32 @@ Indexed = tuple[int, ParsedEvent]
 Results = list[ItemResult | None]
 
 
-def book(tenant: Tenant, events: Sequence[Any], now: datetime) -> list[ItemResult]:
+def book(tenant: Tenant, events: Sequence[Any], now: datetime, *, own: bool = False) -> list[ItemResult]:
     """Book `events` (CloudEvents as Python mappings, see event_parsing) for `tenant`; one result per event, in order.
 
     Works inside and outside of a tenant scope. Either every accepted event is in the ledger, its hour marked for a new rollup, or the
     call raises and nothing was written; a deadlock or serialization failure is tried again up to three times. `now` is aware.
+    Only the portal's `own` readings may have, or correct, a source below OWN_SOURCES.
     """
     parser = EventParser(event_types(), tenant.slug)
     results: Results = [None] * len(events)
     parsed: list[Indexed] = []
     for index, event in enumerate(events):
         try:
-            parsed.append((index, parser.parse(event)))
+            parsed.append((index, parser.parse(event) if own else _foreign(parser.parse(event))))
         except EventError as error:
             source, event_id = identity_of(event)
             results[index] = ItemResult(index, source, event_id, "rejected", error.code, error.detail)
     if parsed:
         retried(lambda: _book(tenant, parsed, results, now))
     return [result for result in results if result is not None]
+
+
+def _foreign(event: ParsedEvent) -> ParsedEvent:
+    """The event, unless it speaks for one of our collectors: then a key could take the ids of readings to come, or correct them away."""
+    if any(source.startswith(OWN_SOURCES) for source, _ in ((event.source, ""), event.corrects or ("", ""))):
+        raise EventError("reserved_source", f"Sources below {OWN_SOURCES} are the portal's own readings.")
+    return event
 
 
 def event_types() -> dict[str, EventType]:

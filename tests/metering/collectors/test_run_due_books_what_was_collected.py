@@ -156,8 +156,8 @@ def test_when_the_ledger_fails_nothing_is_kept_and_the_next_run_bills_it_all(nod
     collecting.run_due(START)
     real = collecting.ingestion.book
 
-    def fails_after_booking(*arguments):
-        real(*arguments)
+    def fails_after_booking(*arguments, **options):
+        real(*arguments, **options)
         raise RuntimeError("killed")
 
     monkeypatch.setattr(collecting.ingestion, "book", fails_after_booking)
@@ -213,6 +213,7 @@ def test_what_the_ledger_refuses_is_told(node, acme):
         [{"specversion": "1.0", "source": collecting.source_of("volumes", "node-1"), "id": f"fast:{taken:%Y%m%dT%H%M%SZ}",
           "type": "storage_bytes", "time": START, "data": {"quantity": 1}}],
         START,
+        own=True,
     )  # fmt: skip
     collecting.run_due(START + MINUTE)
     status = CollectorStatus.objects.get(name="volumes")
