@@ -11,6 +11,7 @@ from django.db import connection
 
 from tenants.models import Tenant
 
+from . import memo
 from .models import Aggregation, Meter
 from .periods import Period, covering
 
@@ -39,7 +40,7 @@ def by_day(tenant: Tenant, span: Period, cuts: Iterable[datetime], dimensions: S
 
 def between(tenant: Tenant, edges: Sequence[datetime], end: datetime, dimensions: Sequence[str]) -> list[Usage]:
     """A tenant's usage from the first edge to `end`, summed from each edge to the next."""
-    meters = {meter.pk: meter for meter in Meter.objects.all()}
+    meters = memo.meters()
     columns = "".join(", dims->>%s" for _ in dimensions)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -61,28 +62,26 @@ def between(tenant: Tenant, edges: Sequence[datetime], end: datetime, dimensions
 
 def of_many(spans: Mapping[int, Period], cuts: Sequence[datetime], dimensions: Sequence[str]) -> dict[int, list[Usage]]:
     """Usage of many tenants, each in its own span, by tenant id: one query. All are cut at the same instants `cuts`."""
-    meters = {meter.pk: meter for meter in Meter.objects.all()}
+    meters = memo.meters()
     edges = sorted(set(cuts))
     ids = list(spans)
     columns = "".join(", dims->>%s" for _ in dimensions)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT span.tenant_id, meter, width_bucket(hour, %s::timestamptz[]), sum(quantity_micro){columns}
-            FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS span (tenant_id, starts_at, ends_at)
-            JOIN metering_usagerollup rollup
-              ON rollup.tenant_id = span.tenant_id AND rollup.hour >= span.starts_at AND rollup.hour < span.ends_at
-            WHERE rollup.hour >= %s AND rollup.hour < %s
-            GROUP BY span.tenant_id, meter, 3{"".join(f", {5 + position}" for position in range(len(dimensions)))}
+            SELECT span.tenant_id, used.* FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS span (tenant_id, starts_at, ends_at)
+            CROSS JOIN LATERAL (
+                SELECT meter, width_bucket(hour, %s::timestamptz[]), sum(quantity_micro){columns} FROM metering_usagerollup rollup
+                WHERE rollup.tenant_id = span.tenant_id AND hour >= span.starts_at AND hour < span.ends_at
+                GROUP BY meter, 2{"".join(f", {4 + position}" for position in range(len(dimensions)))}
+            ) used
             """,  # noqa: S608  (only placeholders and positions vary)
             [
-                edges,
-                *dimensions,
                 ids,
                 [spans[tenant_id].start for tenant_id in ids],
                 [spans[tenant_id].end for tenant_id in ids],
-                min((spans[tenant_id].start for tenant_id in ids), default=None),
-                max((spans[tenant_id].end for tenant_id in ids), default=None),
+                edges,
+                *dimensions,
             ],
         )
         rows = cursor.fetchall()

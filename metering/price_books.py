@@ -17,6 +17,7 @@ from tenants.audit import acting
 from tenants.models import Tenant
 from tenants.problems import Conflict, Invalid, invalid
 
+from . import memo
 from .models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from .money import MoneyError
 from .pricing import (
@@ -57,10 +58,7 @@ def versions_for(tenant: Tenant) -> tuple[PriceVersion, ...]:
 def timelines(tenants: Iterable[Tenant]) -> dict[int, tuple[PriceVersion, ...]]:
     """`versions_for` of many tenants, by tenant id, in a few queries."""
     everyone = list(tenants)
-    books = {book.pk: book for book in _books_with_versions()}
-    versions = {pk: tuple(map(as_priced, book.versions.all())) for pk, book in books.items()}
-    default = next((pk for pk, book in books.items() if book.is_default), None)
-    of_tier = dict(TierPriceBook.objects.values_list("tier_id", "book_id"))
+    versions, default, of_tier = memo.once("price books", _all_books)
     own: dict[int, list[BookInForce]] = defaultdict(list)
     for row in TenantPriceBook.objects.filter(tenant__in=[tenant.pk for tenant in everyone]):
         own[row.tenant_id].append(BookInForce(versions[row.book_id], row.starts_at, row.ends_at))
@@ -92,6 +90,14 @@ def reference(version: PriceBookVersion) -> str:
 def latest(book: PriceBook) -> PriceBookVersion | None:
     """The version with the highest number, drafts included."""
     return book.versions.order_by("-number").first()
+
+
+def _all_books() -> tuple[dict[int, tuple[PriceVersion, ...]], int | None, dict[int, int]]:
+    """The priced versions of every book, the default book, and the book of each tier."""
+    books = {book.pk: book for book in _books_with_versions()}
+    versions = {pk: tuple(map(as_priced, book.versions.all())) for pk, book in books.items()}
+    default = next((pk for pk, book in books.items() if book.is_default), None)
+    return versions, default, dict(TierPriceBook.objects.values_list("tier_id", "book_id"))
 
 
 def _books_with_versions() -> Iterable[PriceBook]:

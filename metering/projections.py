@@ -12,7 +12,7 @@ from functools import cached_property
 from tenants import periods as billing_periods
 from tenants.models import Tenant
 
-from . import period_usage, price_books, queries
+from . import memo, period_usage, price_books, queries
 from .forecasting import Daily, Forecast, forecast, forecast_cost, forecast_level
 from .models import Aggregation, Meter
 from .money import exact, round_half_up
@@ -63,7 +63,7 @@ class Projection:
     def usage(self) -> dict[str, Forecast]:
         """By meter in display units; a level is forecast as a level."""
         found = {}
-        for meter in Meter.objects.all():
+        for meter in memo.meters().values():
             if meter.aggregation == Aggregation.LEVEL:
                 found[meter.pk] = self._level(meter)
             else:

@@ -21,6 +21,7 @@ from tenants.limits import API_CALLS, EffectiveLimit
 from tenants.models import Tenant
 from tenants.overrides import effective_policy
 
+from . import memo
 from .models import Meter
 from .money import plain
 
@@ -63,7 +64,7 @@ def quota_status(tenant: Tenant, now: datetime) -> list[QuotaStatus]:
     period = periods.period_at(tenant, now)
     live = _live_calls(tenant, period.key)
     found = []
-    for meter in Meter.objects.all():
+    for meter in memo.meters().values():
         if meter.pk == API_CALLS and live is not None:
             used = Decimal(live)
         else:
@@ -81,7 +82,7 @@ def quota_statuses(tenants: Iterable[Tenant], now: datetime) -> dict[int, list[Q
     """
     everyone = list(tenants)
     prefetch_related_objects(everyone, "tier__rate_limits", "tier__quotas", "overrides")
-    meters = list(Meter.objects.all())
+    meters = list(memo.meters().values())
     used = _used_in_month([tenant.pk for tenant in everyone], now)
     found = {}
     for tenant in everyone:
@@ -140,7 +141,7 @@ _USED_IN_MONTH = """
           ON rollup.tenant_id = period.tenant_id AND rollup.meter = meter.key AND hour >= period.starts_at AND hour < period.ends_at
         WHERE meter.aggregation = 'sum' GROUP BY 1, 2
     ), levels AS (
-        SELECT period.tenant_id, meter.key AS meter, sum(level_micro) AS micro
+        SELECT period.tenant_id, meter.key AS meter, COALESCE(sum(level_micro), 0) AS micro
         FROM period CROSS JOIN metering_meter meter CROSS JOIN LATERAL (
             SELECT max(hour) AS hour FROM metering_usagerollup
             WHERE tenant_id = period.tenant_id AND metering_usagerollup.meter = meter.key AND hour < period.ends_at

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import prefetch_related_objects
 
-from metering import costs, queries
+from metering import costs, memo, queries
 from metering.forecasting import Forecast, forecast
 from metering.models import Meter
 from metering.money import Money, round_half_up, total
@@ -84,7 +84,7 @@ def sum_of(found: Sequence[TenantCost], meter: str | None = None) -> Money:
 
 def near_limits(tenants: Sequence[Tenant], now: datetime) -> list[NearLimit]:
     """Quotas used by 80 % or more, fullest first."""
-    meters = {meter.key: meter for meter in Meter.objects.all()}
+    meters = memo.meters()
     statuses = queries.quota_statuses(tenants, now)
     found = [
         NearLimit(tenant, status, meters[status.meter])

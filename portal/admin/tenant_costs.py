@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,7 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from metering import budgets, costs, queries
+from metering import costs, queries
+from metering.models import Budget, BudgetPeriod
+from metering.models.budget import BudgetScope
+from metering.money import Money
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
 from portal.web.downloads import csv_response
@@ -48,11 +53,7 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) ->
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
     forecast = costs.projection(tenant, now) if month.is_running else None
-    primary = (
-        next((each for each in budgets.status(tenant, now) if each.budget.is_primary), None)
-        if month.is_running
-        else None
-    )
+    budget = primary_budget(statement) if month.is_running else None
     chart_url = f"?month={key}&format=csv"
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(
@@ -71,13 +72,36 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) ->
             "statement": statement,
             "per_call": round(statement.per_call, 6) if statement.per_call else None,
             "projection": readings.projection_of(forecast, statement.currency, month) if forecast else None,
-            "budget": primary,
+            "budget": budget,
             "days": daily_cost_chart(statement, month, meters, tenant, csv_url=chart_url),
-            "course": course_chart(statement, forecast, month, tenant, primary.amount.amount if primary else None)
+            "course": course_chart(statement, forecast, month, tenant, budget.amount.amount if budget else None)
             if forecast
             else None,
         },
     )
+
+
+@dataclass(frozen=True)
+class BudgetUse:
+    """The tenant's primary monthly budget and the part of it that is spent, in percent."""
+
+    amount: Money
+    percent: Decimal
+
+
+def primary_budget(statement: costs.Statement) -> BudgetUse | None:
+    """Beside the statement; None without a budget of the whole month in its currency."""
+    budget = Budget.objects.filter(
+        tenant=statement.tenant,
+        is_primary=True,
+        is_active=True,
+        scope=BudgetScope.ALL,
+        period=BudgetPeriod.MONTH,
+        currency=statement.currency,
+    ).first()
+    if budget is None:
+        return None
+    return BudgetUse(Money(budget.amount, budget.currency), statement.total.amount / budget.amount * 100)
 
 
 def csv_rows(statement: costs.Statement, key: str) -> list[list[Any]]:
@@ -100,7 +124,6 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
     forecast = costs.projection(tenant, now)
-    primary = next((each for each in budgets.status(tenant, now) if each.budget.is_primary), None)
     return TemplateResponse(
         request,
         "admin/portal/_tenant_summary.html",
@@ -109,8 +132,8 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
             "month": month,
             "cost": readings.cost_summary(statement, month, meters, tenant),
             "projection": readings.projection_of(forecast, statement.currency, month),
-            "budget": primary,
-            "quotas": readings.gauges(queries.quota_status(tenant, now), meters),
+            "budget": primary_budget(statement),
+            "quotas": readings.gauges(queries.quota_statuses([tenant], now)[tenant.pk], meters),
             "days": daily_cost_chart(statement, month, meters, tenant),
             "month_name": formats.month(month.key),
         },

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from metering import queries
+from metering import memo, queries
 from metering.forecasting import Forecast
 from metering.models import Meter
 from metering.money import Money, allocate, round_half_up, total
@@ -36,7 +36,7 @@ Meters = Mapping[str, Meter]
 
 def all_meters() -> dict[str, Meter]:
     """Every meter by key, in the order of the catalogue."""
-    return {meter.key: meter for meter in Meter.objects.all()}
+    return memo.meters()
 
 
 @dataclass(frozen=True)

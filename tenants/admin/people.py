@@ -78,7 +78,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # two lib
 class GroupAdmin(DjangoGroupAdmin, AuditedAdmin):  # type: ignore[misc]
     """Operators and Support are brought in line with the models by every migrate; further groups are the platform's own."""
 
-    form = forms.ModelForm
+    form: Any = forms.ModelForm
     asks_reason = False
     search_fields = ("name",)
 

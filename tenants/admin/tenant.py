@@ -83,7 +83,7 @@ class ChangeTier(ReasonOnly):
 
 class TenantAdmin(NeverDeleted, AuditedAdmin):
     form = TenantForm
-    list_display = ("identity", "state_mark", "tier", "created_at")
+    list_display: Any = ("identity", "state_mark", "tier", "created_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
         ("tier", RelatedDropdownFilter),

@@ -13,12 +13,14 @@ from django.utils import timezone
 
 from metering.models import Budget, BudgetAlert, BudgetThreshold, CollectorStatus, JobRun, Notification
 from tenants import apikeys, overrides, provisioning
-from tenants.models import Tier, User
+from tenants.models import Tenant, Tier, User
 from tests.tenants.cast import Cast
 
 from .conftest import Browse
 
 MOST = 15
+MOST_FOR_MONEY = 21
+"""Of parts that are fetched after their page: prices are five tables, limits three, and four queries are the reader's."""
 LISTS = [
     "tenants_tenant", "tenants_tier", "tenants_override", "tenants_apikey", "tenants_membership", "tenants_auditentry",
     "tenants_user", "metering_budget", "metering_budgetalert", "metering_jobrun", "metering_notification",
@@ -28,10 +30,10 @@ LISTS = [
 
 @pytest.fixture
 def many(cast: Cast) -> Cast:
-    """Thirty tenants, each with a person, a key, an override, a budget that has warned, a job, a mail."""
+    """A dozen tenants, each with a person, a key, an override, a budget that has warned, a job, a mail."""
     now = timezone.now()
     tier = Tier.objects.get(slug="standard")
-    for number in range(30):
+    for number in range(12):
         owner = User.objects.create_user(f"owner{number}", f"owner{number}@tenant.example")
         tenant = provisioning.create_tenant(
             slug=f"t{number}", name=f"Tenant {number}", tier=tier, actor="test", owner=owner
@@ -81,3 +83,20 @@ def test_a_tiers_page(many: Cast, count: Any) -> None:
 
 def test_usage(many: Cast, count: Any) -> None:
     assert count(reverse("admin:metering_meter_usage")) <= MOST
+
+
+@pytest.mark.parametrize("name", ["index", "tenants_tenant_queues"])
+def test_the_dashboard(name: str, many: Cast, count: Any) -> None:
+    assert count(reverse(f"admin:{name}")) <= MOST
+
+
+@pytest.mark.parametrize("name", ["tenants_tenant_cost", "tenants_tenant_summary"])
+def test_a_tenants_costs(name: str, many: Cast, count: Any) -> None:
+    assert count(reverse(f"admin:{name}", args=[many.acme.pk])) <= MOST_FOR_MONEY
+
+
+@pytest.mark.parametrize("name", ["tenants_tenant_money", "tenants_tenant_costs", "tenants_tenant_columns"])
+def test_everybodys_costs(name: str, many: Cast, count: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.admin.dashboard.KEEP_SECONDS", 0)
+    ids = ",".join(str(tenant.pk) for tenant in Tenant.objects.all())
+    assert count(f"{reverse(f'admin:{name}')}?ids={ids}") <= MOST_FOR_MONEY
