@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import connections
 
-from metering import budgets
+from metering import budget_alerts, budgets
 from metering.models import BudgetAlert, Notification
 from tenants.periods import period_at
 from tests.metering.budgets.conftest import NOW, alerts, mailed, subjects
@@ -199,13 +199,13 @@ def test_mail_and_alert_are_kept_together_or_not_at_all(spend, budget, monkeypat
         raise RuntimeError("killed")
 
     spend("85.00")
-    real = budgets.notifications.owe
-    monkeypatch.setattr(budgets.notifications, "owe", broken)
+    real = budget_alerts.notifications.owe
+    monkeypatch.setattr(budget_alerts.notifications, "owe", broken)
     with pytest.raises(budgets.CheckError, match="1 of 2 budgets"):
         check()
     assert alerts() == []
 
-    monkeypatch.setattr(budgets.notifications, "owe", real)
+    monkeypatch.setattr(budget_alerts.notifications, "owe", real)
     check(1)
     assert (alerts(), len(subjects())) == ([80], 1)
 
@@ -214,14 +214,14 @@ def test_one_that_cannot_be_checked_does_not_hold_up_the_others(spend, budget, c
     budgets.set_budget(cast.globex, Decimal(100), [80], "user:mallory")
     spend("85.00")
     spend("85.00", cast.globex)
-    real = budgets.spending.Book.spent
+    real = budget_alerts.spending.Book.spent
 
     def broken_for_acme(book, each):
         if each.tenant_id == cast.acme.pk:
             raise ZeroDivisionError
         return real(book, each)
 
-    monkeypatch.setattr(budgets.spending.Book, "spent", broken_for_acme)
+    monkeypatch.setattr(budget_alerts.spending.Book, "spent", broken_for_acme)
     with pytest.raises(budgets.CheckError, match="1 of 3 budgets"):
         check()
 

@@ -1,0 +1,206 @@
+"""Tells people once when a threshold of a budget is crossed.
+
+What "once" means: a crossing is written down as a BudgetAlert, and while that alert stands, the same percentage of the same budget and
+period is never told again, whatever runs twice. An alert is lifted (`cleared_at`) only when the budget has been raised since and the
+cost is below the mark again; crossing it then is news, and is told. A cost that sinks by itself (a correction) lifts nothing, so that
+numbers moving around a mark do not send a mail each time. When several marks are crossed at once, all are written down and only the
+highest is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from django.conf import settings
+from django.db import transaction
+
+from metering import notifications, recipients, spending
+from metering.budget_status import BudgetStatus, measure
+from metering.mail.letters import BudgetFacts, budget_alert
+from metering.models import Budget, BudgetAlert, BudgetThreshold
+from metering.money import Money
+from metering.pace import Pace
+from metering.pricing import PriceError
+from metering.webhooks import delivery as webhooks
+from tenants.audit import acting
+from tenants.models import TenantState
+
+PLATFORM_NAME = "Platform budget"
+
+Standing = dict[tuple[int, str], dict[int, Decimal]]
+"""(budget, period) → percent → the budget's amount when the mark was crossed."""
+
+log = logging.getLogger(__name__)
+pace = Pace()
+
+
+def check_all(now: datetime) -> int:
+    """Write down and tell every threshold that has been crossed; how many alerts are new. Safe to run at once in several workers.
+
+    A budget that cannot be checked does not keep the others from it; CheckError says afterwards how many there were.
+    """
+    book = spending.Book(now)
+    budgets = [*_tenants_budgets(), *_platforms_budgets()]
+    due = [budget for budget in budgets if pace.is_due(budget, now)]
+    try:
+        book.load(due)
+    except PriceError:  # of one tenant; each is rated for itself then
+        log.exception("budget.load_failed")
+    standing = _standing_alerts(due)
+    alerts = failed = 0
+    for budget in due:
+        try:
+            alerts += _check(budget, book, standing, now)
+        except Exception:
+            failed += 1
+            log.exception("budget.check_failed", extra={"budget": budget.pk})
+    if failed:
+        raise CheckError(f"{failed} of {len(due)} budgets could not be checked; see the log")
+    return alerts
+
+
+class CheckError(RuntimeError):
+    """Some budgets could not be checked. The others were."""
+
+
+def _check(budget: Budget, book: spending.Book, standing: Standing, now: datetime) -> int:
+    current = measure(budget, book, with_forecast=False)
+    if current is None:
+        return 0
+    alerts = _keep_alerts(current, book, now) if _is_news(current, standing) else 0
+    pace.looked(budget, current.spent, _next_amount(current), now)
+    return alerts
+
+
+def _tenants_budgets() -> list[Budget]:
+    return list(
+        Budget.objects.filter(is_active=True, tenant__isnull=False)
+        .exclude(tenant__state=TenantState.CLOSED)
+        .select_related("tenant")
+        .prefetch_related("thresholds")
+        .order_by("pk")
+    )
+
+
+def _platforms_budgets() -> list[Budget]:
+    """The platform's budgets. The amount of the primary one is settings.PLATFORM_BUDGET_USD; its row carries marks and alerts."""
+    amount = Decimal(settings.PLATFORM_BUDGET_USD)
+    with acting("system:settings", "PLATFORM_BUDGET_USD"):
+        budget, _ = Budget.objects.get_or_create(
+            tenant=None,
+            is_primary=True,
+            defaults={"name": PLATFORM_NAME, "amount": amount, "currency": settings.PLATFORM_CURRENCY},
+        )
+        if budget.amount != amount:
+            budget.amount = amount
+            budget.save(update_fields=["amount"])
+        if not budget.thresholds.exists():
+            BudgetThreshold.objects.bulk_create(
+                [BudgetThreshold(budget=budget, percent=percent) for percent in settings.BUDGET_THRESHOLDS],
+                ignore_conflicts=True,
+            )
+    return list(
+        Budget.objects.filter(tenant__isnull=True, is_active=True).prefetch_related("thresholds").order_by("pk")
+    )
+
+
+def _standing_alerts(budgets: Iterable[Budget]) -> Standing:
+    rows = BudgetAlert.objects.filter(budget__in=[budget.pk for budget in budgets], cleared_at__isnull=True)
+    found: Standing = {}
+    for budget, period, percent, amount in rows.values_list("budget_id", "period_key", "percent", "amount"):
+        found.setdefault((budget, period), {})[percent] = amount
+    return found
+
+
+def _is_news(current: BudgetStatus, standing: Standing) -> bool:
+    told = standing.get((current.budget.pk, current.period.key), {})
+    return any(current.is_over(mark) and mark not in told for mark in current.thresholds) or bool(
+        _liftable(current, told)
+    )
+
+
+def _liftable(current: BudgetStatus, told: dict[int, Decimal]) -> list[int]:
+    return [mark for mark, amount in told.items() if amount < current.amount.amount and not current.is_over(mark)]
+
+
+@transaction.atomic
+def _keep_alerts(current: BudgetStatus, book: spending.Book, now: datetime) -> int:
+    """Under a lock on the budget: lift what a raised budget has left behind, write down what is crossed, owe the mails."""
+    budget = Budget.objects.select_for_update(of=("self",)).get(pk=current.budget.pk)
+    if budget.amount != current.amount.amount:
+        return 0  # changed since it was read; the next check sees it as it is
+    standing = BudgetAlert.objects.filter(budget=budget, period_key=current.period.key, cleared_at__isnull=True)
+    told = dict(standing.values_list("percent", "amount"))
+    lifted = _liftable(current, told)
+    if lifted:
+        standing.filter(percent__in=lifted).update(cleared_at=now)
+    told = {mark: amount for mark, amount in told.items() if mark not in lifted}
+    crossed = [mark for mark in current.thresholds if current.is_over(mark) and mark not in told]
+    alerts = [
+        BudgetAlert(
+            budget=budget,
+            tenant_id=budget.tenant_id,
+            period_key=current.period.key,
+            percent=mark,
+            cost=current.spent.amount,
+            amount=current.amount.amount,
+            currency=current.amount.currency,
+            crossed_at=now,
+        )
+        for mark in crossed
+    ]
+    BudgetAlert.objects.bulk_create(alerts)
+    if alerts and crossed[-1] > max(told, default=0):
+        _tell(current, alerts[-1], book, now)
+    return len(alerts)
+
+
+def _tell(current: BudgetStatus, alert: BudgetAlert, book: spending.Book, now: datetime) -> None:
+    """Owe the mail and the webhook of the highest mark that was crossed."""
+    budget, tenant = current.budget, current.budget.tenant
+    log.info("budget.alert", extra={"budget": budget.pk, "percent": alert.percent, "period": alert.period_key})
+    if tenant is not None:
+        data = {
+            "budget": str(budget.public_id), "name": budget.name, "period": alert.period_key, "percent": alert.percent,
+            "spent": current.spent.decimal_string(), "amount": current.amount.decimal_string(), "currency": current.amount.currency,
+        }  # fmt: skip
+        webhooks.owe(tenant, "budget.threshold_crossed", f"budget-alert-{alert.pk}", data, now)
+    if budget.muted_until is not None and budget.muted_until > now:
+        return
+    threshold = next(each for each in budget.thresholds.all() if each.percent == alert.percent)
+    listed = list(threshold.recipients)
+    if tenant is None:
+        people = listed or settings.PLATFORM_ALERT_EMAILS
+    else:
+        people = listed or recipients.of(tenant, recipients.MONEY)
+    if not people:
+        log.warning("budget.nobody_to_tell", extra={"budget": budget.pk})
+        return
+    facts = BudgetFacts(
+        name=tenant.name if tenant else "Platform",
+        slug=tenant.slug if tenant else None,
+        zone=current.period.zone,
+        budget=budget.name,
+        spent=current.spent,
+        amount=current.amount,
+        percent=current.percent,
+        thresholds=current.thresholds,
+        period_key=current.period.key,
+        lines=book.lines(budget),
+        forecast=book.forecast(budget),
+        listed=bool(listed),
+        remark=book.remark(budget),
+    )
+    notifications.owe(
+        budget_alert(facts, now), key=f"budget-alert:{alert.pk}", recipients=people, tenant=tenant, now=now
+    )
+
+
+def _next_amount(current: BudgetStatus) -> Money | None:
+    """The amount at which the next threshold lies; None above all of them."""
+    ahead = [mark for mark in current.thresholds if not current.is_over(mark)]
+    return current.amount.scaled(Fraction(ahead[0], 100)) if ahead else None

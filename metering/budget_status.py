@@ -1,0 +1,84 @@
+"""How much of a budget is spent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from metering import spending
+from metering.forecasting import Forecast
+from metering.models import Budget
+from metering.money import Money, MoneyError, round_line
+from metering.periods import Period
+from tenants.models import Tenant
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """A budget now. `percent` is exact to two places, rounded down; `left` is negative when it is exceeded.
+
+    `projected` is the likely amount at the end of the period, None where none can be said; `forecast` has its range and days.
+    """
+
+    budget: Budget
+    period: Period
+    spent: Money
+    amount: Money
+    percent: Decimal
+    left: Money
+    thresholds: tuple[int, ...]
+    projected: Money | None = None
+    forecast: Forecast | None = None
+
+    def is_over(self, percent: int) -> bool:
+        """Is the mark reached or passed?"""
+        return self.spent.minor * 100 >= self.amount.minor * percent
+
+
+def status(tenant: Tenant, now: datetime) -> list[BudgetStatus]:
+    """The tenant's active budgets at the aware instant `now`, the primary one first. Works inside and outside of a tenant scope."""
+    book = spending.Book(now)
+    rows = (
+        Budget.objects.filter(tenant=tenant, is_active=True)
+        .prefetch_related("thresholds")
+        .order_by("-is_primary", "name")
+    )
+    found = []
+    for budget in rows:
+        budget.tenant = tenant
+        if (current := measure(budget, book, with_forecast=True)) is not None:
+            found.append(current)
+    return found
+
+
+def measure(budget: Budget, book: spending.Book, *, with_forecast: bool) -> BudgetStatus | None:
+    """The budget against the costs in `book`; None when it cannot be compared with the cost (another currency)."""
+    try:
+        period, spent = book.spent(budget)
+        amount = Money(budget.amount, budget.currency)
+        part = spent.ratio(amount)
+    except MoneyError as error:
+        log.warning("budget.not_comparable", extra={"budget": budget.pk, "error": str(error)})
+        return None
+    forecast = book.forecast(budget) if with_forecast else None
+    end = forecast.end if forecast else None
+    return BudgetStatus(
+        budget=budget,
+        period=period,
+        spent=spent,
+        amount=amount,
+        percent=_percent(part),
+        left=amount - spent,
+        thresholds=tuple(sorted(threshold.percent for threshold in budget.thresholds.all())),
+        projected=round_line(end.p50, amount.currency) if end else None,
+        forecast=forecast,
+    )
+
+
+def _percent(part: Fraction) -> Decimal:
+    return Decimal(int(part * 10_000)) / 100
