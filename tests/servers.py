@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psycopg
 from psycopg import sql
@@ -29,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "postgres-templates"
 KEPT_TEMPLATES = 3
 RUN_FOLDER = "AURELIUS_TEST_RUN"  # environment variables through which the controller tells its workers
+PREFIX = "aurelius-tests-"
+ROOM = 2_000_000_000  # bytes free, to keep a run in memory: fresh databases cost a tenth there
 POSTGRES_PORT = "AURELIUS_TEST_POSTGRES_PORT"
 
 
@@ -39,8 +42,8 @@ class Servers:
         self.worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         self.owns_run = RUN_FOLDER not in os.environ
         if self.owns_run:
-            _sweep_old_runs()
-            os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="aurelius-tests-")
+            folder, self._lock = _new_run()
+            os.environ[RUN_FOLDER] = str(folder)
             os.environ[POSTGRES_PORT] = str(free_port())
         self.folder = Path(os.environ[RUN_FOLDER])
         self.database = f"test_{self.worker}"
@@ -166,12 +169,19 @@ def _forget_old_templates() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _sweep_old_runs() -> None:
-    """Remove folders of runs that were killed: more than a day old."""
-    for path in Path(tempfile.gettempdir()).glob("aurelius-tests-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > 24 * 3600:
-                shutil.rmtree(path, ignore_errors=True)
+def _new_run() -> tuple[Path, IO[str]]:
+    """A folder for this run, with a lock that tells that the run lives; folders of runs that were killed are removed."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    parent = memory if roomy else Path(tempfile.gettempdir())
+    for path in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError), (path / "run.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    lock = (folder / "run.lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return folder, lock
 
 
 servers = Servers()
