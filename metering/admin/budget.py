@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -52,8 +53,16 @@ def state_badge(budget: Budget) -> str:
     return badge(_("On"), "good")
 
 
+class ThresholdForm(forms.ModelForm):
+    def has_changed(self) -> bool:
+        """The marks that a new budget starts with are kept although nobody touched them."""
+        proposed = self.instance.pk is None and bool(self.data.get(self.add_prefix("percent")))
+        return proposed or super().has_changed()
+
+
 class ThresholdInline(TabularInline):
     model = BudgetThreshold
+    form = ThresholdForm
     fields = ("percent", "recipients")
     verbose_name_plural = _("Warn at")
     hide_title = True

@@ -29,7 +29,7 @@ from metering.pricing import EVERYTHING
 from tenants import audit
 from tenants.admin.base import AuditedAdmin, Inline, LookOnly, NeverDeleted
 from tenants.admin.confirm import Confirmation, ReasonOnly
-from tenants.admin.wording import badge, meter_name, plain
+from tenants.admin.wording import badge, meter_name, plain, trimmed_limit
 
 
 def price_in_words(price: Price) -> str:
@@ -71,6 +71,11 @@ class Publish(ReasonOnly):
     field_order = ("force", "reason")
 
 
+def no_params(contents: str) -> str:
+    """An empty object says nothing."""
+    return "–" if "{}" in str(contents) else contents
+
+
 class PriceForm(forms.ModelForm):
     class Meta:
         model = Price
@@ -90,6 +95,7 @@ class PriceInline(Inline):
     model = Price
     form = PriceForm
     tab = False
+    readonly_preprocess_fields: Any = {"unit_price": trimmed_limit, "params": no_params}
     verbose_name_plural = _("prices")
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
@@ -141,6 +147,7 @@ class VersionInline(LookOnly, Inline):
 
 class TierBookInline(TabularInline):
     model = TierPriceBook
+    hide_title = True
     fields = ("tier",)
     extra = 0
     verbose_name_plural = _("Tiers that pay by this book")
@@ -235,6 +242,13 @@ class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
         """A version that could not be priced is refused as a whole."""
         super().save_related(request, form, formsets, change)
         price_books.check(PriceBookVersion.objects.select_related("book").get(pk=form.instance.pk))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """No button to publish what is published."""
+        version = kwargs.get("obj")
+        if version is not None and version.published_at is not None:
+            context["actions_detail"] = [each for each in context["actions_detail"] if "/publish/" not in each["path"]]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @action(description=_("Publish"), icon="publish", permissions=["change"])
     def publish(self, request: HttpRequest, object_id: int) -> HttpResponse:

@@ -93,7 +93,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_fields = ("actor", "table_name", "row_id", "reason", "tenant__slug", "tenant__name")
     search_help_text = _("Person, tenant, table, row or reason")
     list_select_related = ("tenant",)
-    fields = (("at", "actor"), ("what", "row_id", "tenant"), "reason", "diff", ("previous_hash", "hash"))
+    fields = (("at", "actor"), ("what", "row_id", "tenant"), "reason", "diff", "chain")
     actions_list = ("check_chain",)
 
     @action(description=_("Check the chain"), icon="verified", url_path="check-chain")
@@ -125,6 +125,16 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             "admin/portal/_diff_short.html",
             {"changes": changes[:SHOWN_IN_LIST], "more": max(0, len(changes) - SHOWN_IN_LIST)},
         )  # type: ignore[return-value]
+
+    @display(description=_("Chain"))
+    def chain(self, entry: AuditEntry) -> str:
+        """This entry's hash and the one it follows."""
+        return format_html(
+            '<span class="pa-mono pa-break">{}</span><br><span class="pa-quiet pa-mono pa-break">{} {}</span>',
+            entry.hash,
+            _("after"),
+            entry.previous_hash or "–",
+        )
 
     @display(description=_("What changed"))
     def diff(self, entry: AuditEntry) -> SafeString:
