@@ -43,25 +43,27 @@ def throughput(report: Report, url: str) -> None:
     connection = stage.connect(url)
     connection.command("FLUSHALL")
     text = key_without_nul()
-    credential = keys.parse(text, stage.PEPPER.encode())
-    assert credential
     stage.put_tenant(connection, "acme", 1, [text], stage.LARGE)
-    words = [
-        "EVALSHA", DECIDE.sha.decode(), "3", keys.tenant_key("acme"), "u:{acme}:__rand_int__", keys.usage_key("acme"),
-        keys.key_field(credential.digest).decode("latin-1"), "1", "1", f"{credential.key_id}|default",
-        connection.generation.decode(), "9" * 13,
-    ]  # fmt: skip
-    raw = [word.encode("latin-1") for word in words]
+    words = script_words(text, connection)
     path = stage.socket_path(url)
     found: dict[str, list[float]] = {"INCR": [], "decide": []}
     for number in range(report.rounds(9)):
         report.step(f"throughput, round {number + 1}")
         found["INCR"].append(redis_benchmark(path, ["INCR", "counter:__rand_int__"], clients=50, requests=60_000))
-        found["decide"].append(redis_benchmark(path, raw, clients=50, requests=60_000))
+        found["decide"].append(redis_benchmark(path, words, clients=50, requests=60_000))
     for name, samples in found.items():
         report.row(f"{name}, 50 clients, per second", value=statistics.median(samples))
     ratios = [decide / incr for decide, incr in zip(found["decide"], found["INCR"], strict=True)]
     report.value("script_per_incr", statistics.median(ratios))
+
+
+def script_words(text: bytes, connection: Connection) -> list[str | bytes]:
+    """The command that decides a call of ten thousand users of the tenant acme, with a deadline in the far future."""
+    credential = keys.parse(text, stage.PEPPER.encode())
+    assert credential
+    where = (keys.tenant_key("acme"), "u:{acme}:__rand_int__", keys.usage_key("acme"))
+    call = (keys.key_field(credential.digest), "1", "1", f"{credential.key_id}|default")
+    return ["EVALSHA", DECIDE.sha, "3", *where, *call, connection.generation, "9" * 13]
 
 
 def key_without_nul() -> bytes:

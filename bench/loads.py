@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -50,10 +51,12 @@ def served(
         _wait(f"http://127.0.0.1:{port}/x")
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.terminate()
+        children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         process.wait(10)
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def _wait(url: str) -> None:
