@@ -22,7 +22,7 @@ READABLE = frozenset({
 """Tables without a tenant that tenant-serving code reads: plans, meters and prices are the same for all, and members' names."""
 
 READ_ONLY = frozenset({
-    "tenants.Tenant", "tenants.AuditEntry",
+    "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory",
     "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
 })  # fmt: skip
 """Tenant tables that the role may read but never write."""
@@ -59,7 +59,8 @@ def after_migrate(app_config: AppConfig, using: str, **_: Any) -> None:
             """
         )
         # From PostgreSQL 16 on, creating a role gives the right to administer it, not yet the right to become it.
-        can_become = "SET" if connections[using].pg_version >= 160000 else "MEMBER"
+        version: int = connections[using].pg_version  # type: ignore[attr-defined]  # of the PostgreSQL backend
+        can_become = "SET" if version >= 160000 else "MEMBER"
         cursor.execute("SELECT pg_has_role(current_user, %s, %s)", [ROLE, can_become])
         if not cursor.fetchone()[0]:
             cursor.execute(f"GRANT {ROLE} TO CURRENT_USER")

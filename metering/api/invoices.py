@@ -117,7 +117,7 @@ class ReadingSerializer(serializers.Serializer[Any]):
     """A ledger entry, as it was reported."""
 
     time = serializers.DateTimeField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     id = serializers.CharField()
     quantity_micro = serializers.CharField(help_text="In millionths of the meter's base unit.")
     dims = serializers.DictField()

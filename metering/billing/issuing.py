@@ -149,7 +149,7 @@ def broken(entity: LegalEntity) -> Iterator[str]:
             }
             if any(stored[name] != value for name, value in columns.items()):
                 yield f"{document.number}: its row and its snapshot differ"
-            previous, expected = document.hash, document.sequence + 1
+            previous, expected = document.hash, expected + 1 if document.sequence is None else document.sequence + 1
         held = NumberSequence.objects.filter(entity=entity, kind=kind.replace(" ", "_")).first()
         if held is not None and (held.next_number != expected or (held.last_hash or GENESIS) != previous):
             yield f"the last {kind} is missing: the next number is {held.next_number}, the last document is {expected - 1}"

@@ -65,7 +65,7 @@ class Command(BaseCommand):
                     self.stop.wait(1)
 
     def _calls(self, client: httpx.Client, plan: DemoTenant, known: dict[str, Any], chance: Random) -> None:
-        names, weights = zip(*ROUTES, strict=True)
+        names, weights = [name for name, _ in ROUTES], [weight for _, weight in ROUTES]
         people = [user["username"] for user in known["users"] if user["role"] != "viewer"]
         next_burst = time.monotonic() + chance.uniform(20, 60)
         while not self.stop.wait(chance.expovariate(CALLS_A_SECOND[plan.slug])):
