@@ -174,6 +174,8 @@ def _new_run() -> tuple[Path, IO[str]]:
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
     parent = memory if roomy else Path(tempfile.gettempdir())
+    guard = (parent / f".{PREFIX}{os.getuid()}.lock").open("a")  # nobody sweeps between making a folder and locking it
+    fcntl.flock(guard, fcntl.LOCK_EX)
     for path in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError), (path / "run.lock").open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,6 +183,7 @@ def _new_run() -> tuple[Path, IO[str]]:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     lock = (folder / "run.lock").open("a")
     fcntl.flock(lock, fcntl.LOCK_EX)
+    guard.close()
     return folder, lock
 
 
