@@ -163,6 +163,26 @@ def route_classes() -> Iterable[Finding]:
             )
 
 
+def collectors() -> Iterable[Finding]:
+    """That it is a list of named entries; what each entry holds is metering's to check (metering.E001, E002)."""
+    configured: Any = settings.COLLECTORS
+    hint = 'Set COLLECTORS to a JSON list such as [{"name": "volumes", "kind": "filesystem", "root": "/srv/tenants"}]; see docs/operations.md.'
+    if not isinstance(configured, list):
+        yield error(12, "COLLECTORS is not a list.", hint)
+        return
+    seen: set[str] = set()
+    for position, collector in enumerate(configured, start=1):
+        name = collector.get("name") if isinstance(collector, dict) else None
+        if not isinstance(name, str) or not name or not isinstance(collector.get("kind"), str):
+            yield error(12, f"COLLECTORS entry {position} lacks a name or a kind.", hint)
+        elif name in seen:
+            yield error(
+                12, f"COLLECTORS names {name!r} twice.", "Names make the ids of readings: give every collector its own."
+            )
+        else:
+            seen.add(name)
+
+
 def grafana() -> Iterable[Finding]:
     for name in ("GRAFANA_OPERATOR_URL", "GRAFANA_TENANT_URL"):
         url = getattr(settings, name)
@@ -193,7 +213,7 @@ def transport() -> Iterable[Finding]:
 
 ALWAYS: tuple[Check, ...] = (
     pepper, platform_budget, failure_policy, site_url, redis_servers, mail, alert_recipients, key_environment, route_classes,
-    grafana, transport,
+    collectors, grafana, transport,
 )  # fmt: skip
 
 

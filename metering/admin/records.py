@@ -32,7 +32,7 @@ from metering.models import (
     QuarantinedEvent,
     UnattributedGpuTime,
 )
-from tenants.admin.base import LookOnly, NeverDeleted, ReadOnlyAdmin, acting
+from tenants.admin.base import AuditedAdmin, LookOnly, NeverDeleted, ReadOnlyAdmin, acting
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import badge
 
@@ -44,11 +44,20 @@ LATE_AFTER = 3
 """Intervals without a run after which a collector counts as silent."""
 
 
-class MeterAdmin(NeverDeleted, ReadOnlyAdmin):
+class MeterAdmin(NeverDeleted, AuditedAdmin):
+    """What is counted. Units are fixed once a meter is there: what has been recorded would mean something else."""
+
     list_display = ("name", "key", "aggregation", "display_unit", "billing_unit", "event_types", "position")
     search_fields = ("key", "name")
     ordering = ("position", "key")
+    fieldsets = (
+        (None, {"fields": (("name", "key"), ("aggregation", "position"), "event_types")}),
+        (_("Units"), {"fields": (("base_unit", "display_unit"), ("display_factor", "billing_unit"))}),
+    )
     custom_urls = (("usage/", "metering_meter_usage", usage_page),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> tuple[str, ...]:
+        return ("key", "aggregation", "base_unit", "display_unit", "display_factor", "billing_unit") if obj else ()
 
 
 class OpenFilter(RadioFilter):

@@ -29,6 +29,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         for value in ([], {}, {"ml": 1}, {"default": 0}, {"default": True}, {"default": "1"}, {"default": 1, "a b": 1})
     ],
     *[
+        ("portal.E012", {"COLLECTORS": value}, "docs/operations.md")
+        for value in ({}, ["x"], [{"name": "a"}], [{"kind": "filesystem"}], [{"name": "", "kind": "filesystem"}])
+    ],
+    ("portal.E012", {"COLLECTORS": [{"name": "a", "kind": "nvml"}, {"name": "a", "kind": "filesystem"}]}, "its own"),
+    *[
         ("portal.E013", {"GRAFANA_OPERATOR_URL": value}, "/grafana")
         for value in ("grafana", "//evil.example", "javascript:1")
     ],
