@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
-from tenants import enforcement
+from tenants import apikeys, enforcement
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.ledger import CallCount
 from tenants.models import Tenant
@@ -89,7 +90,8 @@ def _record(statement: str, counts: Sequence[CallCount], process: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, [process, *columns] if process else columns)
         grown = cursor.fetchall()
-    _mark(grown)
+    _mark((tenant_id, hour) for tenant_id, hour, _ in grown)
+    apikeys.mark_used(((tenant_id, key_id) for tenant_id, _, key_id in grown), timezone.now())
 
 
 def _of_known_tenants(counts: Sequence[CallCount]) -> list[CallCount]:
@@ -115,7 +117,7 @@ _RAISE_REDIS = """
     FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::bigint[])
     ON CONFLICT (tenant_id, hour, generation, key_id, route_class) DO UPDATE
     SET count = EXCLUDED.count, updated_at = EXCLUDED.updated_at WHERE kept.count < EXCLUDED.count
-    RETURNING tenant_id, hour
+    RETURNING tenant_id, hour, key_id
 """
 _RAISE_PROCESS = """
     INSERT INTO metering_processcounter AS kept
@@ -124,7 +126,7 @@ _RAISE_PROCESS = """
     FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::bigint[])
     ON CONFLICT (tenant_id, hour, generation, key_id, route_class, process) DO UPDATE
     SET count = EXCLUDED.count, updated_at = EXCLUDED.updated_at WHERE kept.count < EXCLUDED.count
-    RETURNING tenant_id, hour
+    RETURNING tenant_id, hour, key_id
 """
 _CALLS = """
     WITH counted AS (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from . import audit
@@ -171,6 +172,32 @@ def narrow_to_role(member: Membership) -> None:
         if kept != key.scopes:
             key.scopes, key.revoked_at = kept, None if kept else timezone.now()
             key.save(update_fields=["scopes", "revoked_at"])
+
+
+def mark_used(uses: Iterable[tuple[int, str]], at: datetime) -> int:
+    """Note that keys, each as (tenant id, key id), were used at the aware instant `at`; returns how many rows changed.
+
+    To the minute: a key that was marked in the last minute is left alone, and so is one that somebody is changing just now.
+    """
+    pairs = sorted(set(uses))
+    if not pairs:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MARK_USED, {"at": at, "tenants": [pair[0] for pair in pairs], "keys": [pair[1] for pair in pairs]}
+        )
+        return cursor.rowcount
+
+
+_MARK_USED = """
+    UPDATE tenants_apikey SET last_used_at = %(at)s WHERE id IN (
+        SELECT key.id FROM tenants_apikey key
+        JOIN unnest(%(tenants)s::bigint[], %(keys)s::text[]) used (tenant_id, key_id)
+          ON key.tenant_id = used.tenant_id AND key.key_id = used.key_id
+        WHERE key.last_used_at IS NULL OR key.last_used_at < %(at)s::timestamptz - interval '1 minute'
+        ORDER BY key.id FOR UPDATE OF key SKIP LOCKED
+    )
+"""
 
 
 # ------------------------------------------------------------------------------------------------------------- operators

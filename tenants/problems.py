@@ -38,6 +38,7 @@ KINDS: dict[str, Kind] = {code: Kind(*problem) for code, problem in PROBLEMS.ite
     "idempotency_in_progress": Kind(
         409, "In progress", "A request with this Idempotency-Key is still being worked on."
     ),
+    "length_required": Kind(411, "Length required", "Send the body with a Content-Length."),
     "payload_too_large": Kind(413, "Payload too large", "The body is too large."),
     "unsupported_media_type": Kind(415, "Unsupported media type", "Send application/json."),
     "internal_error": Kind(500, "Internal error", "Something went wrong on our side. The request had no effect."),

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import access
+from tenants import access, apikeys
 from tenants.api.documentation import example, operation
 from tenants.api.parsers import MEBIBYTE, StrictJSONParser
 from tenants.api.views import ApiView
@@ -134,6 +134,7 @@ class EventsView(ApiView):
         """
         assert self.tenant is not None  # noqa: S101  (find_tenant)
         events = [_addressed(event) for event in _listed(request.data, _media_type(request))]
+        apikeys.mark_used([(self.tenant.pk, self.caller.key_id)], timezone.now())
         results = [_shown(result) for result in ingestion.book(self.tenant, events, timezone.now())]
         counts = Counter(result["status"] for result in results)
         body = {status: counts[status] for status in ("accepted", "duplicate", "conflict", "rejected")} | {

@@ -23,7 +23,7 @@ EVERYWHERE = (
 READING = ("validation_error",)
 WRITING = (
     "validation_error", "malformed_json", "idempotency_conflict", "idempotency_in_progress", "payload_too_large",
-    "unsupported_media_type", "service_unavailable",
+    "length_required", "unsupported_media_type", "service_unavailable",
 )  # fmt: skip
 OF_A_TENANT = (
     "insufficient_scope",

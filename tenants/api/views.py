@@ -147,6 +147,8 @@ class ApiView(APIView):
         return write() if connection.in_atomic_block else _patiently(write)
 
     def _write(self, handler: Handler, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
+            raise ProblemError("length_required")  # WSGI would see an empty body
         key = request.headers.get("Idempotency-Key") if self.remembers else None
         if key is None:
             with self._scope():

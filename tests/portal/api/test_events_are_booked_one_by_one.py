@@ -10,6 +10,7 @@ import pytest
 from django.http import HttpResponse
 
 from metering.models import QuarantinedEvent, UsageEvent
+from tenants.models import ApiKey
 from tests.portal.api.calling import Api, Callers, problem
 
 SINGLE = "application/cloudevents+json"
@@ -161,3 +162,14 @@ def test_reporting_costs_no_usage(callers: Callers, service: Api) -> None:
     after = service.get("me")["RateLimit"]
     month = [part for part in (before, after) for part in part.split(", ") if part.startswith('"month"')]
     assert [part.split(";")[1] for part in month] == ["r=999999", "r=999998"]
+
+
+def test_the_key_was_used(callers: Callers, service: Api) -> None:
+    service.post("events", event())
+    assert callers.key("read").get("tenants/acme/api-keys?ordering=created_at").status_code == 200
+    assert ApiKey.objects.get(key_id=(service.key or "").split("_")[3]).last_used_at is not None
+
+
+def test_a_body_of_unknown_length_is_refused_with_a_reason(service: Api) -> None:
+    answer = service.send("POST", "events", None, Transfer_Encoding="chunked")
+    problem(answer, 411, "length_required")
