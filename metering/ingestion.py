@@ -71,7 +71,7 @@ def book(tenant: Tenant, events: Sequence[Any], now: datetime, *, own: bool = Fa
 
 def _foreign(event: ParsedEvent) -> ParsedEvent:
     """The event, unless it speaks for one of our collectors: then a key could take the ids of readings to come, or correct them away."""
-    if any(source.startswith(OWN_SOURCES) for source, _ in ((event.source, ""), event.corrects or ("", ""))):
+    if event.source.startswith(OWN_SOURCES) or (event.corrects and event.corrects[0].startswith(OWN_SOURCES)):
         raise EventError("reserved_source", f"Sources below {OWN_SOURCES} are the portal's own readings.")
     return event
 

@@ -1,7 +1,8 @@
 """Price books in use: which prices a tenant pays when, and how new versions come into force.
 
-A tenant pays by a book of its own while one is assigned, else by its tier's, else by the default book. A book is a sequence of published
-versions; a version that has started never changes (the database refuses), so prices change by publishing the next one.
+A tenant pays by a book of its own while one is assigned, else by the book of the tier it was on at the time, else by the default book.
+A book is a sequence of published versions; a version that has started never changes (the database refuses), so prices change by
+publishing the next one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.db.models import Max, Prefetch
 
 from tenants.audit import acting
-from tenants.models import Tenant
+from tenants.models import Tenant, TierHistory
 from tenants.problems import Conflict, Invalid, invalid
 
 from . import memo
@@ -43,7 +44,11 @@ def book_for(tenant: Tenant, instant: datetime) -> PriceBook:
     own = TenantPriceBook.objects.filter(tenant=tenant, starts_at__lte=instant).order_by("-starts_at").first()
     if own is not None and (own.ends_at is None or instant < own.ends_at):
         return own.book
-    book = PriceBook.objects.filter(pk__in=TierPriceBook.objects.filter(tier=tenant.tier_id).values("book")).first()
+    tier_id = tenant.tier_id
+    for tier_id, starts_at in reversed(_tiers([tenant])[tenant.pk]):
+        if starts_at <= instant:
+            break
+    book = PriceBook.objects.filter(pk__in=TierPriceBook.objects.filter(tier=tier_id).values("book")).first()
     book = book or PriceBook.objects.filter(is_default=True).first()
     if book is None:
         raise NoPriceBookError("There is no price book for this tenant, and no default one.")
@@ -62,15 +67,44 @@ def timelines(tenants: Iterable[Tenant]) -> dict[int, tuple[PriceVersion, ...]]:
     own: dict[int, list[BookInForce]] = defaultdict(list)
     for row in TenantPriceBook.objects.filter(tenant__in=[tenant.pk for tenant in everyone]):
         own[row.tenant_id].append(BookInForce(versions[row.book_id], row.starts_at, row.ends_at))
+    tiers = _tiers(everyone) if of_tier else {}
     found: dict[int, tuple[PriceVersion, ...]] = {}
     shared: dict[int | None, tuple[PriceVersion, ...]] = {}
     for tenant in everyone:
-        book_id = of_tier.get(tenant.tier_id, default)
-        if book_id not in shared:
-            shared[book_id] = timeline(_always(versions, book_id))
-        layer = own.get(tenant.pk)
-        found[tenant.pk] = timeline(_always(versions, book_id), layer) if layer else shared[book_id]
+        layer = _tier_layer(
+            [(of_tier.get(tier, default), start) for tier, start in tiers.get(tenant.pk, [(tenant.tier_id, ALWAYS)])],
+            versions,
+        )
+        if tenant.pk in own or len(layer) > 1:
+            found[tenant.pk] = timeline(layer, own.get(tenant.pk, []))
+        else:
+            book_id = of_tier.get(tenant.tier_id, default)
+            if book_id not in shared:
+                shared[book_id] = timeline(layer)
+            found[tenant.pk] = shared[book_id]
     return found
+
+
+def _tiers(tenants: Sequence[Tenant]) -> dict[int, list[tuple[int, datetime]]]:
+    """Since when each tenant was on which tier, in order; the first one holds from ever."""
+    found: dict[int, list[tuple[int, datetime]]] = defaultdict(list)
+    rows = TierHistory.objects.filter(tenant__in=[tenant.pk for tenant in tenants]).order_by("starts_at", "id")
+    for tenant_id, tier_id, starts_at in rows.values_list("tenant_id", "tier_id", "starts_at"):
+        found[tenant_id].append((tier_id, starts_at if found[tenant_id] else ALWAYS))
+    return found
+
+
+def _tier_layer(
+    books: Sequence[tuple[int | None, datetime]], versions: dict[int, tuple[PriceVersion, ...]]
+) -> list[BookInForce]:
+    """Books that follow one another, each until the next one starts."""
+    changes = [(book, start) for at, (book, start) in enumerate(books) if at == 0 or books[at - 1][0] != book]
+    ends: list[datetime | None] = [*(start for _, start in changes[1:]), None]
+    return [
+        BookInForce(versions[book], start, end)
+        for (book, start), end in zip(changes, ends, strict=True)
+        if book is not None and end != start
+    ]
 
 
 def as_priced(version: PriceBookVersion) -> PriceVersion:
@@ -105,10 +139,6 @@ def _books_with_versions() -> Iterable[PriceBook]:
     return PriceBook.objects.prefetch_related(
         Prefetch("versions", published.order_by("starts_at").prefetch_related("prices"))
     )
-
-
-def _always(versions: dict[int, tuple[PriceVersion, ...]], book_id: int | None) -> list[BookInForce]:
-    return [BookInForce(versions[book_id], ALWAYS)] if book_id is not None else []
 
 
 # ---------------------------------------------------------------------------------------------------------------- change

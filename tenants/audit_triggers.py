@@ -44,6 +44,22 @@ def immutable(*columns: str) -> pgtrigger.Trigger:
     )
 
 
+def remembered_tier() -> pgtrigger.Trigger:
+    """Keep since when a tenant is on which tier."""
+    return pgtrigger.Trigger(
+        name="remember_tier",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf("tier_id"),
+        func="""
+            IF TG_OP = 'INSERT' OR NEW.tier_id <> OLD.tier_id THEN
+                INSERT INTO tenants_tierhistory (tenant_id, tier_id, starts_at)
+                VALUES (NEW.id, NEW.tier_id, statement_timestamp());
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
 def append_only(*, deletes: bool = False) -> list[pgtrigger.Trigger]:
     """Refuse UPDATE and TRUNCATE, and DELETE unless `deletes` allows it (retention)."""
     refuse = "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';"
@@ -51,6 +67,10 @@ def append_only(*, deletes: bool = False) -> list[pgtrigger.Trigger]:
     return [
         pgtrigger.Trigger(name="append_only", when=pgtrigger.Before, operation=operation, func=refuse),
         pgtrigger.Trigger(
-            name="no_truncate", when=pgtrigger.Before, operation=pgtrigger.Truncate, level=pgtrigger.Statement, func=refuse
+            name="no_truncate",
+            when=pgtrigger.Before,
+            operation=pgtrigger.Truncate,
+            level=pgtrigger.Statement,
+            func=refuse,
         ),
     ]

@@ -10,9 +10,10 @@ from .period import BillingPeriod
 from .quota_request import QuotaRequest
 from .tenant import Tenant, TenantState
 from .tier import QuotaMode, Tier, TierQuota, TierRateLimit, Window
+from .tier_history import TierHistory
 from .user import User
 
 __all__ = [
     "ApiKey", "AuditEntry", "BillingPeriod", "IdempotencyRecord", "LimitKind", "Membership", "OperatorToken", "Override",
-    "QuotaMode", "QuotaRequest", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierQuota", "TierRateLimit", "User", "Window",
+    "QuotaMode", "QuotaRequest", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Window",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited, immutable
+from ..audit_triggers import audited, immutable, remembered_tier
 from .tier import Tier
 
 SLUG_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z"
@@ -55,7 +55,11 @@ class Tenant(models.Model):
 
     class Meta:
         ordering = ["slug"]
-        triggers = [immutable("slug", "created_at"), audited(tenant_column="id", ignore=["policy_version"])]
+        triggers = [
+            immutable("slug", "created_at"),
+            audited(tenant_column="id", ignore=["policy_version"]),
+            remembered_tier(),
+        ]
 
     def __str__(self) -> str:
         return self.name

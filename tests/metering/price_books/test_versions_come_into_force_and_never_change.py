@@ -10,7 +10,7 @@ from django.utils import timezone
 from metering import price_books
 from metering.models import Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from metering.pricing import PerUnit, PriceRow, version_at
-from tenants.models import AuditEntry
+from tenants.models import AuditEntry, Tier, TierHistory
 from tenants.problems import Conflict, Invalid
 
 pytestmark = pytest.mark.django_db
@@ -194,3 +194,18 @@ def test_the_prices_of_many_tenants_take_few_queries(acme, globex, django_assert
     with django_assert_max_num_queries(5):
         found = price_books.timelines([acme, globex])
     assert found[acme.pk] is found[globex.pk]
+
+
+def test_a_change_of_tier_changes_the_prices_from_then_on_and_not_before(acme):
+    scale = Tier.objects.get(slug="scale")
+    TierPriceBook.objects.create(tier=scale, book=book_with("for-scale", "0.0005"))
+    acme.tier = scale
+    acme.save()
+    change = TierHistory.objects.filter(tenant=acme).latest("id").starts_at
+
+    assert call_price(acme, change - timedelta(microseconds=1)) == Decimal("0.001")
+    assert call_price(acme, change - timedelta(days=900)) == Decimal("0.001")
+    assert call_price(acme, change) == Decimal("0.0005")
+    acme.name = "Acme, renamed"
+    acme.save()
+    assert [row.tier.slug for row in TierHistory.objects.filter(tenant=acme)] == ["standard", "scale"]
