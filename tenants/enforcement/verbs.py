@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from ..models import Tenant
 from . import building, policy
 from .engine import enforcer, readiness
 from .flushing import flush, read_usage
+from .holds import Holds, Known
 from .wire import scope_mask
 
 
@@ -45,6 +47,14 @@ def usage(slug: str) -> LiveUsage:
     )
 
 
+def holds(slug: str, month: str, known: Callable[[], Known]) -> Holds:
+    """Reserve, keep alive and settle amounts of a meter in the tenant's month 'YYYY-MM'; `known` reads what the database has.
+
+    Raises RedisUnavailableError.
+    """
+    return Holds(policy.control(), slug, month, known)
+
+
 def reconcile(now: datetime) -> int:
     """Publish whatever differs between the database and Redis, and correct the month's calls by what the ledger has learnt.
 
@@ -55,4 +65,4 @@ def reconcile(now: datetime) -> int:
     return published + len(corrected)
 
 
-__all__ = ["LiveUsage", "check", "consume", "flush", "readiness", "reconcile", "usage"]
+__all__ = ["LiveUsage", "check", "consume", "flush", "holds", "readiness", "reconcile", "usage"]
