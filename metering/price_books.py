@@ -44,10 +44,7 @@ def book_for(tenant: Tenant, instant: datetime) -> PriceBook:
     own = TenantPriceBook.objects.filter(tenant=tenant, starts_at__lte=instant).order_by("-starts_at").first()
     if own is not None and (own.ends_at is None or instant < own.ends_at):
         return own.book
-    tier_id = tenant.tier_id
-    for tier_id, starts_at in reversed(_tiers([tenant])[tenant.pk]):
-        if starts_at <= instant:
-            break
+    tier_id = next((tier for tier, start in reversed(_tiers([tenant])[tenant.pk]) if start <= instant), tenant.tier_id)
     book = PriceBook.objects.filter(pk__in=TierPriceBook.objects.filter(tier=tier_id).values("book")).first()
     book = book or PriceBook.objects.filter(is_default=True).first()
     if book is None:
