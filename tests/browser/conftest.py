@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+from pytest_django.live_server_helper import LiveServer
 
 from portal import build_assets
 
@@ -26,6 +28,11 @@ WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`));
 """
+
+SCROLL = """async () => {
+  for (let y = 0; y < document.body.scrollHeight; y += 500) { scrollTo(0, y); await new Promise(requestAnimationFrame); }
+  scrollTo(0, 0);
+}"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,10 +57,25 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def stage(transactional_db: None) -> Stage:
-    """The cast, with three weeks of usage behind it."""
-    return build()
+@pytest.fixture(scope="package")
+def stage(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stage]:
+    """The cast, with three weeks of usage behind it: made once, shared by all tests here, gone afterwards."""
+    from tests.conftest import servers
+
+    servers.heal_redis()
+    with django_db_blocker.unblock():
+        yield build()
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+        servers.renew_database()
+
+
+@pytest.fixture(scope="package")
+def site(stage: Stage) -> Iterator[str]:
+    """The address of a server that serves the portal from this process."""
+    server = LiveServer("127.0.0.1")
+    yield server.url
+    server.stop()
 
 
 @dataclass
@@ -71,15 +93,25 @@ class Visit:
         self.settle()
         return answer.status
 
+    def look(self, theme: str, width: int) -> None:
+        """From now on in this theme and width."""
+        self.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        self.page.set_viewport_size(_size(width))
+
     def settle(self) -> None:
         """Scroll through the page so that charts are drawn, and wait until they are."""
-        self.page.evaluate(
-            "async () => { for (let y = 0; y < document.body.scrollHeight; y += 500) { scrollTo(0, y); await new Promise(requestAnimationFrame); } scrollTo(0, 0); }"
+        self.page.evaluate(SCROLL)
+        self.until(
+            "[...document.querySelectorAll('[data-chart]')].every((box) => box.classList.contains('chart-ready'))"
         )
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('[data-chart]')].every((box) => box.classList.contains('chart-ready'))",
-            timeout=15_000,
+
+    def until(self, condition: str) -> None:
+        """Wait until the JavaScript expression is true. (wait_for_function would need 'unsafe-eval' in the page's policy.)"""
+        ended = self.page.evaluate(
+            f"async () => {{ const end = performance.now() + 20000; while (!({condition})) {{ if (performance.now() > end) return false;"
+            " await new Promise((next) => setTimeout(next, 20)); } return true; }"
         )
+        assert ended, f"waited in vain for: {condition}"
 
     def check(self) -> list[str]:
         """What went wrong so far: console errors, exceptions, refused content, sideways scrolling."""
@@ -93,13 +125,13 @@ class Visit:
 
 
 @pytest.fixture
-def visit(chromium: Browser, live_server: Any, stage: Stage) -> Iterator[Callable[..., Visit]]:
+def visit(chromium: Browser, site: str, stage: Stage) -> Iterator[Callable[..., Visit]]:
     """visit("alice", theme="dark", width=390): a window of a signed-in person; "" is nobody."""
     contexts: list[BrowserContext] = []
 
     def opened(person: str = "", *, theme: str = "light", width: int = 1280, script: bool = True) -> Visit:
         context = chromium.new_context(
-            viewport={"width": width, "height": 844 if width < 600 else 900},
+            viewport=_size(width),
             color_scheme="dark" if theme == "dark" else "light",
             java_script_enabled=script,
         )
@@ -112,13 +144,13 @@ def visit(chromium: Browser, live_server: Any, stage: Stage) -> Iterator[Callabl
                     {
                         "name": settings.SESSION_COOKIE_NAME,
                         "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
-                        "url": live_server.url,
+                        "url": site,
                     }
                 ]
             )
         if script:
             context.add_init_script(WATCH)
-        window = Visit(context.new_page(), live_server.url)
+        window = Visit(context.new_page(), site)
         window.page.on("console", lambda message: _listen(window, message))
         window.page.on("pageerror", lambda error: window.problems.append(f"exception: {error}"))
         return window
@@ -126,6 +158,10 @@ def visit(chromium: Browser, live_server: Any, stage: Stage) -> Iterator[Callabl
     yield opened
     for context in contexts:
         context.close()
+
+
+def _size(width: int) -> ViewportSize:
+    return {"width": width, "height": 844 if width < 600 else 900}
 
 
 def _listen(window: Visit, message: ConsoleMessage) -> None:

@@ -32,6 +32,11 @@ class Stage:
     def role_of(self, name: str) -> str:
         return Membership.objects.get(tenant=self.acme, user=self.people[name]).role
 
+    def issue(self, name: str) -> ApiKey:
+        """One more key of alice's; the newest stands first in the list."""
+        alice = Membership.objects.get(tenant=self.acme, user=self.people["alice"])
+        return apikeys.create(self.acme, name=name, scopes=["decide"], by=alice, member=alice, actor="user:alice").key
+
     def use_calls(self, count: int) -> None:
         """So many more calls in the present hour."""
         _count(self.acme, self.keys["gateway"], "later", [(timezone.now(), count)])
@@ -42,7 +47,6 @@ def build() -> Stage:
     now = timezone.now()
     tier = Tier.objects.get(slug="standard")
     acme = Tenant.objects.create(slug="acme", name="Acme Radiology", tier=tier, time_zone="Europe/Zurich")
-    Tenant.objects.filter(pk=acme.pk).update()
     globex = Tenant.objects.create(slug="globex", name="Globex Imaging", tier=tier)
     people = {name: User.objects.create_user(name, f"{name}@acme.example", PASSWORD) for name in (*ROLES, "mallory")}
     for name, role in ROLES.items():
@@ -53,7 +57,15 @@ def build() -> Stage:
     _calls(stage)
     _events(stage)
     rollups.run(now)
-    overrides.set_limit(acme, "quota", "gpu_hours", 150, reason="Paper deadline, ticket 4711", actor="operator:olivia", valid_until=now + timedelta(days=8))
+    overrides.set_limit(
+        acme,
+        "quota",
+        "gpu_hours",
+        150,
+        reason="Paper deadline, ticket 4711",
+        actor="operator:olivia",
+        valid_until=now + timedelta(days=8),
+    )
     _budget(acme, now)
     return stage
 
@@ -64,7 +76,9 @@ def _keys(acme: Tenant, people: dict[str, User], now: datetime) -> dict[str, Api
 
     def issue(name: str, scopes: list[str], by: Membership, member: Membership | None, days: int | None) -> ApiKey:
         ends = now + timedelta(days=days) if days else None
-        return apikeys.create(acme, name=name, scopes=scopes, by=by, member=member, actor=f"user:{by.user}", expires_at=ends).key
+        return apikeys.create(
+            acme, name=name, scopes=scopes, by=by, member=member, actor=f"user:{by.user}", expires_at=ends
+        ).key
 
     keys = {
         "gateway": issue("Gateway", ["decide", "usage:write"], alice, None, None),
@@ -80,13 +94,22 @@ def _calls(stage: Stage) -> None:
     start = stage.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     for name, base in (("gateway", 900), ("notebook", 120), ("export", 40)):
         hours = [start - timedelta(hours=ago) for ago in range(DAYS * 24)]
-        counted = [(hour, int(base * (1.2 + sin(hour.hour / 3.8)) * (0.5 if hour.weekday() > 4 else 1))) for hour in hours]
+        counted = [
+            (hour, int(base * (1.2 + sin(hour.hour / 3.8)) * (0.5 if hour.weekday() > 4 else 1))) for hour in hours
+        ]
         _count(stage.acme, stage.keys[name], "one", counted)
 
 
 def _count(acme: Tenant, key: ApiKey, generation: str, counted: list[tuple[datetime, int]]) -> None:
     rows = [
-        CallCount(acme.pk, at.astimezone(UTC).replace(minute=0, second=0, microsecond=0), generation, key.key_id, route, int(count * part))
+        CallCount(
+            acme.pk,
+            at.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
+            generation,
+            key.key_id,
+            route,
+            int(count * part),
+        )
         for at, count in counted
         for route, part in (("default", 0.6), ("ml", 0.4))
     ]
@@ -108,7 +131,14 @@ def _events(stage: Stage) -> None:
 
 def _event(kind: str, ident: str, at: datetime, quantity: float, dims: dict[str, str]) -> dict[str, object]:
     data = {"quantity": Decimal(f"{quantity:.3f}"), **dims}
-    return {"specversion": "1.0", "type": kind, "source": "/tests/browser", "id": ident, "time": at.isoformat(), "data": data}
+    return {
+        "specversion": "1.0",
+        "type": kind,
+        "source": "/tests/browser",
+        "id": ident,
+        "time": at.isoformat(),
+        "data": data,
+    }
 
 
 def _budget(acme: Tenant, now: datetime) -> None:
@@ -116,4 +146,6 @@ def _budget(acme: Tenant, now: datetime) -> None:
     for percent in (80, 90, 100):
         BudgetThreshold.objects.create(budget=budget, tenant=acme, percent=percent)
     key = f"{now:%Y-%m}"
-    BudgetAlert.objects.create(budget=budget, tenant=acme, period_key=key, percent=80, cost=Decimal("721.40"), amount=Decimal(900))
+    BudgetAlert.objects.create(
+        budget=budget, tenant=acme, period_key=key, percent=80, cost=Decimal("721.40"), amount=Decimal(900)
+    )

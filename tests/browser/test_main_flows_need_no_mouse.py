@@ -40,8 +40,9 @@ def test_the_first_tab_skips_the_menu(visit: Callable[..., Visit]) -> None:
 def test_a_key_is_revoked_in_a_dialog(visit: Callable[..., Visit], stage: Stage) -> None:
     window = visit("alice")
     page = window.page
+    stage.issue("Of the keyboard")
     window.open("/t/acme/keys")
-    tab_to(window, "a[data-dialog][href$='/revoke']")
+    tab_to(window, "tr:has(.cell-title) a[data-dialog][href$='/revoke']")
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog[open]")
     assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from .conftest import Visit
@@ -19,7 +20,7 @@ def test_numbers_are_fetched_again_and_nothing_jumps(visit: Callable[..., Visit]
     with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true") as caught:
         page.evaluate("htmx.trigger(document.querySelector('[data-live]'), 'refresh')")
     assert caught.value.status == 200
-    page.wait_for_function("(before) => document.querySelector('[data-live]').innerText !== before", arg=before)
+    window.until(f"document.querySelector('[data-live]').innerText !== {json.dumps(before)}")
     assert page.evaluate("window.shift") < 0.01
     assert page.evaluate("document.querySelector('.chart-ready').dataset.same") == "yes", "charts stay as they are"
     assert window.check() == []
