@@ -20,6 +20,13 @@ def period_by_key(tenant: Tenant, key: str) -> BillingPeriod:
     return found or _store(tenant, key)
 
 
+def first_month(tenant: Tenant) -> str:
+    """'YYYY-MM' of the first month that there can be anything to see of: the tenant's own, or that of the oldest usage."""
+    born = calendar.month_key(tenant.time_zone, tenant.created_at)
+    oldest = BillingPeriod.objects.filter(tenant=tenant).order_by("starts_at").values_list("key", flat=True).first()
+    return min(born, oldest) if oldest else born
+
+
 def upcoming(tenant: Tenant, now: datetime, count: int = 3) -> list[tuple[str, datetime, datetime]]:
     """(key, start, end) of the current period and the next ones: the current as stored, the rest as they will be."""
     current = period_at(tenant, now)

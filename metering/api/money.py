@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import calendar
+from tenants import calendar, periods
 from tenants.api.documentation import example, operation
 from tenants.api.fields import StrictDecimal, StrictEmail, StrictInteger, StrictList, StrictText
 from tenants.api.serializers import QuerySerializer, StrictSerializer
@@ -116,7 +116,7 @@ class CostsView(TenantView):
         now = timezone.now()
         running = costs.month_to_date(self.tenant, now)
         key = self.params.get("month", running.period.key)
-        first = calendar.month_key(self.tenant.time_zone, self.tenant.created_at - OLDEST)
+        first = min(calendar.month_key(self.tenant.time_zone, self.tenant.created_at - OLDEST), periods.first_month(self.tenant))
         if not _MONTH.fullmatch(key) or not first <= key <= running.period.key:
             raise Invalid(FieldError("?month", "invalid", f"Send a month from {first} to {running.period.key}."))
         statement = running if key == running.period.key else costs.statement(self.tenant, key, now)

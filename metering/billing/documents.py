@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from django.template.loader import render_to_string
 
+from tenants import access
+
 from .. import exports
 from ..models import CreditNote, Invoice, InvoiceDocument, InvoiceState
 
@@ -73,18 +75,20 @@ def _kept_pdf(invoice: Invoice, snapshot: dict[str, Any]) -> bytes:
     kept = InvoiceDocument.objects.filter(invoice=invoice, kind="pdf").first()
     if kept is None:
         content = _pdf(snapshot)
-        InvoiceDocument.objects.bulk_create(
-            [
-                InvoiceDocument(
-                    invoice=invoice,
-                    tenant_id=invoice.tenant_id,
-                    kind="pdf",
-                    content=content,
-                    sha256=hashlib.sha256(content).hexdigest(),
-                )
-            ],
-            ignore_conflicts=True,  # two readers at once: the first bytes stay
-        )
+        # Tenants read documents and never write them; this one is drawn for them on their first reading.
+        with access.platform_scope():
+            InvoiceDocument.objects.bulk_create(
+                [
+                    InvoiceDocument(
+                        invoice=invoice,
+                        tenant_id=invoice.tenant_id,
+                        kind="pdf",
+                        content=content,
+                        sha256=hashlib.sha256(content).hexdigest(),
+                    )
+                ],
+                ignore_conflicts=True,  # two readers at once: the first bytes stay
+            )
         kept = InvoiceDocument.objects.get(invoice=invoice, kind="pdf")
     return bytes(kept.content)
 

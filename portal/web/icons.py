@@ -15,6 +15,7 @@ ICONS: dict[str, str] = {
     '<rect x="11.5" y="9.5" width="5.5" height="7.5" rx="1.5"/><rect x="3" y="13" width="6" height="4" rx="1.5"/>',
     "usage": '<path d="M3 17h14"/><path d="M5.5 14v-3M10 14V5M14.5 14V8"/>',
     "costs": '<path d="M5 2.75h10v14.5l-2.5-1.75L10 17.25 7.5 15.5 5 17.25z"/><path d="M8 7h4M8 10.5h4"/>',
+    "invoices": '<path d="M6 2.75h5.5L15 6.25v11H6z"/><path d="M11.25 3v3.5h3.5M8.5 10h4M8.5 13h4"/>',
     "quotas": '<path d="M3.2 14.5a7.5 7.5 0 1 1 13.6 0"/><path d="m10 11.5 3.25-4"/><circle cx="10" cy="12" r="1"/>',
     "keys": '<circle cx="6.75" cy="13.25" r="3.75"/><path d="m9.5 10.5 7-7M14 6l2 2M11.75 8.25l1.5 1.5"/>',
     "members": '<circle cx="7.75" cy="6.75" r="3"/><path d="M2.5 16.5c.3-3 2.4-4.75 5.25-4.75S12.7 13.5 13 16.5"/>'

@@ -20,6 +20,7 @@ PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "usage": ALL,
     "costs": (*MANAGERS, Role.BILLING),
     "quotas": ALL,
+    "invoices": (*MANAGERS, Role.BILLING),
     "budget": (*MANAGERS, Role.BILLING),
     "keys": (*MANAGERS, Role.MEMBER),
     "members": MANAGERS,
@@ -68,7 +69,7 @@ def navigation(role: Role, slug: str) -> list[NavGroup]:
     """The pages that a role may open, in groups."""
     groups = [
         ("", [("overview", _("Overview")), ("usage", _("Usage")), ("quotas", _("Quotas & limits"))]),
-        (_("Billing"), [("costs", _("Costs")), ("budget", _("Budget"))]),
+        (_("Billing"), [("costs", _("Costs")), ("invoices", _("Invoices")), ("budget", _("Budget"))]),
         (_("Access"), [("keys", _("API keys")), ("members", _("Members")), ("activity", _("Activity"))]),
     ]
     built = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path, register_converter
 
-from .views import activity, budget, costs, home, keys, members, overview, quotas, styleguide, usage
+from .views import activity, budget, costs, home, invoices, keys, members, overview, quotas, styleguide, usage
 
 
 class SlugConverter:
@@ -38,6 +38,10 @@ tenant_pages = [
     path("", overview.index, name="overview"),
     path("usage", usage.index, name="usage"),
     path("costs", costs.index, name="costs"),
+    path("invoices", invoices.index, name="invoices"),
+    path("invoices/<uuid:invoice_id>", invoices.detail, name="invoice"),
+    path("invoices/<uuid:invoice_id>/lines/<row:position>", invoices.line, name="invoice-line"),
+    path("invoices/<uuid:invoice_id>/document.<slug:kind>", invoices.download, name="invoice-document"),
     path("quotas", quotas.index, name="quotas"),
     path("budget", budget.index, name="budget"),
     path("keys", keys.index, name="keys"),

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from metering import costs
-from tenants import calendar
+from tenants import calendar, periods
 from tenants.access import Access
 from tenants.models import Tenant
 
@@ -52,7 +52,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
 
 def _months(tenant: Tenant, now: datetime) -> list[str]:
     """The present month and those before it, back to the tenant's first."""
-    key, first = calendar.month_key(tenant.time_zone, now), calendar.month_key(tenant.time_zone, tenant.created_at)
+    key, first = calendar.month_key(tenant.time_zone, now), periods.first_month(tenant)
     keys = [key]
     while len(keys) < MONTHS_BACK and keys[-1] > first:
         keys.append(calendar.previous_month(keys[-1]))

@@ -7,11 +7,11 @@ from django.test import Client
 
 from .conftest import text_of
 
-PAGES = ("", "usage", "quotas", "costs", "budget", "keys", "members", "activity")
+PAGES = ("", "usage", "quotas", "costs", "invoices", "budget", "keys", "members", "activity")
 ALLOWED = {
     "alice": set(PAGES),
     "ada": set(PAGES),
-    "carol": {"", "usage", "quotas", "costs", "budget"},
+    "carol": {"", "usage", "quotas", "costs", "invoices", "budget"},
     "bob": {"", "usage", "quotas", "keys"},
     "victor": {"", "usage", "quotas"},
 }

@@ -1,0 +1,179 @@
+"""Invoices: the list, one invoice with its lines, a line opened down to the readings, and the documents."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+
+from metering import evidence
+from metering.billing import documents, payments
+from metering.models import Invoice, InvoiceLine, InvoiceState, Meter
+from metering.money import Money
+from tenants.access import Access
+from tenants.models import Tenant
+
+from .. import formats
+from ..pages import Page, tenant_page
+
+TONES = {InvoiceState.DRAFT: "", InvoiceState.ISSUED: "accent", InvoiceState.PAID: "good", InvoiceState.VOID: "bad"}
+MOST_READINGS = 500
+_DAY = timedelta(days=1)
+
+
+@tenant_page("invoices")
+def index(request: HttpRequest, access: Access) -> Page:
+    """Every invoice, newest month first."""
+    found = (
+        Invoice.objects.filter(tenant=access.tenant)
+        .select_related("period")
+        .prefetch_related("credit_notes", "payments")
+    )
+    return Page("portal/invoices.html", {"invoices": [_row(invoice) for invoice in found]})
+
+
+@tenant_page("invoices")
+def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
+    """One invoice: who, when, every line, what was credited and paid."""
+    invoice = _find(access.tenant, invoice_id)
+    lines = [_line(line, invoice, access.tenant) for line in invoice.lines.order_by("position")]
+    notes = [
+        {"number": note.number, "reason": note.reason, "total": _say(note.total, note.currency), "at": note.issued_at}
+        for note in invoice.credit_notes.all()
+    ]
+    links = [
+        (kind.upper(), reverse("web:invoice-document", args=[access.tenant.slug, invoice.public_id, kind]))
+        for kind in documents.CONTENT_TYPES
+    ]
+    context = {
+        "invoice": _row(invoice)
+        | {
+            "subtotal": _say(invoice.subtotal, invoice.currency),
+            "tax": _say(invoice.tax, invoice.currency),
+            "hash": invoice.hash,
+        },
+        "lines": lines,
+        "notes": notes,
+        "links": links if invoice.snapshot else [],
+    }
+    return Page("portal/invoice.html", context)
+
+
+@tenant_page("invoices")
+def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) -> Page:
+    """One line, opened: price versions, the arithmetic, the days and hours; with ?day=YYYY-MM-DD… the readings of that day's hours."""
+    invoice = _find(access.tenant, invoice_id)
+    found = invoice.lines.filter(position=position).first()
+    if found is None:
+        raise Http404
+    hours = _hours(access.tenant, found)
+    at = _instant(request.GET.get("hour", ""), hours)
+    context = {
+        "invoice": _row(invoice),
+        "line": _line(found, invoice, access.tenant),
+        "parts": found.detail.get("parts", []),
+        "versions": found.detail.get("versions", []),
+        "usage": found.detail.get("usage", []),
+        "hours": hours,
+        "hour": at,
+        "readings": _readings(access.tenant, found.meter, at) if at else [],
+        "calls": evidence.call_counts(access.tenant, at, at + timedelta(hours=1))
+        if at and found.meter == evidence.CALLS
+        else [],
+    }
+    return Page("portal/invoice_line.html", context)
+
+
+@tenant_page("invoices")
+def download(request: HttpRequest, access: Access, invoice_id: UUID, kind: str) -> HttpResponse:
+    """The invoice as pdf, csv, xlsx or json."""
+    invoice = _find(access.tenant, invoice_id)
+    if kind not in documents.CONTENT_TYPES or not invoice.snapshot:
+        raise Http404
+    try:
+        found = documents.document(invoice, kind)
+    except documents.PdfUnavailableError as error:
+        return HttpResponse(str(error), status=503, content_type="text/plain")
+    response = HttpResponse(found.content, content_type=found.content_type)
+    response["Content-Disposition"] = f'attachment; filename="{found.filename}"'
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _find(tenant: Tenant, invoice_id: UUID) -> Invoice:
+    found = (
+        Invoice.objects.filter(tenant=tenant, public_id=invoice_id)
+        .select_related("period")
+        .prefetch_related("credit_notes", "payments")
+        .first()
+    )
+    if found is None:
+        raise Http404
+    return found
+
+
+def _row(invoice: Invoice) -> dict[str, Any]:
+    state = InvoiceState(invoice.state)
+    return {
+        "id": invoice.public_id,
+        "number": invoice.number,
+        "month": invoice.period.key,
+        "state": state.label,
+        "tone": TONES[state],
+        "is_draft": state == InvoiceState.DRAFT,
+        "total": _say(invoice.total, invoice.currency),
+        "open": formats.money(payments.outstanding(invoice)) if state == InvoiceState.ISSUED else "",
+        "issued_at": invoice.issued_at,
+        "issue_after": invoice.issue_after,
+        "void_reason": invoice.void_reason,
+    }
+
+
+def _line(found: InvoiceLine, invoice: Invoice, tenant: Tenant) -> dict[str, Any]:
+    return {
+        "position": found.position,
+        "description": found.description,
+        "quantity": f"{formats.number(found.quantity)} {found.unit}".strip(),
+        "unit_price": formats.unit_price(found.unit_price, invoice.currency) if found.unit_price is not None else "",
+        "amount": _say(found.amount, invoice.currency),
+        "steps": found.detail.get("explanation", []),
+        "url": reverse("web:invoice-line", args=[tenant.slug, invoice.public_id, found.position]),
+    }
+
+
+def _say(amount: Any, currency: str) -> str:
+    return formats.money(Money(amount, currency))
+
+
+def _hours(tenant: Tenant, found: InvoiceLine) -> list[dict[str, Any]]:
+    detail = found.detail
+    if detail.get("kind") != "usage":
+        return []
+    start, end = (datetime.fromisoformat(detail[edge]) for edge in ("start", "end"))
+    dims = {detail["dim_key"]: detail["dim_value"]} if detail["dim_value"] else None
+    meter = Meter.objects.filter(key=found.meter).first()
+    factor = (meter.display_factor if meter else 1) * 10**6 * (3600 if meter and meter.aggregation == "level" else 1)
+    by_hour: dict[datetime, dict[str, Any]] = {}
+    for rollup in evidence.hours(tenant, found.meter, start, end, dims):
+        row = by_hour.setdefault(rollup.hour, {"hour": rollup.hour, "quantity": 0, "events": 0, "gap": 0})
+        row["quantity"] += rollup.quantity_micro / factor
+        row["events"] += rollup.events
+        row["gap"] = max(row["gap"], rollup.gap_seconds)
+    unit = (
+        f"{meter.display_unit}-hour" if meter and meter.aggregation == "level" else meter.display_unit if meter else ""
+    )
+    return [row | {"text": f"{formats.number(row['quantity'])} {unit}"} for row in by_hour.values()]
+
+
+def _instant(text: str, hours: list[dict[str, Any]]) -> datetime | None:
+    return next((row["hour"] for row in hours if row["hour"].isoformat() == text), None)
+
+
+def _readings(tenant: Tenant, meter: str, hour: datetime) -> list[dict[str, Any]]:
+    return [
+        evidence.as_dict(reading)
+        for reading in evidence.readings(tenant, meter, hour, hour + timedelta(hours=1))[:MOST_READINGS]
+    ]
