@@ -7,6 +7,7 @@ Rendering happens outside the scope, with plain values only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
@@ -59,7 +60,10 @@ def tenant_page(
                 return forbidden(request, _("This page is not for the role “%(role)s”.") % {"role": access.role.label})
             frame = shell.build(access)
             try:
-                with audit.acting(audit.user_actor(request.user)), tenants_access.tenant_scope(access.tenant):
+                with ExitStack() as scope:
+                    if request.method not in {"GET", "HEAD"}:
+                        scope.enter_context(audit.acting(audit.user_actor(request.user)))
+                    scope.enter_context(tenants_access.tenant_scope(access.tenant))
                     answer = view(request, access, *args, **kwargs)
             except tenants_access.Forbidden as refusal:
                 return forbidden(request, str(refusal))

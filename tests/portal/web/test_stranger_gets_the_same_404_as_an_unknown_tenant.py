@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -11,7 +12,13 @@ from portal.web.urls import tenant_pages
 
 from .conftest import Cast, text_of
 
-ARGUMENTS = {"key_id": "abcdefgh23456777", "member_id": 1}
+ARGUMENTS = {
+    "key_id": "abcdefgh23456777",
+    "member_id": 1,
+    "invoice_id": UUID("15d1c359-4eb1-473d-b67c-d56c0edc655f"),
+    "position": 1,
+    "kind": "pdf",
+}
 
 
 def address(name: str, slug: str) -> str:
