@@ -21,9 +21,11 @@ from ..limits import API_CALLS
 from ..models import Tenant
 from ..models.membership import ID_ALPHABET
 from . import flushing, keys, ledger, policy
+from .control import TIME_TO_LIVE, control
 from .counts import ProcessCounts
 from .errors import RedisUnavailableError, UnknownTenantError
 from .ledger import CallCount
+from .reading import months_of
 from .redis import Connection
 from .scripts import BEGIN, REBASE
 
@@ -98,7 +100,7 @@ class TenantBuilder:
 def build_platform() -> None:
     """The operators' pseudo tenant: windows and tokens; nothing is counted, so there is nothing to carry over."""
     policy.publish_operators_now()
-    connection = policy.control()
+    connection = control()
     _begin(connection, keys.PLATFORM, seen=_generations(connection, keys.PLATFORM), known="0:0", fields=[])
 
 
@@ -108,7 +110,7 @@ def build_tenant(slug: str, counts: ProcessCounts | None = None) -> None:
     if counts is not None:
         counts.flush(ledger.current().record_process_counts)
     for _ in range(ATTEMPTS):
-        connection = policy.control()
+        connection = control()
         seen = _generations(connection, slug)
         if seen[:8] == connection.generation and connection.command("HEXISTS", keys.tenant_key(slug), "p"):
             policy.publish_now(tenant.pk)  # built by another process meanwhile, or only out of date
@@ -128,13 +130,13 @@ def rebase(slug: str) -> int:
     (Another process's last second, or calls that were admitted locally.) Returns the correction. Raises RedisUnavailableError.
     """
     tenant = Tenant.objects.get(slug=slug)
-    connection = policy.control()
+    connection = control()
     seen = _generations(connection, slug)
     if seen[:8] != connection.generation:
         return 0
     now = timezone.now()
     correction = 0
-    for month in policy.months_of(tenant, now)[:2]:
+    for month in months_of(tenant, now)[:2]:
         used = ledger.current().used(tenant.pk, API_CALLS, month.start, month.end, except_generation=seen[8:].decode())
         month_field, base_field = keys.month_field(month.key), keys.base_field(month.key)
         where = (keys.tenant_key(slug), keys.usage_key(slug))
@@ -149,7 +151,7 @@ def rebase_after(rows: Iterable[CallCount]) -> None:
     generations: dict[int, set[str]] = {}
     for row in rows:
         generations.setdefault(row.tenant_id, set()).add(row.generation)
-    connection = policy.control()
+    connection = control()
     for tenant_id, slug in Tenant.objects.filter(pk__in=generations).values_list("pk", "slug"):
         if generations[tenant_id] - {_generations(connection, slug)[8:].decode()}:
             rebase(slug)
@@ -163,16 +165,14 @@ def _generations(connection: Connection, slug: str) -> bytes:
 def _begin(connection: Connection, slug: str, *, seen: bytes, known: str, fields: list[str | int]) -> bool:
     counting = "".join(secrets.choice(ID_ALPHABET) for _ in range(8)).encode()
     where = (keys.tenant_key(slug), keys.usage_key(slug))
-    return bool(
-        connection.script(BEGIN, *where, seen, connection.generation + counting, policy.TIME_TO_LIVE, known, *fields)
-    )
+    return bool(connection.script(BEGIN, *where, seen, connection.generation + counting, TIME_TO_LIVE, known, *fields))
 
 
 def _opening(tenant: Tenant) -> list[str | int]:
     """Fields with which a counting generation opens: what the ledger has for the month, and for the last one while clocks may differ."""
     fields: list[str | int] = []
     now = timezone.now()
-    for month in policy.months_of(tenant, now):
+    for month in months_of(tenant, now):
         if month.start <= now + timedelta(hours=2):
             used = ledger.current().used(tenant.pk, API_CALLS, month.start, month.end)
             fields += [keys.month_field(month.key), used, keys.base_field(month.key), used]

@@ -31,8 +31,16 @@ class ProcessCounts:
     """Each thread counts in a dict of its own, so that counting needs no lock; flushing adds them up."""
 
     def __init__(self) -> None:
+        self._sink: Sink | None = None
+        self._seconds = 0.0
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """A forked child has counts, a name and a thread of its own."""
+        self._reset()
+        if self._sink is not None:
+            self.flush_regularly(self._sink, self._seconds)
 
     def _reset(self) -> None:
         self.process = uuid.uuid4().hex
@@ -41,7 +49,6 @@ class ProcessCounts:
         self._written: dict[Key, int] = {}
         self._flush_lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._sink: Sink | None = None
 
     def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None:
         """One admitted call of that cost."""
@@ -83,7 +90,7 @@ class ProcessCounts:
     def flush_regularly(self, sink: Sink, seconds: float) -> None:
         """Start the background thread of this process, once; it also flushes at exit."""
         if self._thread is None:
-            self._sink = sink
+            self._sink, self._seconds = sink, seconds
             self._thread = threading.Thread(target=self._run, args=(seconds,), name="enforcement-counts", daemon=True)
             self._thread.start()
             atexit.register(self._flush_quietly)

@@ -10,12 +10,12 @@ from django.db import connections
 
 from . import building, ledger
 from .config import Config, FailurePolicy
+from .control import control
 from .core import Enforcer
 from .counts import ProcessCounts
 from .errors import RedisUnavailableError
 from .handshake import parse_info
 from .ledger import LOCAL_GENERATION, CallCount
-from .policy import control
 from .verifying import verify
 
 COUNTS = ProcessCounts()

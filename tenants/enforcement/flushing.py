@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from .. import metrics
 from ..models import Tenant
-from . import keys, ledger, policy
+from . import keys, ledger
+from .control import TIME_TO_LIVE, control
 from .ledger import CallCount
 from .redis import Connection
 from .scripts import TRIM
@@ -28,7 +29,7 @@ def flush(now: datetime, tenants: Iterable[tuple[int, str]] | None = None) -> in
 
 
 def _flush_batch(tenants: Sequence[tuple[int, str]], now: datetime) -> int:
-    connection = policy.control()
+    connection = control()
     replies = connection.pipeline([("HGETALL", keys.usage_key(slug)) for _, slug in tenants])
     usage = [_numbers(reply) for reply in replies]
     rows = [row for (tenant_id, _), there in zip(tenants, usage, strict=True) for row in call_counts(tenant_id, there)]
@@ -67,7 +68,7 @@ def _trim(connection: Connection, slug: str, usage: Mapping[str, int], now: date
         if (len(parts) == 4 and int(parts[0]) < oldest) or (len(parts) < 4 and parts[1] in months[:-2]):
             done += [field, count]
     if usage:
-        connection.script(TRIM, keys.usage_key(slug), policy.TIME_TO_LIVE, *done)
+        connection.script(TRIM, keys.usage_key(slug), TIME_TO_LIVE, *done)
 
 
 def _numbers(reply: Sequence[bytes]) -> dict[str, int]:

@@ -9,77 +9,39 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
 
-from django.conf import settings
-from django.db import connection as database
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Q, QuerySet
 
-from .. import calendar, metrics, periods
-from ..limits import Block, EffectivePolicy, LimitOverride, LimitRule, Period, effective, schedule
-from ..models import ApiKey, OperatorToken, Override, Tenant, TenantBlock, TenantState
-from ..models.block import BlockAction
+from .. import metrics
+from ..models import Tenant
 from . import keys, wire
+from .control import TIME_TO_LIVE, control
 from .errors import RedisUnavailableError
-from .redis import Connection, Redis
+from .reading import Publication, compose, effective_policy, months_of, read, read_operators, with_limits
+from .redis import Connection
 from .scripts import PUBLISH
+
+__all__ = [
+    "control", "effective_policy", "months_of", "publish", "publish_after_commit", "publish_due", "publish_now", "publish_operators",
+    "publish_operators_now", "reconcile", "send",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
-TIME_TO_LIVE = 100 * 86_400
-"""Seconds after which what nobody publishes or flushes any more leaves Redis; longer than any month."""
-
 BATCH = 200
-SKEW = timedelta(hours=26)
-CONTROL_TIMEOUT = 2.0
-"""Seconds that publishing, building and flushing wait for Redis; only decisions have the tight budget."""
-
-_STATES = {
-    TenantState.SUSPENDED: ("tenant_suspended", "This tenant is suspended."),
-    TenantState.CLOSED: ("tenant_closed", "This tenant is closed."),
-}
-_OPERATORS_LOCK = 0x67706F  # "gpo"
-
-
-class Publication(NamedTuple):
-    """All that Redis shall know of one tenant, read at version `version`."""
-
-    slug: str
-    version: int
-    policy: bytes
-    records: dict[bytes, bytes]
-
-    def same_as(self, there: dict[bytes, bytes]) -> bool:
-        """Is this, apart from its version, what the hash `there` holds?"""
-        policy = there.get(b"p", b"")
-        records = {field: value for field, value in there.items() if field[:1] == b"k"}
-        return policy[:1] + policy[7:] == self.policy[:1] + self.policy[7:] and records == self.records
-
-
-_control: Redis | None = None
-
-
-def control() -> Connection:
-    """This thread's connection for everything but decisions. Raises RedisUnavailableError."""
-    global _control
-    if _control is None or _control.url != settings.ENFORCEMENT_REDIS_URL:
-        _control = Redis(settings.ENFORCEMENT_REDIS_URL, CONTROL_TIMEOUT)
-    return _control.usable()
 
 
 # ------------------------------------------------------------------------------------------------------------- publish
 
 
-def publish(tenant_id: int) -> bool:
-    """Publish a tenant as the database has it now. Call it after the change is committed.
+def publish(*tenant_ids: int) -> bool:
+    """Publish tenants as the database has them now. Call it after the change is committed.
 
-    Never raises for an absent Redis: it is logged and counted, and `reconcile` publishes what was missed. True when Redis has it.
+    Never raises for an absent Redis: it is logged and counted, and `reconcile` publishes what was missed. True when Redis has them.
     """
-    return _quietly(partial(publish_now, tenant_id))
+    return _quietly(partial(publish_now, *tenant_ids))
 
 
 def publish_operators() -> bool:
@@ -89,34 +51,46 @@ def publish_operators() -> bool:
 
 def publish_after_commit(tenant_ids: Iterable[int]) -> None:
     """Publish several tenants (of a changed tier, say) when the present transaction commits."""
-    for tenant_id in tenant_ids:
-        transaction.on_commit(partial(publish, tenant_id), robust=True)
+    transaction.on_commit(partial(publish, *tenant_ids), robust=True)
 
 
-def publish_now(tenant_id: int) -> None:
+def publish_now(*tenant_ids: int) -> None:
     """As `publish`, but raises RedisUnavailableError. Unknown ids are ignored."""
     connection = control()
-    publication = read(tenant_id)
-    if publication is None or send(connection, publication):
-        return
-    there = wire.policy_version(connection.command("HGET", keys.tenant_key(publication.slug), "p") or bytes(7))
-    if Tenant.objects.filter(pk=tenant_id, policy_version__lt=there).update(policy_version=there):
-        # The database is older than Redis: it was restored from a backup. Count on from there.
-        publish_now(tenant_id)
+    for first in range(0, len(tenant_ids), BATCH):
+        publications = read(tenant_ids[first : first + BATCH])
+        refused = [each for each, sent in zip(publications, send(connection, publications), strict=True) if not sent]
+        older = [each for each in refused if _database_is_older(connection, each)]
+        if older:  # it was restored from a backup: its versions go on from Redis's
+            publish_now(*Tenant.objects.filter(slug__in=[each.slug for each in older]).values_list("pk", flat=True))
 
 
 def publish_operators_now() -> None:
     """As `publish_operators`, but raises RedisUnavailableError."""
-    send(control(), read_operators())
+    send(control(), [read_operators()])
 
 
-def send(connection: Connection, publication: Publication) -> bool:
-    """Write a publication; False when a newer one is there."""
-    pairs = [word for pair in publication.records.items() for word in pair]
-    key = keys.tenant_key(publication.slug)
-    applied = bool(connection.script(PUBLISH, key, publication.policy, TIME_TO_LIVE, *pairs))
-    metrics.PUBLICATIONS.labels("applied" if applied else "superseded").inc()
+def send(connection: Connection, publications: Sequence[Publication]) -> list[bool]:
+    """Write publications in one round trip; False for each that found a newer one there."""
+    commands = [
+        PUBLISH.evalsha(keys.tenant_key(each.slug), each.policy, TIME_TO_LIVE, *_flat(each.records))
+        for each in publications
+    ]
+    connection.command("SCRIPT", "LOAD", PUBLISH.source)
+    applied = [bool(reply) for reply in connection.pipeline(commands)]
+    metrics.PUBLICATIONS.labels("applied").inc(sum(applied))
+    metrics.PUBLICATIONS.labels("superseded").inc(len(applied) - sum(applied))
     return applied
+
+
+def _flat(records: dict[bytes, bytes]) -> list[bytes]:
+    return [word for pair in records.items() for word in pair]
+
+
+def _database_is_older(connection: Connection, publication: Publication) -> bool:
+    there = wire.policy_version(connection.command("HGET", keys.tenant_key(publication.slug), "p") or bytes(7))
+    behind = Tenant.objects.filter(slug=publication.slug, policy_version__lt=there)
+    return bool(behind.update(policy_version=there))
 
 
 def _quietly(action: Callable[[], None]) -> bool:
@@ -127,121 +101,6 @@ def _quietly(action: Callable[[], None]) -> bool:
         log.warning("policy not published; reconciliation will", extra={"reason": error.reason})
         return False
     return True
-
-
-# ---------------------------------------------------------------------------------------------------------------- read
-
-
-def read(tenant_id: int) -> Publication | None:
-    """Take the tenant's next version and read what it is about. None for an unknown id.
-
-    The update locks the row, so that a higher version has always read later.
-    """
-    with transaction.atomic():
-        with database.cursor() as cursor:
-            cursor.execute(
-                "UPDATE tenants_tenant SET policy_version = policy_version + 1 WHERE id = %s RETURNING policy_version",
-                [tenant_id],
-            )
-            row = cursor.fetchone()
-        tenant = _with_limits(Tenant.objects.filter(pk=tenant_id)).first() if row else None
-        return compose(tenant, row[0], timezone.now()) if row and tenant else None
-
-
-def compose(tenant: Tenant, version: int, now: datetime) -> Publication:
-    """The publication of a tenant that was read with its limits."""
-    months = months_of(tenant, now)
-    segments = schedule(rules_of(tenant), overrides_of(tenant), _blocks(tenant, now), months, now)
-    records = {
-        keys.key_field(bytes.fromhex(key.digest)): wire.pack_key(tenant.pk, key.expires_at, key.scopes)
-        for key in tenant.api_keys.all()
-    }
-    return Publication(tenant.slug, version, wire.pack_policy(version, segments), records)
-
-
-def read_operators() -> Publication:
-    """The operators' tokens, and windows (no quota) for everybody who calls the portal without being a tenant."""
-    now = timezone.now()
-    rules = [
-        LimitRule("rate_limit", name, Decimal(limit)) for name, limit in settings.ENFORCEMENT_OPERATOR_WINDOWS.items()
-    ]
-    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    months = [Period("1970-01", start - timedelta(days=32), start + timedelta(days=400))]
-    with transaction.atomic(), database.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s), (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-            [_OPERATORS_LOCK],
-        )
-        version = int(cursor.fetchone()[1])
-        usable = OperatorToken.objects.filter(revoked_at__isnull=True, user__is_active=True, user__is_staff=True)
-        records = {
-            keys.key_field(bytes.fromhex(token.digest)): wire.pack_key(0, token.expires_at, wire.SCOPES)
-            for token in usable
-        }
-    policy = wire.pack_policy(version, schedule(rules, [], [], months, now))
-    return Publication(keys.PLATFORM, version, policy, records)
-
-
-def effective_policy(tenant: Tenant, now: datetime) -> EffectivePolicy:
-    """The limits in force at `now`, read from the database, with their sources."""
-    return effective(rules_of(tenant), overrides_of(tenant), now)
-
-
-def rules_of(tenant: Tenant) -> list[LimitRule]:
-    """What the tenant's tier says."""
-    windows = [
-        LimitRule("rate_limit", row.window, _decimal(row.limit), shadow=row.shadow)
-        for row in tenant.tier.rate_limits.all()
-    ]
-    quotas = [
-        LimitRule("quota", row.meter, row.limit, row.mode, row.grace_percent, row.shadow)
-        for row in tenant.tier.quotas.all()
-    ]
-    return windows + quotas
-
-
-def _decimal(number: int | None) -> Decimal | None:
-    return None if number is None else Decimal(number)
-
-
-def overrides_of(tenant: Tenant) -> list[LimitOverride]:
-    """The tenant's overrides that are not revoked, past ones included."""
-    return [
-        LimitOverride(row.pk, row.kind, row.name, row.limit, row.valid_from, row.valid_until, row.mode, row.reason)  # type: ignore[arg-type]
-        for row in tenant.overrides.all()
-        if row.revoked_at is None
-    ]
-
-
-def months_of(tenant: Tenant, now: datetime) -> list[Period]:
-    """This month as stored and the next two; on its first day also the last one, for a Redis whose clock is behind."""
-    coming = periods.upcoming(tenant, now)
-    key = calendar.previous_month(coming[0][0])
-    before = [Period(key, calendar.month_bounds(tenant.time_zone, key)[0], coming[0][1])]
-    return (before if now - coming[0][1] < SKEW else []) + [Period(*month) for month in coming]
-
-
-def _blocks(tenant: Tenant, now: datetime) -> list[Block]:
-    blocks = [Block(row.code, row.detail, row.until) for row in tenant.blocks.all() if row.action == BlockAction.BLOCK]
-    state = _STATES.get(TenantState(tenant.state))
-    if state:
-        blocks.insert(0, Block(state[0], tenant.state_reason or state[1]))
-    return [block for block in blocks if block.until is None or block.until > now]
-
-
-def _with_limits(tenants: QuerySet[Tenant]) -> QuerySet[Tenant]:
-    now = timezone.now()
-    usable = ApiKey.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True)
-    return tenants.select_related("tier").prefetch_related(
-        "tier__rate_limits",
-        "tier__quotas",
-        Prefetch(
-            "overrides",
-            Override.objects.filter(Q(valid_until__isnull=True) | Q(valid_until__gt=now), revoked_at__isnull=True),
-        ),
-        Prefetch("blocks", TenantBlock.objects.in_force(now)),
-        Prefetch("api_keys", usable),
-    )
 
 
 # ----------------------------------------------------------------------------------------------------------- put right
@@ -257,12 +116,12 @@ def reconcile(now: datetime) -> int:
     if not _as_published(connection, [read_operators()])[0]:
         publish_operators_now()
         published += 1
-    for batch in _batches(_with_limits(Tenant.objects.order_by("pk"))):
+    for batch in _batches(with_limits(Tenant.objects.order_by("pk"))):
         expected = [compose(tenant, tenant.policy_version, now) for tenant in batch]
-        for tenant, same in zip(batch, _as_published(connection, expected), strict=True):
-            if not same:
-                publish_now(tenant.pk)
-                published += 1
+        found = _as_published(connection, expected)
+        differing = [tenant.pk for tenant, same in zip(batch, found, strict=True) if not same]
+        publish_now(*differing)
+        published += len(differing)
     return published
 
 
@@ -276,8 +135,7 @@ def publish_due(now: datetime, within: timedelta = timedelta(minutes=2)) -> int:
     for field in ("overrides__valid_from", "overrides__valid_until", "blocks__until", "api_keys__expires_at"):
         changed |= Q(**{f"{field}__gt": since, f"{field}__lte": now})
     due = list(Tenant.objects.filter(changed).values_list("pk", flat=True).distinct())
-    for tenant_id in due:
-        publish_now(tenant_id)
+    publish_now(*due)
     return len(due)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from ..limits import Decision
 from ..models import Tenant
 from . import building, policy
+from .control import control
 from .engine import enforcer, readiness
 from .flushing import flush, read_usage
 from .holds import Holds, Known
@@ -39,7 +40,7 @@ def check(key_text: str, *, route_class: str = "default", scope: str = "decide")
 
 def usage(slug: str) -> LiveUsage:
     """The tenant's live counters. Raises RedisUnavailableError."""
-    there = read_usage(policy.control(), slug)
+    there = read_usage(control(), slug)
     fields = [(name.split("|"), count) for name, count in there.items()]
     return LiveUsage(
         {parts[1]: count for parts, count in fields if parts[0] == "m"},
@@ -52,7 +53,7 @@ def holds(slug: str, month: str, known: Callable[[], Known]) -> Holds:
 
     Raises RedisUnavailableError.
     """
-    return Holds(policy.control(), slug, month, known)
+    return Holds(control(), slug, month, known)
 
 
 def reconcile(now: datetime) -> int:

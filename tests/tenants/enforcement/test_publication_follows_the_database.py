@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.utils import timezone
 
 from tenants import apikeys, provisioning
-from tenants.enforcement import keys, policy, wire
+from tenants.enforcement import keys, policy, reading, wire
 from tenants.models import Override, Tenant, TenantBlock, Tier, TierRateLimit
 
 from .conftest import House
@@ -63,11 +64,10 @@ def test_a_block_of_the_budget_is_told_with_its_code(house: House) -> None:
 
 def test_a_slow_publication_does_not_undo_a_quick_one(house: House) -> None:
     text, _ = house.key()
-    slow = policy.read(house.acme.pk)
-    assert slow
+    slow = reading.read([house.acme.pk])
     TierRateLimit.objects.filter(tier=house.acme.tier, window="minute").update(limit=99)
     policy.publish(house.acme.pk)
-    assert policy.send(policy.control(), slow) is False
+    assert policy.send(policy.control(), slow) == [False]
     assert house.enforcer.consume(text).windows[0].limit == 99
 
 
@@ -127,3 +127,14 @@ def test_the_database_of_overrides_says_the_same_as_redis(house: House) -> None:
     decision = house.enforcer.consume(text)
     limits = policy.effective_policy(Tenant.objects.get(pk=house.acme.pk), now)
     assert [window.limit for window in decision.windows] == [limits.window(w.name).limit for w in decision.windows]
+
+
+def test_a_tiers_change_reaches_many_tenants_with_few_queries(house: House, django_assert_max_num_queries: Any) -> None:
+    everybody = [provisioning.create_tenant(slug=f"tenant-{n}", name="T", actor="test") for n in range(30)]
+    policy.publish(*(tenant.pk for tenant in everybody))
+    TierRateLimit.objects.update(limit=77)
+    with django_assert_max_num_queries(12):
+        assert policy.publish(*(tenant.pk for tenant in everybody))
+    for tenant in (everybody[0], everybody[-1]):
+        text, _ = house.key(tenant)
+        assert house.enforcer.consume(text).windows[0].limit == 77
