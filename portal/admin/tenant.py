@@ -25,7 +25,7 @@ from .costs import costs_page
 from .dashboard import money_fragment, queue_fragment
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
-from .tenant_costs import summary_fragment
+from .tenant_costs import summary_fragment, usage_fragment
 
 MOST_ROWS = 200
 
@@ -60,6 +60,7 @@ class TenantPage(TenantAdmin):
             page("queues/", queue_fragment, "tenants_tenant_queues"),
             page("columns/", columns_fragment, "tenants_tenant_columns"),
             page("<int:object_id>/costs/", tenant_costs_page, "tenants_tenant_cost"),
+            page("<int:object_id>/usage/", usage_fragment, "tenants_tenant_usage"),
             page("<int:object_id>/summary/", summary_fragment, "tenants_tenant_summary"),
             *super().get_urls(),
         ]

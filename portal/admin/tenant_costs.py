@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,8 @@ from metering.money import Money
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
 from portal.web.downloads import csv_response
+from portal.web.ranges import Range
+from portal.web.usage_charts import usage_chart
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.models import Tenant
@@ -113,6 +115,29 @@ def csv_rows(statement: costs.Statement, key: str) -> list[list[Any]]:
         ]
         for line in statement.lines
     ]  # fmt: skip
+
+
+def usage_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int) -> HttpResponse:
+    """/admin/tenants/tenant/<id>/usage/?month=YYYY-MM: the month's usage by day, GPU hours by model; fetched when it is scrolled to."""
+    require(model_admin.has_view_permission(request))
+    now = timezone.now()
+    tenant = get_object_or_404(Tenant, pk=object_id)
+    first = date.fromisoformat(f"{month_key(request, tenant.time_zone, now)}-01")
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    chosen = Range(first, last, "custom", "day", tenant.time_zone)
+    shown = [(meter, "model" if meter.key == "gpu_hours" else "") for meter in readings.all_meters().values()]
+    names = {"": _("model not said")}
+    return TemplateResponse(
+        request,
+        "admin/portal/_tenant_usage.html",
+        {
+            "tenant": tenant,
+            "charts": [
+                usage_chart(tenant, meter, chosen, group=group, group_name=lambda name: names.get(name, name), now=now)
+                for meter, group in shown
+            ],
+        },
+    )
 
 
 def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int) -> HttpResponse:

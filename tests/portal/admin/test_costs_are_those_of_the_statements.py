@@ -101,6 +101,13 @@ def test_usage_is_each_tenants_own_month(used: Cast, browse: Browse) -> None:
     assert {row["tenant"] for row in csv.DictReader(io.StringIO(rows))} == {"acme", "globex"}
 
 
+def test_a_tenants_usage_by_day(used: Cast, browse: Browse) -> None:
+    page = text_of(browse("sam").get(reverse("admin:tenants_tenant_usage", args=[used.acme.pk])))
+    assert "12,345 calls" in page
+    assert "10 GPU hours" in page
+    assert "H100" in page
+
+
 def test_grafana_stands_where_it_is_configured(used: Cast, browse: Browse) -> None:
     sam, url = browse("sam"), reverse("admin:tenants_tenant_cost", args=[used.acme.pk])
     own = text_of(sam.get(url))

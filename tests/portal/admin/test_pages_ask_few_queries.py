@@ -90,7 +90,7 @@ def test_the_dashboard(name: str, many: Cast, count: Any) -> None:
     assert count(reverse(f"admin:{name}")) <= MOST
 
 
-@pytest.mark.parametrize("name", ["tenants_tenant_cost", "tenants_tenant_summary"])
+@pytest.mark.parametrize("name", ["tenants_tenant_cost", "tenants_tenant_summary", "tenants_tenant_usage"])
 def test_a_tenants_costs(name: str, many: Cast, count: Any) -> None:
     assert count(reverse(f"admin:{name}", args=[many.acme.pk])) <= MOST_FOR_MONEY
 
