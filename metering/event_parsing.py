@@ -99,8 +99,7 @@ class EventParser:
         dims = self._dimensions(data)
         text = time.isoformat()
         content = f"{kind.meter}\n{text}\n{micro}\n{dims}\n{corrects or ''}"
-        fingerprint = blake2b(content.encode(), digest_size=16).hexdigest()
-        return ParsedEvent(source, event_id, kind.meter, time, text, micro, dims, corrects, fingerprint)
+        return ParsedEvent(source, event_id, kind.meter, time, text, micro, dims, corrects, fingerprint(content))
 
     def _dimensions(self, data: Mapping[str, Any]) -> str:
         items = tuple([item for item in data.items() if item[0] not in _NOT_DIMENSIONS])
@@ -114,6 +113,32 @@ class EventParser:
             if texts_only:
                 self._dims[items] = known
         return known
+
+
+def fingerprint(content: str) -> str:
+    """32 hex digits that tell one content from another."""
+    return blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def to_payload(event: ParsedEvent) -> dict[str, Any]:
+    """The event as JSON values, for the quarantine."""
+    return {
+        "meter": event.meter,
+        "time": event.time_text,
+        "quantity_micro": str(event.quantity_micro),
+        "dims": json.loads(event.dims_json),
+        "corrects": event.corrects,
+    }
+
+
+def from_payload(source: str, event_id: str, payload: Mapping[str, Any]) -> ParsedEvent:
+    """The event that `to_payload` wrote down; its fingerprint is the same."""
+    meter, text, micro = payload["meter"], payload["time"], int(payload["quantity_micro"])
+    dims, corrects = canonical_json(payload["dims"]) if payload["dims"] else "{}", payload["corrects"]
+    original = (corrects[0], corrects[1]) if corrects else None
+    content = f"{meter}\n{text}\n{micro}\n{dims}\n{original or ''}"
+    at = datetime.fromisoformat(text)
+    return ParsedEvent(source, event_id, meter, at, text, micro, dims, original, fingerprint(content))
 
 
 def canonical_json(value: Any) -> str:

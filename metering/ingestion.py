@@ -6,7 +6,6 @@ content it is a conflict. Events too old or too far ahead are kept aside in quar
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -15,17 +14,26 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
+from tenants.audit import acting
 from tenants.models import Tenant
 
-from . import corrections, marks, staging
-from .event_parsing import AHEAD, OLDEST, EventError, EventParser, EventType, ParsedEvent, identity_of, out_of_bounds
+from . import corrections, marks, quarantine, staging
+from .event_parsing import (
+    AHEAD,
+    OLDEST,
+    EventError,
+    EventParser,
+    EventType,
+    ParsedEvent,
+    from_payload,
+    identity_of,
+    out_of_bounds,
+)
 from .hours import BillingHours
 from .models import Meter, QuarantinedEvent
 
 Status = Literal["accepted", "duplicate", "conflict", "rejected"]
 
-MAX_QUARANTINED = 10_000
-"""Unresolved events kept aside per tenant; a client with a wrong clock must not fill the disk."""
 OWN_SOURCES = "/portal/"
 TRIES = 4
 _RETRIED = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock timeout
@@ -69,6 +77,22 @@ def book(tenant: Tenant, events: Sequence[Any], now: datetime, *, own: bool = Fa
     return [result for result in results if result is not None]
 
 
+def release(row: QuarantinedEvent, now: datetime, *, actor: str, reason: str) -> ItemResult:
+    """Book an event that waits in quarantine after all, at its own time, however old; `reason` is kept with it.
+
+    Nothing changes unless it is accepted (or known by now), and a second release changes nothing more. Not for a tenant scope.
+    """
+    event = from_payload(row.source, row.event_id, row.payload)
+    results: Results = [None]
+    with acting(actor, reason):
+        retried(lambda: _book(row.tenant, [(0, event)], results, now, at_any_time=True))
+        result = results[0]
+        assert result is not None  # noqa: S101
+        if result.status in ("accepted", "duplicate"):
+            QuarantinedEvent.objects.filter(pk=row.pk).update(resolved_at=now, resolution=f"Booked: {reason}"[:300])
+    return result
+
+
 def _foreign(event: ParsedEvent) -> ParsedEvent:
     """The event, unless it speaks for one of our collectors: then a key could take the ids of readings to come, or correct them away."""
     if event.source.startswith(OWN_SOURCES) or (event.corrects and event.corrects[0].startswith(OWN_SOURCES)):
@@ -98,7 +122,7 @@ def retried(work: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime) -> None:
+def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime, *, at_any_time: bool = False) -> None:
     first: dict[tuple[str, str], ParsedEvent] = {}
     usage: list[Indexed] = []
     fixes: list[Indexed] = []
@@ -108,7 +132,7 @@ def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime
         twin = first.setdefault((event.source, event.id), event)
         if twin is not event:
             results[index] = _seen(index, event, twin.fingerprint)
-        elif not earliest <= event.time <= latest:
+        elif not earliest <= event.time <= latest and not at_any_time:
             aside.append((index, event))
         else:
             (usage if event.corrects is None else fixes).append((index, event))
@@ -116,7 +140,7 @@ def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime
     if fixes:
         _correct(tenant, fixes, results)
     if aside:
-        _quarantine(tenant, aside, results, now)
+        _set_aside(tenant, aside, results, now)
 
 
 def _correct(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
@@ -138,45 +162,21 @@ def _correct(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
     _store(tenant, placed, results)
 
 
-def _quarantine(tenant: Tenant, batch: list[Indexed], results: Results, now: datetime) -> None:
-    """Keep aside what lies outside the bounds, unless it is an old acquaintance that is only sent again."""
+def _set_aside(tenant: Tenant, batch: list[Indexed], results: Results, now: datetime) -> None:
+    """Keep what lies outside the bounds, unless it is an old acquaintance that is only sent again."""
     known = staging.fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
-    room = MAX_QUARANTINED - QuarantinedEvent.objects.filter(tenant=tenant, resolved_at=None).count()
-    kept: list[QuarantinedEvent] = []
+    reasons: list[tuple[int, ParsedEvent, str, str]] = []
     for index, event in batch:
         fingerprint = known.get((event.source, event.id))
         if fingerprint is not None:
             results[index] = _seen(index, event, fingerprint)
-            continue
-        code, detail = out_of_bounds(event.time, now) or ("", "")
-        if len(kept) >= room:
-            code, detail = (
-                "quarantine_full",
-                "The event's time is out of bounds, and too many such events wait for review.",
-            )
         else:
-            kept.append(
-                QuarantinedEvent(
-                    tenant=tenant,
-                    source=event.source,
-                    event_id=event.id,
-                    reason=code,
-                    detail=detail,
-                    payload=_payload(event),
-                )
-            )
+            reasons.append((index, event, *(out_of_bounds(event.time, now) or ("", ""))))
+    room = quarantine.keep(tenant, [(event, code, detail) for _, event, code, detail in reasons])
+    for position, (index, event, code, detail) in enumerate(reasons):
+        if position >= room:
+            code, detail = quarantine.FULL
         results[index] = ItemResult(index, event.source, event.id, "rejected", code, detail)
-    QuarantinedEvent.objects.bulk_create(kept, ignore_conflicts=True, batch_size=1000)
-
-
-def _payload(event: ParsedEvent) -> dict[str, Any]:
-    return {
-        "meter": event.meter,
-        "time": event.time_text,
-        "quantity_micro": str(event.quantity_micro),
-        "dims": json.loads(event.dims_json),
-        "corrects": event.corrects,
-    }
 
 
 def _store(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
@@ -195,6 +195,8 @@ def _store(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
     # Billing hours begin on full minutes in every zone, so one event of a minute stands for all of it.
     hours = BillingHours(tenant)
     marks.mark(tenant.pk, {(meter, hours.start_of(at)) for (meter, _), at in minutes.items()})
+    if QuarantinedEvent.objects.filter(tenant=tenant, resolved_at=None).exists():
+        quarantine.resolve_booked(tenant, [(event.source, event.id) for _, event in batch])
 
 
 def _seen(index: int, event: ParsedEvent, fingerprint: str) -> ItemResult:

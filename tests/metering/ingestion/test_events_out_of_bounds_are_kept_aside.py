@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from metering import ingestion
+from metering import ingestion, quarantine
 from metering.models import QuarantinedEvent, UsageEvent
 from tests.metering.events import event
 
@@ -56,8 +56,53 @@ def test_a_booked_event_that_has_grown_old_is_a_duplicate(acme, now):
 
 
 def test_a_wrong_clock_does_not_fill_the_disk(acme, now, monkeypatch):
-    monkeypatch.setattr(ingestion, "MAX_QUARANTINED", 2)
+    monkeypatch.setattr(quarantine, "MOST", 2)
 
     answers = ingestion.book(acme, [event(f"e{number}", now + timedelta(days=1)) for number in range(3)], now)
     assert [answer.code for answer in answers] == ["quarantined_in_future", "quarantined_in_future", "quarantine_full"]
     assert QuarantinedEvent.objects.count() == 2
+
+
+def test_sent_again_with_a_time_that_fits_it_waits_no_longer(acme, globex, now):
+    wrong = event("a", now + timedelta(days=1), 5)
+    for tenant in (acme, globex):
+        ingestion.book(tenant, [wrong, {**wrong, "id": "b"}], now)
+
+    (answer,) = ingestion.book(acme, [event("a", now, 5)], now)
+
+    assert answer.status == "accepted"
+    waiting = QuarantinedEvent.objects.filter(resolved_at=None).values_list("tenant__slug", "event_id")
+    assert set(waiting) == {("acme", "b"), ("globex", "a"), ("globex", "b")}
+
+
+def test_released_it_is_booked_at_its_own_time_once_and_says_why(acme, now):
+    then = now - timedelta(days=60)
+    late = event("a", then, "1.5", model="H100", project="ct")
+    fix = event("fix", then, -1, corrects={"source": "/gpu/node-1", "id": "a"})
+    ingestion.book(acme, [late, fix], now)
+    row, fix_row = QuarantinedEvent.objects.order_by("event_id")
+
+    statuses = [
+        ingestion.release(each, now, actor="user:olga", reason="the node was offline").status
+        for each in (row, row, fix_row)
+    ]
+
+    assert statuses == ["accepted", "duplicate", "accepted"]
+    booked = UsageEvent.objects.order_by("event_id").values_list("event_id", "time", "quantity_micro", "dims")
+    assert list(booked) == [
+        ("a", then, 1_500_000, {"model": "H100", "project": "ct"}),
+        ("fix", then, -1_000_000, {"model": "H100", "project": "ct"}),
+    ]
+    row.refresh_from_db()
+    assert (row.resolved_at, row.resolution) == (now, "Booked: the node was offline")
+    assert [answer.status for answer in ingestion.book(acme, [late, fix], now)] == ["duplicate", "duplicate"]
+
+
+def test_what_still_cannot_be_booked_goes_on_waiting(acme, now):
+    fix = event("fix", now - timedelta(days=60), -1, corrects={"source": "/gpu/node-1", "id": "unknown"})
+    ingestion.book(acme, [fix], now)
+    row = QuarantinedEvent.objects.get()
+
+    assert ingestion.release(row, now, actor="user:olga", reason="try").code == "unknown_original"
+    row.refresh_from_db()
+    assert row.resolved_at is None
