@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from metering import marks, rollups, staging
+from metering import housekeeping, marks, rollups, staging
 from metering.event_parsing import EventParser, ParsedEvent
 from metering.hours import BillingHours
 from metering.ingestion import event_types
@@ -61,6 +61,7 @@ def write(plan: DemoTenant, now: datetime, say: Callable[[str], None]) -> int:
     chance = Random(plan.slug)  # noqa: S311
     end = now.replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(days=DAYS)
+    housekeeping.make_partitions(start, end)
     hours = [start + HOUR * number for number in range(DAYS * 24)]
     counted = _calls(tenant, plan, hours, chance)
     say(f"{plan.name}: {counted:,} call counters")

@@ -159,10 +159,16 @@ class Supervisor:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (child.deaths - 1))
         child.restart_at = now + pause
         if child.deaths <= MANY_DEATHS:
-            how = _how_it_ended(child.process.returncode)
-            self.say(f"  {child.name} {how}: {self.last_words(child)}; starting it again in {pause:.1f} s")
+            self.say(f"  {child.name} {self._how_it_ended(child)}; starting it again in {pause:.1f} s")
         if child.deaths == MANY_DEATHS:
             self.say(f"  {child.name} keeps dying; further attempts go on quietly, see {self.log_of(child)}")
+
+    def _how_it_ended(self, child: Child) -> str:
+        assert child.process is not None
+        status = child.process.returncode
+        if status < 0:  # its log knows nothing of that
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"ended with status {status}: {self.last_words(child)}"
 
     @staticmethod
     def _end(child: Child, number: signal.Signals) -> None:
@@ -173,10 +179,6 @@ class Supervisor:
                 os.killpg(child.process.pid, number)
             else:
                 child.process.send_signal(number)
-
-
-def _how_it_ended(status: int) -> str:
-    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _cap(path: Path) -> None:
