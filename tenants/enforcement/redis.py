@@ -22,6 +22,8 @@ from .handshake import Clock, Handshake
 from .resp import Words, pack
 from .scripts import DECIDE, Script
 
+_LOOK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+
 
 class Connection:
     """One socket. After any failure it is closed: a late reply must never be taken for the next call's."""
@@ -92,7 +94,7 @@ class Connection:
     def _check_open(self) -> None:
         """Raise when the server closed the connection since the last call: then nothing is sent that could count twice."""
         try:
-            if not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            if not self._socket.recv(1, _LOOK):
                 raise IdleConnectionError("closed", "Redis closed the connection while it was idle")
         except BlockingIOError:
             pass
