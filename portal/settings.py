@@ -360,7 +360,8 @@ UNFOLD = {
 }
 
 # --- Logs ----------------------------------------------------------------------------------------------------------------------
-from portal.logs import LOGGING, configure as _configure_logs  # noqa: E402
+from portal.logs import LOGGING  # noqa: E402
+from portal.logs import configure as _configure_logs
 
 _configure_logs()
 __all__ = ["LOGGING"]

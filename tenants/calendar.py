@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 def local_midnight(zone: str, day: date) -> datetime:
     """The first instant of `day` in `zone`, as an aware UTC datetime."""
     tz = ZoneInfo(zone)
-    naive = datetime(day.year, day.month, day.day)
+    naive = datetime(day.year, day.month, day.day)  # noqa: DTZ001  (a wall clock reading, before it gets its zone)
     instant = naive.replace(tzinfo=tz, fold=0).astimezone(UTC)
     if instant.astimezone(tz).replace(tzinfo=None) == naive:
         return instant

@@ -226,7 +226,8 @@ def _above_the_quota(facts: QuotaFacts, resets: str, *, full: bool) -> str:
     if facts.meter == "api_calls":
         when = "Further" if full and not facts.grace_percent else "Above the quota, further"
         return f"{when} API calls are refused with HTTP 429{grace} {until}. {ask}"
-    return f"This is a hard quota: above it, services that ask before they start work are told no{grace} {until}. {ask}"
+    # Usage that is reported has happened; it cannot be refused. Refusing work before it starts is what reservations will do.
+    return f"Usage above the quota is still counted and billed; please stay below it {until}. {ask}"
 
 
 def _lower_first(text: str) -> str:

@@ -30,7 +30,9 @@ def forward(apps, schema_editor):
     )
     if not made:
         return
-    version = apps.get_model("metering", "PriceBookVersion").objects.create(book=book, number=1, starts_at=START, note="The platform's list prices")
+    version = apps.get_model("metering", "PriceBookVersion").objects.create(
+        book=book, number=1, starts_at=START, note="The platform's list prices"
+    )
     price_model = apps.get_model("metering", "Price")
     for meter, unit_price in PRICES.items():
         price_model.objects.create(version=version, meter=meter, unit_price=unit_price)

@@ -4,20 +4,22 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metering', '0004_collectors_and_alerts'),
+        ("metering", "0004_collectors_and_alerts"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='meter',
-            name='hold_seconds',
-            field=models.PositiveIntegerField(db_default=3024000, help_text='A level counts at most this long without a new reading; then there is a gap. Not used for sums.'),
+            model_name="meter",
+            name="hold_seconds",
+            field=models.PositiveIntegerField(
+                db_default=3024000,
+                help_text="A level counts at most this long without a new reading; then there is a gap. Not used for sums.",
+            ),
         ),
         migrations.AddField(
-            model_name='usagerollup',
-            name='level_at',
+            model_name="usagerollup",
+            name="level_at",
             field=models.DateTimeField(null=True),
         ),
     ]

@@ -6,14 +6,23 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metering', '0009_webhooks'),
+        ("metering", "0009_webhooks"),
     ]
 
     operations = [
         pgtrigger.migrations.AddTrigger(
-            model_name='tenantpricebook',
-            trigger=pgtrigger.compiler.Trigger(name='one_at_a_time', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n            PERFORM pg_advisory_xact_lock(7304, NEW.tenant_id::int);\n            IF EXISTS (\n                SELECT FROM metering_tenantpricebook other\n                WHERE other.tenant_id = NEW.tenant_id AND other.id <> NEW.id\n                  AND tstzrange(other.starts_at, other.ends_at) && tstzrange(NEW.starts_at, NEW.ends_at)\n            ) THEN\n                RAISE EXCEPTION 'the tenant has another price book of its own in that time' USING ERRCODE = 'exclusion_violation';\n            END IF;\n            RETURN NEW;\n        ", hash='6ff68402ceaba01267d9a6bba9514727a900cc62', operation='INSERT OR UPDATE', pgid='pgtrigger_one_at_a_time_d7479', table='metering_tenantpricebook', when='BEFORE')),
+            model_name="tenantpricebook",
+            trigger=pgtrigger.compiler.Trigger(
+                name="one_at_a_time",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n            PERFORM pg_advisory_xact_lock(7304, NEW.tenant_id::int);\n            IF EXISTS (\n                SELECT FROM metering_tenantpricebook other\n                WHERE other.tenant_id = NEW.tenant_id AND other.id <> NEW.id\n                  AND tstzrange(other.starts_at, other.ends_at) && tstzrange(NEW.starts_at, NEW.ends_at)\n            ) THEN\n                RAISE EXCEPTION 'the tenant has another price book of its own in that time' USING ERRCODE = 'exclusion_violation';\n            END IF;\n            RETURN NEW;\n        ",
+                    hash="6ff68402ceaba01267d9a6bba9514727a900cc62",
+                    operation="INSERT OR UPDATE",
+                    pgid="pgtrigger_one_at_a_time_d7479",
+                    table="metering_tenantpricebook",
+                    when="BEFORE",
+                ),
+            ),
         ),
     ]

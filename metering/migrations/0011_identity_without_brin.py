@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metering', '0010_one_price_book_at_a_time'),
+        ("metering", "0010_one_price_book_at_a_time"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='eventidentity',
-            name='metering_identity_time',
+            model_name="eventidentity",
+            name="metering_identity_time",
         ),
     ]

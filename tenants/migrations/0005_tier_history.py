@@ -5,49 +5,82 @@ import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
 
-
-BACKFILL = "INSERT INTO tenants_tierhistory (tenant_id, tier_id, starts_at) SELECT id, tier_id, created_at FROM tenants_tenant"
+BACKFILL = (
+    "INSERT INTO tenants_tierhistory (tenant_id, tier_id, starts_at) SELECT id, tier_id, created_at FROM tenants_tenant"
+)
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tenants', '0004_names_in_words'),
+        ("tenants", "0004_names_in_words"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='TierHistory',
+            name="TierHistory",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('starts_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("starts_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'tier history',
-                'ordering': ['tenant', 'starts_at', 'id'],
+                "verbose_name_plural": "tier history",
+                "ordering": ["tenant", "starts_at", "id"],
             },
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='tenant',
-            trigger=pgtrigger.compiler.Trigger(name='remember_tier', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n            IF TG_OP = 'INSERT' OR NEW.tier_id <> OLD.tier_id THEN\n                INSERT INTO tenants_tierhistory (tenant_id, tier_id, starts_at)\n                VALUES (NEW.id, NEW.tier_id, statement_timestamp());\n            END IF;\n            RETURN NULL;\n        ", hash='3192213b0a58e03b7526ca5b779ef048ca18b59a', operation='INSERT OR UPDATE OF "tier_id"', pgid='pgtrigger_remember_tier_57cd2', table='tenants_tenant', when='AFTER')),
+            model_name="tenant",
+            trigger=pgtrigger.compiler.Trigger(
+                name="remember_tier",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n            IF TG_OP = 'INSERT' OR NEW.tier_id <> OLD.tier_id THEN\n                INSERT INTO tenants_tierhistory (tenant_id, tier_id, starts_at)\n                VALUES (NEW.id, NEW.tier_id, statement_timestamp());\n            END IF;\n            RETURN NULL;\n        ",
+                    hash="3192213b0a58e03b7526ca5b779ef048ca18b59a",
+                    operation='INSERT OR UPDATE OF "tier_id"',
+                    pgid="pgtrigger_remember_tier_57cd2",
+                    table="tenants_tenant",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.AddField(
-            model_name='tierhistory',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tier_history', to='tenants.tenant'),
+            model_name="tierhistory",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="tier_history", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='tierhistory',
-            name='tier',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tier'),
+            model_name="tierhistory",
+            name="tier",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tier"),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='tierhistory',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';", hash='77ef0b4027400ee083ee3fa444b6c5026d625a41', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_b2ef3', table='tenants_tierhistory', when='BEFORE')),
+            model_name="tierhistory",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';",
+                    hash="77ef0b4027400ee083ee3fa444b6c5026d625a41",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_b2ef3",
+                    table="tenants_tierhistory",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='tierhistory',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';", hash='149b0d6db2a5013234af7a604a494d97b0382179', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_67e48', table='tenants_tierhistory', when='BEFORE')),
+            model_name="tierhistory",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';",
+                    hash="149b0d6db2a5013234af7a604a494d97b0382179",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_67e48",
+                    table="tenants_tierhistory",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.RunSQL(BACKFILL, migrations.RunSQL.noop),
     ]

@@ -154,7 +154,7 @@ def test_times_are_the_tenants(budget_facts, zone, says):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "This is a hard quota: above it, services that ask before they start work are told no until"),
+        ({}, "Usage above the quota is still counted and billed; please stay below it until"),
         (
             {"meter": "api_calls"},
             "Above the quota, further API calls are refused with HTTP 429 until Aug 1, 2026, 00:00 CEST.",
