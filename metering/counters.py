@@ -20,10 +20,10 @@ from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.ledger import CallCount
 from tenants.models import Tenant
 
-from . import marks
+from . import marks, memo
 from .hours import BillingHours
 from .ingestion import retried
-from .models import Aggregation, Meter
+from .models import Aggregation
 
 METER = "api_calls"
 
@@ -49,7 +49,8 @@ class CallLedger:
         span = {"tenant": tenant_id, "meter": meter, "start": start, "end": end, "generation": except_generation}
         if meter == METER:
             return _number(_CALLS, span) + _number(_EVENTS, span)
-        if Meter.objects.filter(key=meter, aggregation=Aggregation.LEVEL).exists():
+        measured = memo.meters().get(meter)
+        if measured is not None and measured.aggregation == Aggregation.LEVEL:
             return _number(_LEVEL, span)
         return _number(_SUM, span)
 

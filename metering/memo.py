@@ -42,3 +42,11 @@ def once(name: str, read: Callable[[], T]) -> T:
 def meters() -> dict[str, Meter]:
     """Every meter by key, in the order of the catalogue."""
     return once("meters", lambda: {meter.key: meter for meter in Meter.objects.all()})
+
+
+def meter(key: str) -> Meter:
+    """The meter of that key. Raises Meter.DoesNotExist."""
+    found = meters().get(key)
+    if found is None:
+        raise Meter.DoesNotExist(f"There is no meter {key!r}.")
+    return found

@@ -15,8 +15,8 @@ from django.db import connection
 
 from tenants.models import Membership, Tenant
 
-from . import periods
-from .models import Aggregation, Meter
+from . import memo, periods
+from .models import Aggregation
 from .quotas import QuotaStatus, display, quota_status, quota_statuses
 
 Granularity: TypeAlias = Literal["hour", "day", "month"]
@@ -57,7 +57,7 @@ def usage_series(
     are named by username. `membership` restricts to what that member used. The first and last bucket are cut to [start, end).
     Raises Meter.DoesNotExist, TooManyBuckets, PeriodError.
     """
-    measured = Meter.objects.get(pk=meter)
+    measured = memo.meter(meter)
     buckets = _buckets(tenant.time_zone, start, end, granularity)
     if not buckets:
         return []
@@ -140,7 +140,7 @@ def breakdown(
     meter: str, dimension: str, start: datetime, end: datetime, tenant: Tenant | None = None
 ) -> dict[str, Decimal]:
     """A sum meter's usage in [start, end) by the values of a dimension, most first; "" for what does not have it."""
-    measured = Meter.objects.get(pk=meter)
+    measured = memo.meter(meter)
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -20,6 +20,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from metering import memo
 from tenants import access as tenants_access
 from tenants import audit
 from tenants.access import Access
@@ -61,7 +62,9 @@ def tenant_page(
             frame = shell.build(access)
             try:
                 with ExitStack() as scope:
-                    if request.method not in {"GET", "HEAD"}:
+                    if request.method in {"GET", "HEAD"}:
+                        scope.enter_context(memo.remembering())
+                    else:
                         scope.enter_context(audit.acting(audit.user_actor(request.user)))
                     scope.enter_context(tenants_access.tenant_scope(access.tenant))
                     answer = view(request, access, *args, **kwargs)

@@ -17,7 +17,7 @@ from metering.models import Meter
 from tenants.access import Access
 from tenants.models import ApiKey, Role, Tenant
 
-from .. import formats, ranges
+from .. import formats, ranges, readings
 from ..charts import Chart
 from ..components import share
 from ..downloads import csv_response
@@ -37,7 +37,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     """GET ?meter=&range=|from=&to=&granularity=&group_by=&format=csv. A member sees their own usage only."""
     now = timezone.now()
-    meters = list(Meter.objects.all())
+    meters = list(readings.all_meters().values())
     meter = next((each for each in meters if each.key == request.GET.get("meter")), meters[0])
     chosen = ranges.parse(request.GET, access.tenant.time_zone, now)
     group = request.GET.get("group_by", "")
