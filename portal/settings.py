@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from portal import env
+from portal import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -113,12 +113,12 @@ DATABASES["default"].update(
     DISABLE_SERVER_SIDE_CURSORS=True,  # PgBouncer in transaction mode
 )
 DATABASES["default"].setdefault("OPTIONS", {})
+_STATEMENT_TIMEOUT = env.integer("DATABASE_STATEMENT_TIMEOUT_MS", 30000, minimum=100)
 DATABASES["default"]["OPTIONS"].update(
     pool=False
     if PORTAL_ENV == "test"
     else {"min_size": 1, "max_size": env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200), "timeout": 3},
-    options="-c statement_timeout=%d -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000"
-    % env.integer("DATABASE_STATEMENT_TIMEOUT_MS", 30000, minimum=100),
+    options=f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000",
     connect_timeout=3,
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -360,11 +360,8 @@ UNFOLD = {
 }
 
 # --- Logs ----------------------------------------------------------------------------------------------------------------------
-from portal.logs import LOGGING  # noqa: E402
-from portal.logs import configure as _configure_logs
-
-_configure_logs()
-__all__ = ["LOGGING"]
+LOGGING = logs.LOGGING
+logs.configure()
 
 if PORTAL_ENV == "test":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
