@@ -14,8 +14,8 @@ from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from tenants import apikeys, memberships, provisioning
-from tests.portal.api.calling import Api, Callers
 from tests.metering.billing.invoices import issued_invoice
+from tests.portal.api.calling import Api, Callers, patient_enforcement
 from tests.portal.api.routes import ROUTES
 from tests.tenants.cast import Cast
 
@@ -28,8 +28,9 @@ NOT_OF_THE_MATRIX = {
 
 
 @pytest.fixture
-def callers(cast: Cast, django_capture_on_commit_callbacks: Callable[..., Any]) -> Callers:
-    return Callers(cast, django_capture_on_commit_callbacks)
+def callers(cast: Cast, settings: Any, django_capture_on_commit_callbacks: Callable[..., Any]) -> Iterator[Callers]:
+    with patient_enforcement(settings):
+        yield Callers(cast, django_capture_on_commit_callbacks)
 
 
 def _removed(callers: Callers) -> Api:
@@ -151,6 +152,8 @@ def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, 
         good = ROUTES[route][method]
         expected[route, method] = int(row.split()[column])
         with transaction.atomic():
-            found[route, method] = caller.send(method, good.path("acme", key_id=key_id, invoice_id=invoice_id), good.body).status_code
+            found[route, method] = caller.send(
+                method, good.path("acme", key_id=key_id, invoice_id=invoice_id), good.body
+            ).status_code
             transaction.set_rollback(True)  # each request finds the same world
     assert found == expected

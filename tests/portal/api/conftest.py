@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.portal.api.calling import Api, Callers
+from tests.portal.api.calling import Api, Callers, patient_enforcement
 from tests.tenants.cast import Cast
+
+
+@pytest.fixture(autouse=True)
+def _patient(settings: Any) -> Iterator[None]:
+    with patient_enforcement(settings):
+        yield
 
 
 @pytest.fixture
