@@ -21,6 +21,9 @@ API_CALLS = "api_calls"
 MAX_WINDOW_LIMIT = 500_000_000
 """Highest finite limit of a window (its packed form holds no more); use None for more."""
 
+THROTTLED_PERCENT = 10
+"""What a throttled tenant keeps of each window's limit; never less than one call, and 0 stays 0."""
+
 MAX_SEGMENTS = 48
 """A schedule stops after so many changes; the policy is published again when the last one ends."""
 
@@ -153,11 +156,16 @@ class Period(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Calls are refused with `code` (a problem code) until the instant, or until it is lifted."""
+    """Calls are refused with `code` (a problem code), or throttled, until the instant, or until it is lifted."""
 
     code: str
     detail: str
     until: datetime | None = None
+    throttles: bool = False
+    """Does not refuse, but leaves of every limited window only THROTTLED_PERCENT."""
+
+    def in_force(self, at: datetime) -> bool:
+        return self.until is None or at < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +202,23 @@ def schedule(
     for until in cuts[:MAX_SEGMENTS]:
         period = next(period for period in periods if until <= period.end)
         at = max(now, period.start, segments[-1].until) if segments else now
-        refusal = next((block for block in blocks if block.until is None or at < block.until), None)
-        segments.append(Segment(until, period, effective(rules, overrides, at), refusal))
+        present = [block for block in blocks if block.in_force(at)]
+        policy = effective(rules, overrides, at)
+        if any(block.throttles for block in present):
+            policy = throttled(policy)
+        segments.append(Segment(until, period, policy, next((each for each in present if not each.throttles), None)))
     return segments
+
+
+def throttled(policy: EffectivePolicy) -> EffectivePolicy:
+    """The policy with its limited windows cut down; quotas and unlimited windows stay."""
+
+    def cut(limit: EffectiveLimit) -> EffectiveLimit:
+        if limit.kind != "rate_limit" or not limit.limit:
+            return limit
+        return replace(limit, limit=max(Decimal(1), limit.limit * THROTTLED_PERCENT // 100))
+
+    return EffectivePolicy(tuple(cut(limit) for limit in policy.limits))
 
 
 def _lies_ahead(instant: datetime, now: datetime, periods: Sequence[Period]) -> bool:

@@ -142,11 +142,15 @@ def months_of(tenant: Tenant, now: datetime) -> list[Period]:
 
 
 def _blocks(tenant: Tenant, now: datetime) -> list[Block]:
-    blocks = [Block(row.code, row.detail, row.until) for row in tenant.blocks.all() if row.action == BlockAction.BLOCK]
+    blocks = [
+        Block(row.code, row.detail, row.until, throttles=row.action == BlockAction.THROTTLE)
+        for row in tenant.blocks.all()
+        if row.action in (BlockAction.BLOCK, BlockAction.THROTTLE)
+    ]
     state = _STATES.get(TenantState(tenant.state))
     if state:
         blocks.insert(0, Block(state[0], tenant.state_reason or state[1]))
-    return [block for block in blocks if block.until is None or block.until > now]
+    return [block for block in blocks if block.in_force(now)]
 
 
 def with_limits(tenants: QuerySet[Tenant]) -> QuerySet[Tenant]:

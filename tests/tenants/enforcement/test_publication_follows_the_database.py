@@ -62,6 +62,15 @@ def test_a_block_of_the_budget_is_told_with_its_code(house: House) -> None:
     assert house.enforcer.consume(text).allowed
 
 
+def test_a_throttled_tenant_keeps_a_tenth_of_its_windows(house: House) -> None:
+    text, _ = house.key()
+    TenantBlock.objects.create(
+        tenant=house.acme, action="throttle", code="budget_exhausted", origin="budget:1", detail=""
+    )
+    policy.publish(house.acme.pk)
+    assert [window.limit for window in house.enforcer.consume(text).windows] == [6, 100, 1_000]
+
+
 def test_a_slow_publication_does_not_undo_a_quick_one(house: House) -> None:
     text, _ = house.key()
     slow = reading.read([house.acme.pk])

@@ -72,3 +72,18 @@ def test_the_first_block_that_is_in_force_refuses() -> None:
     assert {segment.refusal.code for segment in schedule(RULES, [], blocks, months(), NOW) if segment.refusal} == {
         "tenant_suspended"
     }
+
+
+def test_a_throttle_leaves_a_tenth_of_every_limited_window_and_ends_by_itself() -> None:
+    rules = [
+        LimitRule("rate_limit", "minute", Decimal(60)),
+        LimitRule("rate_limit", "hour", Decimal(5)),
+        LimitRule("rate_limit", "day", None),
+        LimitRule("quota", "api_calls", Decimal(1_000)),
+    ]
+    block = Block("budget_exhausted", "", NOW + timedelta(hours=1), throttles=True)
+    first, second = schedule(rules, [], [block], months(), NOW)[:2]
+    assert first.refusal is None
+    assert [first.policy.window(name).limit for name in ("minute", "hour", "day")] == [6, 1, None]
+    assert first.policy.quota("api_calls").limit == 1_000
+    assert second.policy.window("minute").limit == 60
