@@ -29,6 +29,7 @@ on("click", "a[data-dialog]", async (link, event) => {
     const answer = await fetch(link.href, { headers: { "X-Dialog": "1" }, credentials: "same-origin" });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     dialog.querySelector("#dialog-body").innerHTML = await answer.text();
+    dialog.setAttribute("aria-labelledby", "dialog-title");
     dialog.showModal();
     dialog.querySelector("input:not([type=hidden]), select, textarea, button")?.focus();
   } catch {

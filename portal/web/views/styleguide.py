@@ -52,7 +52,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
 
 
 def _samples() -> dict[str, Any]:
-    broken = SampleForm({"name": "", "amount": "ten", "role": "member"})
+    broken = SampleForm({"name": "", "amount": "ten", "role": "member"}, auto_id="broken_%s")
     broken.is_valid()
     return {
         "colors": COLORS,
