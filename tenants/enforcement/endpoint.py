@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -33,6 +34,8 @@ from .pipelined import AsyncEnforcer
 from .wire import scope_mask
 
 DECIDE_SCOPE = scope_mask(["decide"])
+BUILD_EVERY = 1.0
+MAX_BUILDS = 1_000
 FORMS = frozenset({"nginx", "traefik"})
 
 
@@ -65,6 +68,7 @@ class DecisionEndpoint:
         self.config = config
         self.enforcer = AsyncEnforcer(config, counts, builder, "endpoint")
         self._readiness = readiness
+        self._builds: dict[str, float] = {}
         self._metrics_token = metrics_token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,6 +155,10 @@ class DecisionEndpoint:
         await answer(send, 503 if wrong else 200, [(b"content-type", b"application/json")], json.dumps(body).encode())
 
     async def _build(self, slug: str, send: Send) -> None:
+        if time.monotonic() - self._builds.get(slug, float("-inf")) < BUILD_EVERY:
+            await answer(send, 204, [])  # just done: nobody makes the database work by asking often
+            return
+        self._builds = {slug: time.monotonic()} | dict(list(self._builds.items())[:MAX_BUILDS])
         try:
             await asyncio.to_thread(self.enforcer.builder.build, slug)
         except UnknownTenantError:
