@@ -116,7 +116,9 @@ class CostsView(TenantView):
         now = timezone.now()
         running = costs.month_to_date(self.tenant, now)
         key = self.params.get("month", running.period.key)
-        first = min(calendar.month_key(self.tenant.time_zone, self.tenant.created_at - OLDEST), periods.first_month(self.tenant))
+        first = min(
+            calendar.month_key(self.tenant.time_zone, self.tenant.created_at - OLDEST), periods.first_month(self.tenant)
+        )
         if not _MONTH.fullmatch(key) or not first <= key <= running.period.key:
             raise Invalid(FieldError("?month", "invalid", f"Send a month from {first} to {running.period.key}."))
         statement = running if key == running.period.key else costs.statement(self.tenant, key, now)
