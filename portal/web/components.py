@@ -68,6 +68,7 @@ def bar(
     """
     value = percent if percent is not None else Decimal(0)
     scale = FULL / full_scale
+    ticks = _with_room(ticks, scale)
     marks = tuple(
         Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at, at == FULL)
         for at, text in ticks
@@ -77,6 +78,19 @@ def bar(
     return Bar(
         _width(value * scale), None if ghost is None or ghost <= value else _width(ghost * scale), marks, chosen, label
     )
+
+
+def _with_room(ticks: Sequence[tuple[Decimal, str]], scale: Decimal) -> list[tuple[Decimal, str]]:
+    """The ticks without the labels that would run into the next one; from the right, so that the largest mark keeps its own."""
+    found: list[tuple[Decimal, str]] = []
+    edge = Decimal(200)
+    for at, text in sorted(ticks, reverse=True):
+        half = Decimal(len(text))  # a digit is about 2 % of a narrow bar, half of the label on each side
+        room = at * scale + half <= edge
+        found.append((at, text if room else ""))
+        if room:
+            edge = at * scale - half - 1
+    return found[::-1]
 
 
 @dataclass(frozen=True)

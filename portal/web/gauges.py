@@ -21,6 +21,8 @@ class Gauge:
     percent: Decimal | None
     unlimited: bool
     sentence: str
+    used_text: str
+    left_text: str
     resets_at: datetime | None
     projected_percent: Decimal | None = None
     exhausted_note: str = ""
@@ -34,6 +36,24 @@ class Gauge:
     @property
     def aria(self) -> str:
         return f"{self.name}: {self.sentence}"
+
+
+def used_of(used: Decimal, limit: Decimal | None, unit: str) -> str:
+    """'812,403 of 1,000,000 calls', or only what is used where there is no limit."""
+    if limit is None or limit == 0:
+        return _("%(used)s used") % {"used": formats.quantity(used, unit)}
+    return _("%(used)s of %(limit)s") % {"used": formats.number(used), "limit": formats.quantity(limit, unit)}
+
+
+def left_of(used: Decimal, limit: Decimal | None) -> str:
+    """'187,597 left', '4.5 over', or that nothing limits or nothing is included."""
+    if limit is None:
+        return _("no limit")
+    if limit == 0:
+        return _("this plan includes none")
+    if used > limit:
+        return _("%(over)s over") % {"over": formats.number(used - limit)}
+    return _("%(left)s left") % {"left": formats.number(limit - used)}
 
 
 def sentence(used: Decimal, limit: Decimal | None, unit: str) -> str:

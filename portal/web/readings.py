@@ -26,7 +26,7 @@ from metering.pricing import Line, Quarantined
 from tenants.models import Tenant
 
 from . import formats
-from .gauges import Gauge, sentence
+from .gauges import Gauge, left_of, sentence, used_of
 
 if TYPE_CHECKING:
     from metering import costs
@@ -101,10 +101,12 @@ def _gauge(status: queries.QuotaStatus, meter: Meter, forecast: Forecast | None)
         percent=status.percent,
         unlimited=status.limit is None,
         sentence=sentence(status.used, status.limit, meter.display_unit),
+        used_text=used_of(status.used, status.limit, meter.display_unit),
+        left_text=left_of(status.used, status.limit),
         resets_at=None if level else status.resets_at,
         projected_percent=projected,
         exhausted_note=note,
-        note=_("the level right now") if level else "",
+        note=_("at this moment") if level else "",
     )
 
 

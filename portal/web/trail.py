@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
@@ -66,6 +67,12 @@ def by_day(entries: Iterable[AuditEntry], tenant: Tenant) -> list[tuple[date, li
     for entry in rows:
         days.setdefault(entry.at.astimezone(ZoneInfo(tenant.time_zone)).date(), []).append(_line(entry, tenant, names))
     return list(days.items())
+
+
+def of(tenant: Tenant) -> QuerySet[AuditEntry]:
+    """The tenant's entries, newest first. That a draft invoice was computed again is no news to anybody."""
+    recomputed = Q(table_name="metering_invoice", operation="UPDATE") & ~Q(new__has_key="state")
+    return AuditEntry.objects.filter(tenant=tenant).exclude(recomputed).order_by("-id")
 
 
 def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
@@ -208,7 +215,7 @@ def _budget(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_
         "UPDATE": _("changed the budget “%(name)s”"),
         "DELETE": _("deleted the budget “%(name)s”"),
     }
-    return verbs[operation] % budget, ("amount", "is_active", "muted_until")
+    return verbs[operation] % budget, ("amount", "is_active", "muted_until") if operation == "UPDATE" else ("amount",)
 
 
 def _threshold(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
@@ -230,6 +237,19 @@ def _request(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row
     return _("decided a request for more"), ("state", "decision_reason")
 
 
+def _invoice(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    number = {"number": new.get("number") or old.get("number") or ""}
+    if operation == "INSERT":
+        return _("began the draft of an invoice"), ()
+    verbs = {
+        "issued": _("issued the invoice %(number)s"),
+        "paid": _("marked the invoice as paid"),
+        "void": _("voided the invoice"),
+    }
+    said = verbs.get(str(new.get("state")), _("changed an invoice")) % number
+    return said, ("total", "void_reason") if new.get("void_reason") or new.get("state") == "issued" else ()
+
+
 _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Names], Sentence]] = {
     "tenants_membership": _membership,
     "tenants_apikey": _apikey,
@@ -239,6 +259,7 @@ _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Nam
     "tenants_quotarequest": _request,
     "metering_budget": _budget,
     "metering_budgetthreshold": _threshold,
+    "metering_invoice": _invoice,
 }
 
 
@@ -263,7 +284,7 @@ def _label(column: str) -> str:
         "role": _("Role"), "scopes": _("Scopes"), "expires_at": _("Expires"), "limit": _("Limit"), "valid_from": _("From"), "valid_until": _("Until"),
         "mode": _("Mode"), "name": _("Name"), "time_zone": _("Time zone"), "currency": _("Currency"), "contact_email": _("Contact"), "tier_id": _("Plan"),
         "state_reason": _("Reason"), "detail": _("Detail"), "until": _("Until"), "amount": _("Amount"), "is_active": _("Active"), "muted_until": _("Muted until"),
-        "recipients": _("Recipients"), "asked": _("Asked for"), "justification": _("Justification"), "state": _("State"), "decision_reason": _("Reason"),
+        "recipients": _("Recipients"), "total": _("Total"), "void_reason": _("Reason"), "asked": _("Asked for"), "justification": _("Justification"), "state": _("State"), "decision_reason": _("Reason"),
     }  # fmt: skip
     return labels.get(column, column.replace("_", " "))
 
@@ -281,7 +302,7 @@ def _value(column: str, value: Any, tenant: Tenant, names: Names) -> str:
         return ", ".join(str(Scope(scope).label) if scope in Scope.values else str(scope) for scope in value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "–"
-    if column == "amount":
+    if column in {"amount", "total"}:
         return formats.money(Decimal(str(value)), tenant.currency)
     if column in {"limit", "asked"}:
         return _number(value)

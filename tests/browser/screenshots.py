@@ -7,15 +7,13 @@ make demo                                          (in one terminal)
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from .conftest import FLAGS, SCROLL
+from .chromium import FLAGS, SCROLL, find
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "screenshots"
@@ -44,7 +42,7 @@ ADMIN_PAGES = (
 def main() -> int:
     """Take every picture; 1 with a sentence when there is no demo or no Chromium."""
     found = ROOT / ".data" / "demo.json"
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    program = find()
     if not found.exists() or program is None:
         print("Start the demo first (make demo) and install Chromium (apt-get install chromium).", file=sys.stderr)
         return 1

@@ -6,7 +6,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest
 
 from tenants.access import Access
-from tenants.models import AuditEntry
 
 from .. import trail
 from ..pages import Page, tenant_page
@@ -17,7 +16,5 @@ PER_PAGE = 50
 @tenant_page("activity")
 def index(request: HttpRequest, access: Access) -> Page:
     """GET: every change of the tenant, newest first."""
-    page = Paginator(AuditEntry.objects.filter(tenant=access.tenant).order_by("-id"), PER_PAGE).get_page(
-        request.GET.get("page")
-    )
+    page = Paginator(trail.of(access.tenant), PER_PAGE).get_page(request.GET.get("page"))
     return Page("portal/activity.html", {"days": trail.by_day(page, access.tenant), "page_obj": page})

@@ -26,6 +26,7 @@ from ..forms.keys import KeyForm
 from ..pages import Page, tenant_page
 
 PER_PAGE = 25
+MOST_SCOPES = 3
 SORTS = {"name": "name", "used": "last_used_at", "expires": "expires_at"}
 
 
@@ -127,13 +128,22 @@ def _row(key: ApiKey, access: Access, now: datetime) -> dict[str, Any]:
         "name": key.name,
         "owner": key.membership.user.get_username() if key.membership else _("Service key"),
         "hint": f"gpk_…_{key.key_id}_…",
-        "scopes": [Scope(scope).label if scope in Scope.values else scope for scope in key.scopes],
+        **_scopes(key),
         "state": text,
         "tone": tone,
         "last_used_at": key.last_used_at,
         "expires_at": key.expires_at,
         "revoke_url": reverse("web:key-revoke", args=[access.tenant.slug, key.key_id]) if revocable else "",
     }
+
+
+def _scopes(key: ApiKey) -> dict[str, Any]:
+    """The first scopes by name, how many more there are, and all of them for the title."""
+    labels = [str(Scope(scope).label) if scope in Scope.values else scope for scope in key.scopes]
+    if set(key.scopes) >= set(Scope.values):
+        return {"scopes": [_("Everything")], "more": 0, "all_scopes": ", ".join(labels)}
+    shown = labels if len(labels) <= MOST_SCOPES else labels[: MOST_SCOPES - 1]
+    return {"scopes": shown, "more": len(labels) - len(shown), "all_scopes": ", ".join(labels)}
 
 
 def _state(key: ApiKey, now: datetime) -> tuple[str, str]:

@@ -123,6 +123,8 @@ def _gauges() -> list[gauges.Gauge]:
             Decimal(used) / Decimal(limit) * 100,
             False,
             gauges.sentence(Decimal(used), Decimal(limit), unit),
+            gauges.used_of(Decimal(used), Decimal(limit), unit),
+            gauges.left_of(Decimal(used), Decimal(limit)),
             resets,
             projected,
             note,

@@ -159,10 +159,8 @@ def _breakdown(chart: Chart, meter: Meter, group: str) -> dict[str, Any]:
     whole = sum((value for _series, value in sums), Decimal(0))
     return {
         "title": _("By %(group)s") % {"group": _group_label(group)},
-        "head": _group_label(group).capitalize() if group != "api_key" else _("API key"),
-        "unit": formats.unit_name(meter.display_unit).capitalize()
-        if meter.display_unit == "call"
-        else formats.unit_name(meter.display_unit),
+        "head": _upper_first(_group_label(group)),
+        "unit": _upper_first(formats.unit_name(meter.display_unit)),
         "rows": [
             {
                 "name": series.name,
@@ -173,6 +171,10 @@ def _breakdown(chart: Chart, meter: Meter, group: str) -> dict[str, Any]:
             for series, value in sums
         ],
     }
+
+
+def _upper_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _csv(

@@ -48,3 +48,10 @@ def test_a_line_needs_two_points() -> None:
     drawn = components.sparkline([Decimal(0), Decimal(10)], label="x")
     assert drawn is not None
     assert drawn.line == "0.00,31.00 100.00,2.00"
+
+
+def test_labels_that_would_touch_are_left_out_but_never_the_amount() -> None:
+    marks = [(Decimal(80), "80%"), (Decimal(90), "90%"), (Decimal(100), "$1,011.48")]
+    drawn = components.bar(Decimal(50), label="x", ticks=marks, full_scale=Decimal(130))
+    assert [tick.label for tick in drawn.ticks] == ["80%", "", "$1,011.48"]
+    assert len(drawn.ticks) == 3
