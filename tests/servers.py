@@ -46,6 +46,7 @@ class Servers:
             os.environ[RUN_FOLDER] = str(folder)
             os.environ[POSTGRES_PORT] = str(free_port())
         self.folder = Path(os.environ[RUN_FOLDER])
+        (self.folder / "static").mkdir(exist_ok=True)
         self.database = f"test_{self.worker}"
         self.postgres = PostgresServer(
             self.folder / "postgres",
@@ -72,7 +73,7 @@ class Servers:
             "CELERY_BROKER_URL": self.redis.url_for(2),
             "EMAIL_URL": "memorymail://",
             "SITE_URL": "http://testserver",
-            "STATIC_ROOT": str(self.folder),  # exists; the files themselves are found by the finders
+            "STATIC_ROOT": str(self.folder / "static"),  # empty; the finders find the files
             "METRICS_TOKEN": "tests-only-metrics-token",
         }
 
