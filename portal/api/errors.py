@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -124,6 +126,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a problem detail under /api/, the page elsewhere."""
     if request.path.startswith("/api/"):
         return plain_response(ProblemError("internal_error"), request)
+    if isinstance(sys.exc_info()[1], OperationalError):
+        # Without the request: its context processors would ask the database who is signed in.
+        return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": str(RETRY_AFTER)})
     return defaults.server_error(request)
 
 

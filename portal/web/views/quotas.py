@@ -56,22 +56,24 @@ def _quota(
         "name": meter.name,
         "used_text": formats.quantity(status.used, meter.display_unit),
         "limit_text": formats.quantity(limit.limit, meter.display_unit),
-        "mode_text": _mode(limit, level=meter.aggregation == "level"),
+        "mode_text": _mode(limit, meter.key),
         "source": _source(limit, tenant),
     }
 
 
-def _mode(limit: EffectiveLimit, *, level: bool) -> str:
-    """What happens above the limit, in a few words."""
+def _mode(limit: EffectiveLimit, meter: str) -> str:
+    """What happens above the limit, in a few words. Only calls can be refused: other usage is reported when it has happened."""
     if limit.limit is None:
         return _("Nothing: there is no limit")
     if limit.shadow:
         return _("Only counted: being tried out")
     if limit.mode == "soft":
         return _("Allowed, billed as used")
+    if meter != "api_calls":
+        return _("You are told; use is billed")
     if limit.grace_percent:
         return _("Refused after %(grace)s more") % {"grace": formats.percent(limit.grace_percent)}
-    return _("Refused until there is room") if level else _("Refused until the reset")
+    return _("Refused until the reset")
 
 
 def _window(name: str, limit: EffectiveLimit, tenant: Tenant) -> dict[str, Any]:
