@@ -27,6 +27,7 @@ TENANT_PAGES = (
     ("usage", "usage?meter=gpu_hours&range=30d&group_by=model", "light", DESK),
     ("usage-phone", "usage?meter=api_calls&range=30d&group_by=user", "dark", PHONE),
     ("costs", "costs", "light", DESK),
+    ("invoices", "invoices", "light", DESK),
     ("quotas", "quotas", "dark", DESK),
     ("keys", "keys", "light", DESK),
     ("members", "members", "light", DESK),

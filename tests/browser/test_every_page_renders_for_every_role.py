@@ -17,6 +17,7 @@ PAGES = {
     "usage?meter=api_calls&group_by=user": {"alice", "victor"},
     "quotas": {"alice", "ada", "carol", "bob", "victor"},
     "costs": {"alice", "ada", "carol"},
+    "invoices": {"alice", "ada", "carol"},
     "budget": {"alice", "ada", "carol"},
     "keys": {"alice", "ada", "bob"},
     "keys?show=all&sort=-used": {"alice"},

@@ -10,7 +10,7 @@ import pytest
 from .conftest import Visit
 
 CHECKS = (Path(__file__).parent / "accessibility.js").read_text()
-PAGES = ("/t/acme/", "/t/acme/usage", "/t/acme/usage?group_by=user", "/t/acme/costs", "/t/acme/quotas", "/t/acme/budget", "/t/acme/keys",
+PAGES = ("/t/acme/", "/t/acme/usage", "/t/acme/usage?group_by=user", "/t/acme/costs", "/t/acme/invoices", "/t/acme/quotas", "/t/acme/budget", "/t/acme/keys",
          "/t/acme/keys/new", "/t/acme/members", "/t/acme/members/new", "/t/acme/activity", "/", "/accounts/password/change/", "/nothing-here")  # fmt: skip
 
 
