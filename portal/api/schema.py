@@ -59,14 +59,18 @@ class SessionScheme(OpenApiAuthenticationExtension):
 def add_limit_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Postprocessing hook: every answer carries the limits, and refusals say how long to wait."""
     components = result.setdefault("components", {})
-    components["headers"] = {name: {"description": text, "schema": schema} for name, (text, schema) in LIMIT_HEADERS.items()} | {
-        "Retry-After": {"description": "Whole seconds to wait.", "schema": {"type": "integer"}}
-    }
+    components["headers"] = {
+        name: {"description": text, "schema": schema} for name, (text, schema) in LIMIT_HEADERS.items()
+    } | {"Retry-After": {"description": "Whole seconds to wait.", "schema": {"type": "integer"}}}
     references = {name: {"$ref": f"#/components/headers/{name}"} for name in LIMIT_HEADERS}
     for operations in result.get("paths", {}).values():
         for operation in operations.values():
             for status, response in operation.get("responses", {}).items():
-                own = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in ("409", "429", "503") else {}
+                own = (
+                    {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
+                    if status in ("409", "429", "503")
+                    else {}
+                )
                 response.setdefault("headers", {}).update(references | own)
     return result
 

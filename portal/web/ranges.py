@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from metering.queries import Granularity
 from tenants.calendar import local_midnight
 
 PRESETS = {
@@ -46,6 +48,11 @@ class Range:
     def end(self) -> datetime:
         """The UTC instant at which the last day is over (half-open)."""
         return _midnight(self.last + timedelta(days=1), self.zone)
+
+    @property
+    def unit(self) -> Granularity:
+        """The granularity, once the range fits one."""
+        return cast(Granularity, self.granularity)
 
     @property
     def days(self) -> int:

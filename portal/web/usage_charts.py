@@ -33,11 +33,11 @@ class Grid:
 
 def grid(chosen: Range) -> Grid:
     """One tick for each hour, day or month of the range, in its own zone."""
-    kind = chosen.granularity
+    kind = chosen.unit
     zone = ZoneInfo(chosen.zone)
     starts = [
         max(period.start, chosen.start) for period in periods.covering(chosen.zone, chosen.start, chosen.end, kind)
-    ]  # type: ignore[arg-type]
+    ]
     locals_ = [start.astimezone(zone) for start in starts]
     if kind == "hour":
         labels = [f"{formats.day(local.date(), chosen.zone, year=False)} {local:%H:%M}" for local in locals_]
@@ -64,7 +64,7 @@ def usage_chart(
 ) -> Chart:
     """A meter's usage over the range; stacked by group when one is asked for. What lies ahead of `now` is left open."""
     if points is None:
-        points = queries.usage_series(tenant, meter.key, chosen.start, chosen.end, chosen.granularity, group or None)
+        points = queries.usage_series(tenant, meter.key, chosen.start, chosen.end, chosen.unit, group or None)
     ticks = grid(chosen)
     unit = meter.display_unit
     level = meter.aggregation == "level"

@@ -24,7 +24,7 @@ from ..shell import MANAGERS
 
 PER_PAGE = 50
 BY_RANK = Case(*(When(role=role, then=Value(rank)) for role, rank in RANK.items()), output_field=IntegerField())
-SORTS = {"name": "user__username", "role": BY_RANK, "since": "created_at"}
+SORTS: dict[str, str | Case] = {"name": "user__username", "role": BY_RANK, "since": "created_at"}
 
 
 @tenant_page("members")

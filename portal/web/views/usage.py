@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from metering import queries
+from metering.exports import Cell
 from metering.models import Meter
 from tenants.access import Access
 from tenants.models import ApiKey, Role, Tenant
@@ -44,7 +45,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     group = group if group in GROUPS.get(meter.key, ()) else ""
     own = access.membership if access.role == Role.MEMBER else None
     points = queries.usage_series(
-        access.tenant, meter.key, chosen.start, chosen.end, chosen.granularity, group or None, membership=own
+        access.tenant, meter.key, chosen.start, chosen.end, chosen.unit, group or None, membership=own
     )
     name_of = _namer(access.tenant, group)
     if request.GET.get("format") == "csv":
@@ -186,7 +187,7 @@ def _csv(
     points: Sequence[queries.Point],
 ) -> HttpResponse:
     header = ["start", "end", *([group] if group else []), f"{meter.key} ({meter.display_unit})"]
-    rows = [
+    rows: list[list[Cell]] = [
         [point.start, point.end, *([name_of(point.group or "")] if group else []), point.quantity] for point in points
     ]
     return csv_response(f"{tenant.slug}-{meter.key}-{chosen.first}-{chosen.last}.csv", header, rows)
