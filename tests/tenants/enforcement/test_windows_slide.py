@@ -128,3 +128,39 @@ def test_a_window_that_is_lifted_and_limited_again_does_not_confuse_the_others(r
     stage.publish(tenant)
     decision = stage.decide_at(START + 70_000, text)
     assert [(window.name, window.left) for window in decision.windows] == [("minute", 4), ("hour", 6), ("day", 3)]
+
+
+def test_a_long_log_is_merged_so_that_calls_leave_late_and_never_early(redis_server: RedisServer) -> None:
+    stage, text = stage_at_start(redis_server, hour=400)
+    calls = [START + n * 1_000 for n in range(400)]
+    assert all(stage.decide_at(moment, text).allowed for moment in calls)
+    admitted: list[int] = []
+    for moment in range(START + 3_600_000, START + 4_010_000, 500):
+        if stage.decide_at(moment, text).allowed:
+            admitted.append(moment)
+        left = sum(call <= moment - 3_600_000 for call in calls)
+        assert len(admitted) <= left
+        assert len(admitted) >= left - 40  # some leave late, until their neighbours do
+
+
+def test_a_lone_call_has_left_exactly_when_its_window_ends(redis_server: RedisServer) -> None:
+    for wait in (60_000, 60_001, 60_003, 60_006):
+        servers.heal_redis()
+        stage, text = stage_at_start(redis_server, minute=1, hour=100)
+        assert stage.decide_at(START, text).allowed
+        assert not stage.decide_at(START + 59_999, text).allowed
+        decision = stage.decide_at(START + wait, text)
+        assert (decision.code, [window.left for window in decision.windows]) == ("", [0, 98])
+
+
+def test_very_expensive_calls_in_one_tick_are_all_remembered(redis_server: RedisServer) -> None:
+    stage, text = stage_at_start(redis_server, minute=50_000_000)
+    left = [stage.decide_at(START, text, cost=16_000_000) for _ in range(4)]
+    assert [(decision.code, decision.windows[0].left) for decision in left] == [
+        ("", 34_000_000),
+        ("", 18_000_000),
+        ("", 2_000_000),
+        ("rate_limit_exceeded", 2_000_000),
+    ]
+    assert stage.decide_at(START + 10, text, cost=1_000).allowed
+    assert stage.decide_at(START + 60_000, text, cost=1).windows[0].left == 50_000_000 - 1_000 - 1
