@@ -32,6 +32,11 @@ class Stage:
     def role_of(self, name: str) -> str:
         return Membership.objects.get(tenant=self.acme, user=self.people[name]).role
 
+    def join(self, name: str) -> None:
+        """One more viewer, for a test that changes what they may do."""
+        self.people[name] = User.objects.create_user(name, f"{name}@acme.example")
+        Membership.objects.create(tenant=self.acme, user=self.people[name], role=Role.VIEWER)
+
     def issue(self, name: str) -> ApiKey:
         """One more key of alice's; the newest stands first in the list."""
         alice = Membership.objects.get(tenant=self.acme, user=self.people["alice"])

@@ -40,14 +40,15 @@ def test_a_key_from_making_to_revoking(visit: Callable[..., Visit]) -> None:
 
 
 def test_a_role_is_changed_on_a_page_of_its_own(visit: Callable[..., Visit], stage: Stage) -> None:
+    stage.join("nora")
     window = visit("alice", script=False)
     page = window.page
     page.goto(window.base + "/t/acme/members")
-    page.click("tr:has-text('victor') >> text=Change role")
+    page.click("tr:has-text('nora') >> text=Change role")
     page.select_option("[name=role]", "billing")
     page.click("main button:has-text('Change role')")
-    assert "victor is Billing now" in page.inner_text("#toasts")
-    assert stage.role_of("victor") == Role.BILLING
+    assert "nora is Billing now" in page.inner_text("#toasts")
+    assert stage.role_of("nora") == Role.BILLING
 
 
 def test_the_budget_is_saved(visit: Callable[..., Visit]) -> None:
