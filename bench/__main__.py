@@ -39,6 +39,11 @@ def main() -> int:
     for module in modules(arguments.words):
         report = Report(module.NAME, module.GOALS, quick=arguments.quick)
         print(f"== {module.NAME}", file=sys.stderr, flush=True)
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
+        if load > cores / 2:
+            report.note(
+                f"the machine was busy before this began (load {load:.1f} on {cores} cores): do not trust it, run it alone"
+            )
         module.run(report)
         print(report.text(), flush=True)
         reports.append(report)
