@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,12 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from metering import costs, queries
-from tenants import overrides
+from tenants import live, overrides
 from tenants.access import Access
-from tenants.limits import WINDOWS, EffectiveLimit
+from tenants.enforcement.errors import RedisUnavailableError
+from tenants.limits import WINDOWS, EffectiveLimit, WindowState
 from tenants.models import Tenant
 
 from .. import formats, readings
+from ..components import share
 from ..pages import Page, tenant_page
 
 
@@ -37,12 +40,14 @@ def index(request: HttpRequest, access: Access) -> Page:
     tenant, meters = access.tenant, readings.all_meters()
     policy = overrides.effective_policy(tenant, now)
     statuses = queries.quota_status(tenant, now)
+    windows = _own_windows(access)
     context = {
         "gauges": readings.gauges(statuses, meters, costs.usage_projections(tenant, now)),
         "quotas": [
             _quota(status, policy.quota(status.meter), meters, tenant) for status in statuses if status.meter in meters
         ],
-        "windows": [_window(name, policy.window(name), tenant) for name in WINDOWS],
+        "windows": [_window(name, policy.window(name), tenant, windows.get(name)) for name in WINDOWS],
+        "live": bool(windows),
     }
     return Page("portal/quotas.html", context)
 
@@ -76,14 +81,34 @@ def _mode(limit: EffectiveLimit, meter: str) -> str:
     return _("Refused until the reset")
 
 
-def _window(name: str, limit: EffectiveLimit, tenant: Tenant) -> dict[str, Any]:
+def _own_windows(access: Access) -> dict[str, WindowState]:
+    """The reader's own windows this moment; empty when nothing limits them, or the live counters cannot be read."""
+    try:
+        return live.windows_of(access.tenant.slug, access.membership.subject)
+    except RedisUnavailableError:
+        return {}
+
+
+def _window(name: str, limit: EffectiveLimit, tenant: Tenant, now: WindowState | None) -> dict[str, Any]:
     titles = {"minute": _("minute"), "hour": _("hour"), "day": _("24 hours")}
     return {
         "name": titles.get(name, name),
         "limit_text": formats.quantity(limit.limit, "call"),
-        "percent": None,
-        "left_text": formats.NO_VALUE,
+        **_use(name, now),
         "source": _source(limit, tenant),
+    }
+
+
+def _use(name: str, now: WindowState | None) -> dict[str, Any]:
+    """How full the window is. A window without a limit has no state."""
+    if now is None:
+        return {"percent": None, "left_text": formats.NO_VALUE, "aria": ""}
+    used = Decimal(now.limit - now.left)
+    words = {"used": formats.number(used), "limit": formats.quantity(now.limit, "call"), "window": name}
+    return {
+        "percent": share(used, Decimal(now.limit)),
+        "left_text": formats.number(now.left),
+        "aria": _("%(used)s of %(limit)s in the last %(window)s") % words,
     }
 
 
