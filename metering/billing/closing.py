@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from tenants import calendar, periods
+from tenants import audit, calendar, periods
 from tenants.models import BillingPeriod, Tenant
 
 from ..models import Invoice, InvoiceState
@@ -50,7 +50,8 @@ def close_tenant(tenant: Tenant, month: str, now: datetime) -> Closed:
         return Closed(tenant, "not ended")
     final = now >= period.ends_at + timedelta(hours=settings.INVOICE_GRACE_HOURS)
     try:
-        return _issue(tenant, period, now) if final else _draft(tenant, period, now)
+        with audit.acting("system:invoicing", f"closing {month}"):
+            return _issue(tenant, period, now) if final else _draft(tenant, period, now)
     except PeriodOpenError:
         return Closed(tenant, "not ended")
     except Exception as error:  # one tenant's trouble must not keep the others from their invoices
