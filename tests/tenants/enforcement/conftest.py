@@ -69,7 +69,7 @@ class House:
 
 def _process(**settings: Any) -> tuple[ProcessCounts, Enforcer]:
     counts = ProcessCounts()
-    config = replace(engine.config(), **{"timeout": 0.5} | settings)
+    config = replace(engine.config(), **{"timeout": 3.0} | settings)
     return counts, Enforcer(config, counts, building.TenantBuilder(counts), verify=verify)
 
 

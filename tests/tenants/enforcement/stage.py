@@ -177,7 +177,7 @@ class Stage:
         values = {
             "redis_url": self.url,
             "pepper": PEPPER,
-            "timeout": 0.5,
+            "timeout": 3.0,
             "route_classes": {"default": 1, "ml": 1},
         } | values
         return Config(**values)
