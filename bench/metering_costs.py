@@ -101,7 +101,7 @@ def cost(rounds: int) -> dict[str, list[float]]:
     def bare_sum() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT tenant_id, meter, dims->>'model', sum(quantity_micro) FROM metering_usagerollup WHERE hour >= %s GROUP BY 1, 2, 3",
+                "SELECT tenant_id, meter, sum(quantity_micro) FROM metering_usagerollup WHERE hour >= %s GROUP BY 1, 2",
                 [last.replace(day=1)],
             )
             cursor.fetchall()

@@ -38,7 +38,9 @@ class MoneyMetrics:
     def families(self, now: datetime) -> Iterator[Metric]:
         """Everything about money and quotas at the aware instant `now`."""
         tenants = list(Tenant.objects.exclude(state=TenantState.CLOSED).select_related("tier").order_by("slug"))
-        statements = [statement for part in _portions(tenants) for statement in costs.statements(part, now)]
+        statements = [
+            statement for part in _portions(tenants) for statement in costs.statements(part, now, dimensions=("model",))
+        ]
         in_dollars = [statement for statement in statements if statement.currency == CURRENCY]
         yield from _costs(in_dollars)
         yield _gpu_seconds(statements)
