@@ -12,12 +12,20 @@ TENANTS = {"acme", "globex"}
 
 
 def test_a_real_process():
-    child = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "PORTAL_TENANT": "acme"})
+    # A process that has answered is past its exec; before that, the kernel shows an empty environment.
+    child = subprocess.Popen(
+        ["sh", "-c", "echo ready; read line"],
+        env={"PATH": os.environ["PATH"], "PORTAL_TENANT": "acme"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
         owner = owner_of(child.pid, proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS)
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
 
     assert owner.tenant == "acme"
     assert owner.age_seconds is not None

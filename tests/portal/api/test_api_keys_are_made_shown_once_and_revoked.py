@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tenants.enforcement import policy
+from tenants.models import ApiKey
 from tests.portal.api.calling import Api, Callers, problem
 
 
@@ -94,7 +96,12 @@ def test_bad_wishes(callers: Callers, body: dict[str, object], pointer: str) -> 
 
 
 def test_an_expired_key_is_refused(callers: Callers, operator: Api) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     made = operator.post("tenants/acme/api-keys", {"name": "Short", "preset": "read", "expires_at": soon})
     assert made.status_code == 201
     assert made.json()["expires_at"] is not None
+    key = callers.text(made.json()["key"])
+    assert key.get("me").status_code == 200
+    ApiKey.objects.filter(name="Short").update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    policy.publish(callers.cast.acme.pk)
+    assert key.get("me").status_code == 401
