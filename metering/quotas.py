@@ -136,10 +136,12 @@ _USED_IN_MONTH = """
         SELECT tenant_id, starts_at, ends_at FROM tenants_billingperiod
         WHERE tenant_id = ANY(%(tenants)s) AND starts_at <= %(now)s AND ends_at > %(now)s
     ), sums AS (
-        SELECT period.tenant_id, meter.key AS meter, sum(quantity_micro) AS micro
-        FROM period CROSS JOIN metering_meter meter JOIN metering_usagerollup rollup
-          ON rollup.tenant_id = period.tenant_id AND rollup.meter = meter.key AND hour >= period.starts_at AND hour < period.ends_at
-        WHERE meter.aggregation = 'sum' GROUP BY 1, 2
+        SELECT period.tenant_id, meter.key AS meter, COALESCE((
+            SELECT sum(quantity_micro) FROM metering_usagerollup rollup
+            WHERE rollup.tenant_id = period.tenant_id AND rollup.meter = meter.key
+              AND hour >= period.starts_at AND hour < period.ends_at
+        ), 0) AS micro
+        FROM period CROSS JOIN metering_meter meter WHERE meter.aggregation = 'sum'
     ), levels AS (
         SELECT period.tenant_id, meter.key AS meter, COALESCE(sum(level_micro), 0) AS micro
         FROM period CROSS JOIN metering_meter meter CROSS JOIN LATERAL (
