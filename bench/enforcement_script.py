@@ -62,8 +62,8 @@ def script_words(text: bytes, connection: Connection) -> list[str | bytes]:
     credential = keys.parse(text, stage.PEPPER.encode())
     assert credential
     where = (keys.tenant_key("acme"), "u:{acme}:__rand_int__", keys.usage_key("acme"))
-    call = (keys.key_field(credential.digest), "1", "1", f"{credential.key_id}|default")
-    return ["EVALSHA", DECIDE.sha, "3", *where, *call, connection.generation, "9" * 13]
+    call = (keys.key_field(credential.digest), str(65_536 + 1), f"{credential.key_id}|default")
+    return ["EVALSHA", DECIDE.sha, "3", *where, *call, keys.generation_field(connection.generation), "9" * 13]
 
 
 def key_without_nul() -> bytes:
@@ -101,6 +101,7 @@ def bytes_per_user(url: str, calls: int, users: int = 300) -> float:
     texts = [stage.new_key("acme") for _ in range(users)]
     stage.put_tenant(connection, "acme", 1, texts, stage.STANDARD)
     script = Script.of("decide at", 3, CLOCKED.encode() + DECIDE.source)
+    generation = keys.generation_field(connection.generation)
     start = int(time.time() * 1000)
     generator = random.Random(1)
     for text in texts:
@@ -110,8 +111,7 @@ def bytes_per_user(url: str, calls: int, users: int = 300) -> float:
         field = keys.key_field(credential.digest)
         connection.command("SCRIPT", "LOAD", script.source)
         day = [
-            script.evalsha(*where, field, 0, 1, "", connection.generation, at + 1, at)
-            for at in _day(calls, start, generator)
+            script.evalsha(*where, field, 65_536, "", generation, at + 1, at) for at in _day(calls, start, generator)
         ]
         for first in range(0, len(day), 500):
             connection.pipeline(day[first : first + 500])

@@ -68,7 +68,7 @@ def put_tenant(connection: Connection, slug: str, tenant_id: int, texts: list[by
     connection.script(PUBLISH, keys.tenant_key(slug), policy, TTL, *pairs)
     month = [keys.month_field(months[0].key), 0, keys.base_field(months[0].key), 0]
     where = (keys.tenant_key(slug), keys.usage_key(slug))
-    connection.script(BEGIN, *where, "", connection.generation + b"benchmrk", TTL, "0:0", *month)
+    connection.script(BEGIN, *where, keys.generation_field(connection.generation), "benchmrk", TTL, "0:0", *month)
 
 
 def new_key(slug: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -156,12 +157,14 @@ class Server(ABC):
     def pause(self) -> None:
         """SIGSTOP the whole server: connections stay open and nothing answers."""
         for process in self._family():
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended since it was listed
+                process.suspend()
 
     def resume(self) -> None:
         """Undo `pause()`."""
         for process in self._family():
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended since it was listed
+                process.resume()
 
     def alive(self) -> bool:
         """True while the process runs (paused counts as running)."""

@@ -20,7 +20,7 @@ from .. import metrics
 from ..limits import API_CALLS
 from ..models import Tenant
 from ..models.membership import ID_ALPHABET
-from . import flushing, keys, ledger, policy
+from . import keys, ledger, policy, usage_hash
 from .control import TIME_TO_LIVE, control
 from .counts import ProcessCounts
 from .errors import RedisUnavailableError, UnknownTenantError
@@ -100,8 +100,7 @@ class TenantBuilder:
 def build_platform() -> None:
     """The operators' pseudo tenant: windows and tokens; nothing is counted, so there is nothing to carry over."""
     policy.publish_operators_now()
-    connection = control()
-    _begin(connection, keys.PLATFORM, seen=_generations(connection, keys.PLATFORM), known="0:0", fields=[])
+    _begin(control(), keys.PLATFORM, known="0:0", fields=[])
 
 
 def build_tenant(slug: str, counts: ProcessCounts | None = None) -> None:
@@ -111,14 +110,13 @@ def build_tenant(slug: str, counts: ProcessCounts | None = None) -> None:
         counts.flush(ledger.current().record_process_counts)
     for _ in range(ATTEMPTS):
         connection = control()
-        seen = _generations(connection, slug)
-        if seen[:8] == connection.generation and connection.command("HEXISTS", keys.tenant_key(slug), "p"):
+        if _counting(connection, slug):
             policy.publish_now(tenant.pk)  # built by another process meanwhile, or only out of date
             return
-        there = flushing.read_usage(connection, slug)
-        ledger.current().record_redis_counts(flushing.call_counts(tenant.pk, there))
+        there = usage_hash.read_usage(connection, slug)
+        ledger.current().record_redis_counts(usage_hash.call_counts(tenant.pk, there))
         policy.publish_now(tenant.pk)
-        if _begin(connection, slug, seen=seen, known=_checksum(there), fields=_opening(tenant)):
+        if _begin(connection, slug, known=_checksum(there), fields=_opening(tenant)):
             log.info("tenant built in redis", extra={"tenant": slug})
             return
     raise RedisUnavailableError("not_built", f"{slug} kept changing")
@@ -131,16 +129,17 @@ def rebase(slug: str) -> int:
     """
     tenant = Tenant.objects.get(slug=slug)
     connection = control()
-    seen = _generations(connection, slug)
-    if seen[:8] != connection.generation:
+    counting = _counting(connection, slug)
+    if not counting:
         return 0
     now = timezone.now()
     correction = 0
     for month in months_of(tenant, now)[:2]:
-        used = ledger.current().used(tenant.pk, API_CALLS, month.start, month.end, except_generation=seen[8:].decode())
+        used = ledger.current().used(tenant.pk, API_CALLS, month.start, month.end, except_generation=counting.decode())
         month_field, base_field = keys.month_field(month.key), keys.base_field(month.key)
         where = (keys.tenant_key(slug), keys.usage_key(slug))
-        correction += int(connection.script(REBASE, *where, seen, base_field, month_field, used))
+        server = keys.generation_field(connection.generation)
+        correction += int(connection.script(REBASE, *where, server, counting, base_field, month_field, used))
     return correction
 
 
@@ -153,19 +152,23 @@ def rebase_after(rows: Iterable[CallCount]) -> None:
         generations.setdefault(row.tenant_id, set()).add(row.generation)
     connection = control()
     for tenant_id, slug in Tenant.objects.filter(pk__in=generations).values_list("pk", "slug"):
-        if generations[tenant_id] - {_generations(connection, slug)[8:].decode()}:
+        if generations[tenant_id] - {_counting(connection, slug).decode()}:
             rebase(slug)
 
 
-def _generations(connection: Connection, slug: str) -> bytes:
-    found: bytes | None = connection.command("HGET", keys.tenant_key(slug), "g")
+def _counting(connection: Connection, slug: str) -> bytes:
+    """The tenant's counting generation in the server's present life; empty when it was not built in it."""
+    found: bytes | None = connection.command(
+        "HGET", keys.tenant_key(slug), keys.generation_field(connection.generation)
+    )
     return found or b""
 
 
-def _begin(connection: Connection, slug: str, *, seen: bytes, known: str, fields: list[str | int]) -> bool:
-    counting = "".join(secrets.choice(ID_ALPHABET) for _ in range(8)).encode()
+def _begin(connection: Connection, slug: str, *, known: str, fields: list[str | int]) -> bool:
+    counting = "".join(secrets.choice(ID_ALPHABET) for _ in range(8))
     where = (keys.tenant_key(slug), keys.usage_key(slug))
-    return bool(connection.script(BEGIN, *where, seen, connection.generation + counting, TIME_TO_LIVE, known, *fields))
+    server = keys.generation_field(connection.generation)
+    return bool(connection.script(BEGIN, *where, server, counting, TIME_TO_LIVE, known, *fields))
 
 
 def _opening(tenant: Tenant) -> list[str | int]:
@@ -179,5 +182,5 @@ def _opening(tenant: Tenant) -> list[str | int]:
     return fields
 
 
-def _checksum(there: dict[str, int]) -> str:
+def _checksum(there: dict[bytes, int]) -> str:
     return f"{len(there)}:{sum(there.values())}"

@@ -43,8 +43,7 @@ def build(
         user_key(slug, subject or key_id[:8]),
         usage_key(slug),
         key_field(digest) if digest else b"",
-        scopes,
-        cost,
+        cost * 65_536 + scopes,
         suffix,
     )
     packed = pack(words)

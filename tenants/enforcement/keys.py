@@ -87,6 +87,19 @@ def base_field(period_key: str) -> str:
     return "b|" + month_tag(period_key)
 
 
+def generation_field(server: bytes) -> bytes:
+    """Field of the counting generation that began in this life of the server."""
+    return b"g" + server
+
+
+def parse_count_field(field: bytes) -> tuple[int, str, str, str] | None:
+    """(hour in epoch seconds, key id, route class, counting generation) of a field that counts calls to bill; None for another."""
+    if field[:1] != b"c":
+        return None
+    key_id, route_class, generation = field[5:].decode().split("|")
+    return int.from_bytes(field[1:5], "big"), key_id, route_class, generation
+
+
 def month_tag(period_key: str) -> str:
     """'2026-11' → '2611'."""
     return period_key[2:4] + period_key[5:7]

@@ -64,7 +64,7 @@ class Pipe(asyncio.Protocol):
             if isinstance(reply, hiredis.ReplyError):
                 raise RedisUnavailableError.from_reply(str(reply))
         pipe.generation = handshake.read(replies, pipe.clock, time.monotonic())
-        pipe._tail = b"$8\r\n%s\r\n$13\r\n" % pipe.generation
+        pipe._tail = b"$9\r\ng%s\r\n$13\r\n" % pipe.generation
         return pipe
 
     def send(self, command: bytes) -> asyncio.Future[Any]:

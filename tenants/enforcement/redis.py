@@ -43,7 +43,7 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        self._tail = b"$8\r\n%s\r\n$13\r\n" % self.generation
+        self._tail = b"$9\r\ng%s\r\n$13\r\n" % self.generation
 
     def decide(self, command: bytes) -> bytes:
         """Run the decide script; `command` is complete up to the generation. The reply is packed (see wire.py).

@@ -11,8 +11,9 @@ from ..models import Tenant
 from . import building, policy
 from .control import control
 from .engine import enforcer, readiness
-from .flushing import flush, read_usage
+from .flushing import flush
 from .holds import Holds, Known
+from .usage_hash import read_usage
 from .wire import scope_mask
 
 
@@ -41,7 +42,7 @@ def check(key_text: str, *, route_class: str = "default", scope: str = "decide")
 def usage(slug: str) -> LiveUsage:
     """The tenant's live counters. Raises RedisUnavailableError."""
     there = read_usage(control(), slug)
-    fields = [(name.split("|"), count) for name, count in there.items()]
+    fields = [(name.decode().split("|"), count) for name, count in there.items() if name[:1] != b"c"]
     return LiveUsage(
         {parts[1]: count for parts, count in fields if parts[0] == "m"},
         {f"{parts[1]}|{parts[2]}": count for parts, count in fields if parts[0] == "s"},

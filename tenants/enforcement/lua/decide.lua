@@ -1,17 +1,17 @@
 -- decide: may this call go ahead? Key, tenant state, sliding windows, monthly quota and billing count in one step, all or nothing:
 -- a call that is not granted leaves every counter as it was.
 --
--- KEYS[1] t:{slug}              hash    g = server generation (8 bytes) .. counting generation (8); p = policy; k<digest> = keys
+-- KEYS[1] t:{slug}              hash    g<server generation> = counting generation (8 bytes each); p = policy; k<digest> = keys
 -- KEYS[2] u:{slug}:<subject8>   string  the sliding windows of one user
--- KEYS[3] q:{slug}              hash    m|<yymm> = calls of the month; <hour>|<id16>|<class>|<generation> = calls to bill;
+-- KEYS[3] q:{slug}              hash    m|<yymm> = calls of the month; c<hour, I4><id16>|<class>|<counting generation> = calls to bill;
 --                                       s|<yymm>|<1 minute, 2 hour, 3 day, 4 month> = calls that a limit in shadow mode would refuse
 -- ARGV[1] field of the key: k<HMAC of the presented text, 32 bytes>, so that finding it verifies it (nobody without the pepper can
 --         aim at a field, so the look-up's timing tells nothing); '' when the caller has verified the credential itself
--- ARGV[2] scopes that the call needs (bit mask)
--- ARGV[3] cost: how many calls this one counts for (below 2^24); 0 looks and counts nothing
--- ARGV[4] <id16>|<route class>, or '' when the call is neither quota-counted nor billed
--- ARGV[5] server generation that the client's connection belongs to
--- ARGV[6] deadline in ms of this server's clock: a call that runs later has no effect (its client has given up)
+-- ARGV[2] cost * 65536 + scopes: how many calls this one counts for (below 2^24; 0 looks and counts nothing), and the scopes that it
+--         needs (bit mask)
+-- ARGV[3] <id16>|<route class>, or '' when the call is neither quota-counted nor billed
+-- ARGV[4] g<server generation that the client's connection belongs to>: a tenant that was not built in it has no such field
+-- ARGV[5] deadline in ms of this server's clock: a call that runs later has no effect (its client has given up)
 --
 -- Packed forms (big-endian; tenants/enforcement/wire.py is the other half):
 --   key         I5 expires (s, 0 = never), I2 scopes, I6 tenant id
@@ -29,28 +29,29 @@
 --   4 refused by state or block: the refusal as published
 --   5 unknown key, 6 expired key, 7 scope missing, 8 late, 9 tenant not built in this server generation, 10 policy out of date
 --
--- Example: EVALSHA <sha> 3 t:{acme} u:{acme}:abcdefgh q:{acme} k<digest> 1 1 'abcdefgh23456723|ml' <generation> 1795305600000
-if #KEYS ~= 3 or #ARGV ~= 6 then return redis.error_reply('ERR decide takes 3 keys and 6 arguments') end
+-- Example: EVALSHA <sha> 3 t:{acme} u:{acme}:abcdefgh q:{acme} k<digest> 65537 'abcdefgh23456723|ml' g<generation> 1795305600000
+if #KEYS ~= 3 or #ARGV ~= 5 then return redis.error_reply('ERR decide takes 3 keys and 5 arguments') end
 local call, unpack, pack, sub, byte = redis.call, struct.unpack, struct.pack, string.sub, string.byte
 local UNLIMITED, MOST_ENTRIES, KEPT_ENTRIES = 4294967295, 128, 96
 
 local clock = call('TIME')
 local micros = tonumber(clock[2])
 local now = clock[1] * 1000 + (micros - micros % 1000) / 1000
-if now > tonumber(ARGV[6]) then return pack('>BI8', 8, now) end
+if now > tonumber(ARGV[5]) then return pack('>BI8', 8, now) end
 
-local record = call('HMGET', KEYS[1], 'g', 'p', ARGV[1])
-local generation, policy, key = record[1], record[2], record[3]
-if not generation or not policy or sub(generation, 1, 8) ~= ARGV[5] then return pack('>BI8', 9, now) end
+local record = call('HMGET', KEYS[1], ARGV[4], 'p', ARGV[1])
+local counting, policy, key = record[1], record[2], record[3]
+if not counting or not policy then return pack('>BI8', 9, now) end
 
+local needed = ARGV[2] % 65536
+local cost = (ARGV[2] - needed) / 65536
 local scopes, tenant = 0, 0
 if ARGV[1] ~= '' then
   if not key then return pack('>BI8', 5, now) end
-  local expires, needed
+  local expires
   expires, scopes, tenant = unpack('>I5I2I6', key)
   if expires ~= 0 and now >= expires * 1000 then return pack('>BI8', 6, now) end
-  needed = tonumber(ARGV[2])
-  if needed ~= 0 and bit.band(scopes, needed) ~= needed then return pack('>BI8', 7, now) end
+  if needed > 0 and bit.band(scopes, needed) ~= needed then return pack('>BI8', 7, now) end
 end
 
 -- The segment in force: limits that begin or end by themselves, and the months, were published ahead.
@@ -65,7 +66,6 @@ until now < until_ms
 if now < starts * 1000 then return pack('>BI8', 10, now) end
 if refusal > 0 then return pack('>BI8', 4, now) .. sub(policy, pos, pos + refusal - 1) end
 
-local cost = tonumber(ARGV[3])
 local state, last = false, now
 local n1, n2, n3, sum1, sum2, sum3, oldest1, oldest2, oldest3 = 0, 0, 0, 0, 0, 0, 0, 0, 0
 if a_minute ~= UNLIMITED or an_hour ~= UNLIMITED or a_day ~= UNLIMITED then
@@ -185,18 +185,18 @@ end
 local status, used, hour = 1, 0, 0
 if refused_by > 0 then
   status = 2
-elseif ARGV[4] ~= '' and cost > 0 then
-  used = call('HINCRBY', KEYS[3], month, ARGV[3])
+elseif ARGV[3] ~= '' and cost > 0 then
+  used = call('HINCRBY', KEYS[3], month, cost)
   if used > cap then -- nobody sees the value in between: scripts are atomic
     used = call('HINCRBY', KEYS[3], month, -cost)
     status, retry = 3, ends * 1000 - now
   else
     local second = (now - now % 1000) / 1000
     hour = second - (second - starts) % 3600
-    call('HINCRBY', KEYS[3], hour .. '|' .. ARGV[4] .. '|' .. sub(generation, 9), ARGV[3])
+    call('HINCRBY', KEYS[3], pack('>c1I4', 'c', hour) .. ARGV[3] .. '|' .. counting, cost)
   end
 end
-if status ~= 1 or cost == 0 or ARGV[4] == '' then
+if status ~= 1 or cost == 0 or ARGV[3] == '' then
   used = tonumber(call('HGET', KEYS[3], month) or 0)
 elseif used > quota and shadowed >= 8 then
   over = over + 8
@@ -215,4 +215,4 @@ if status == 1 and cost > 0 then
   end
 end
 return pack('>BI8I8I2BI8I8I8I4I4Bc8I4I4I4I4I4I4I4I4I4', status, now, tenant, scopes, refused_by, retry, used, quota,
-  ends, hour, status == 1 and cost > 0 and over or 0, sub(generation, 9), a_minute, free1, resets1, an_hour, free2, resets2, a_day, free3, resets3)
+  ends, hour, status == 1 and cost > 0 and over or 0, counting, a_minute, free1, resets1, an_hour, free2, resets2, a_day, free3, resets3)

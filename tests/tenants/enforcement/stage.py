@@ -18,6 +18,7 @@ from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.ledger import CallCount
 from tenants.enforcement.redis import Connection, Redis
 from tenants.enforcement.scripts import BEGIN, DECIDE, PUBLISH, Script
+from tenants.enforcement.usage_hash import read_usage
 from tenants.limits import Block, Decision, LimitRule, Period, schedule
 
 PEPPER = b"pepper-of-the-stage"
@@ -164,14 +165,14 @@ class Stage:
         self.publish(tenant)
         connection = self.connection
         where = (keys.tenant_key(slug), keys.usage_key(slug))
-        seen = connection.command("HGET", where[0], "g") or b""
-        generations = connection.generation + secrets.token_hex(4).encode()
         usage = self.usage(slug)
         known = f"{len(usage)}:{sum(usage.values())}"
         month = tenant.months[0]
         used = self.ledger.used(tenant.id, "api_calls", month.start, month.end)
         opening = (keys.month_field(month.key), used, keys.base_field(month.key), used)
-        assert connection.script(BEGIN, *where, seen, generations, TTL, known, *opening)
+        connection.script(
+            BEGIN, *where, keys.generation_field(connection.generation), secrets.token_hex(4), TTL, known, *opening
+        )
 
     def config(self, **values: Any) -> Config:
         values = {
@@ -186,10 +187,12 @@ class Stage:
         return Enforcer(self.config(**values), self.counts, self, door="test")
 
     def usage(self, slug: str = "acme") -> dict[str, int]:
-        """The tenant's usage hash."""
-        reply = self.command("HGETALL", keys.usage_key(slug))
-        pairs = zip(reply[::2], reply[1::2], strict=True)
-        return {name.decode(): int(value) for name, value in pairs if name != b"#"}
+        """The tenant's usage hash; calls to bill as '<hour>|<key id>|<class>|<counting generation>'."""
+        found = {}
+        for name, count in read_usage(self.connection, slug).items():
+            counted = keys.parse_count_field(name)
+            found["|".join(map(str, counted)) if counted else name.decode()] = count
+        return found
 
     def snapshot(self, slug: str = "acme") -> dict[bytes, object]:
         """Every counter of the tenant, to prove that nothing changed."""
@@ -223,10 +226,9 @@ class ClockedStage(Stage):
             keys.user_key(credential.slug, credential.subject),
             keys.usage_key(credential.slug),
             keys.key_field(credential.digest),
-            0,
-            cost,
+            cost * 65_536,
             f"{credential.key_id}|{route_class}" if route_class else "",
-            self._connection.generation,
+            keys.generation_field(self._connection.generation),
             now_ms + 1,
             now_ms,
         )

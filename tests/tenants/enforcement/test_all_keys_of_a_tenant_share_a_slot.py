@@ -84,4 +84,4 @@ def test_the_cluster_would_refuse_keys_of_two_slots(cluster: str) -> None:
     """So that the test above is known to be able to fail."""
     connection = Redis(cluster, 1.0).connection()
     with pytest.raises(RedisUnavailableError, match=r"(?i)slot"):
-        connection.script(DECIDE, "t:{acme}", "u:{globex}:a", "q:{acme}", "k", 0, 1, "", "", 0)
+        connection.script(DECIDE, "t:{acme}", "u:{globex}:a", "q:{acme}", "k", 65536, "", "g", 0)
