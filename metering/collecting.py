@@ -174,5 +174,7 @@ def _slot(instant: datetime, interval_seconds: int) -> datetime:
 
 def _task(name: str, node: str) -> str:
     """A JobRun's task holds 80 characters; a node's name may be longer."""
-    text = f"collect {name} on {node}"
-    return text if len(text) <= 80 else f"collect {name} on {hashlib.sha256(node.encode()).hexdigest()[:16]}"
+    text = f"{jobs.COLLECTOR_RUN}{name} on {node}"
+    return (
+        text if len(text) <= 80 else f"{jobs.COLLECTOR_RUN}{name} on {hashlib.sha256(node.encode()).hexdigest()[:16]}"
+    )

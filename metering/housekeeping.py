@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from tenants import idempotency
 
@@ -15,6 +15,9 @@ from . import jobs
 from .models import JobRun, JobState, Notification, NotificationState
 
 KEEP_JOB_RUNS = timedelta(days=100)
+KEEP_COLLECTOR_RUNS = timedelta(days=7)
+"""A collector leaves a row per slot, up to thousands a day; what it read is in the ledger, and what it missed is a gap."""
+
 KEEP_NOTIFICATIONS = timedelta(days=400)
 ROWS_AT_ONCE = 5_000
 
@@ -48,7 +51,10 @@ def tidy_up(now: datetime) -> dict[str, int]:
     with jobs.once("tidy up", f"{now:%Y-%m-%dT%H}") as run:
         if run is None:
             return {}
-        runs = JobRun.objects.filter(started_at__lt=now - KEEP_JOB_RUNS, state=JobState.DONE)
+        runs = JobRun.objects.filter(state=JobState.DONE).filter(
+            Q(started_at__lt=now - KEEP_JOB_RUNS)
+            | Q(started_at__lt=now - KEEP_COLLECTOR_RUNS, task__startswith=jobs.COLLECTOR_RUN)
+        )
         mails = Notification.objects.filter(
             created_at__lt=now - KEEP_NOTIFICATIONS, state__in=[NotificationState.SENT, NotificationState.FAILED]
         )

@@ -28,6 +28,8 @@ from .models import JobRun, JobState
 LEASE = timedelta(minutes=10)
 FIRST_RETRY = timedelta(seconds=30)
 LAST_RETRY = timedelta(hours=1)
+COLLECTOR_RUN = "collect "
+"""What the task of a collector's run begins with."""
 
 log = logging.getLogger(__name__)
 
