@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from django.db import connections
 
-from metering import budget_alerts, budgets
+from metering import budgets
+from metering.budgets import alerts as budget_alerts
 from metering.models import BudgetAlert, Notification
 from tenants.periods import period_at
 from tests.metering.budgets.conftest import NOW, alerts, mailed, subjects

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from metering import budgets
+from metering.budgets.pace import LATEST, SOONEST, Pace
 from metering.models import Budget, BudgetThreshold
 from metering.money import Money
-from metering.pace import LATEST, SOONEST, Pace
 from tenants.models import Tenant, Tier
 from tenants.periods import period_at
 from tests.metering.budgets.conftest import NOW, alerts

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from metering import spending
+from metering.budgets import spending
 from metering.forecasting import Forecast
 from metering.models import Budget
 from metering.money import Money, MoneyError, round_line

@@ -1,4 +1,4 @@
-"""Budgets: how much of each is spent (budget_status.py), setting the tenant's own, and telling people (budget_alerts.py)."""
+"""Setting a tenant's budgets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from metering import price_books
-from metering.budget_alerts import CheckError, check_all
-from metering.budget_status import BudgetStatus, status
 from metering.models import Budget, BudgetThreshold
 from metering.money import Money, MoneyError
 from tenants.audit import acting
@@ -106,6 +104,3 @@ def _recipient_errors(addresses: Sequence[str] | None) -> list[FieldError]:
         except ValidationError:
             errors.append(FieldError(f"/recipients/{position}", "invalid", "This is not a single e-mail address."))
     return errors
-
-
-__all__ = ["BudgetStatus", "CheckError", "check_all", "set_budget", "status"]

@@ -18,12 +18,13 @@ from fractions import Fraction
 from django.conf import settings
 from django.db import transaction
 
-from metering import notifications, recipients, spending
-from metering.budget_status import BudgetStatus, measure
+from metering import notifications, recipients
+from metering.budgets import spending
+from metering.budgets.measuring import BudgetStatus, measure
+from metering.budgets.pace import Pace
 from metering.mail.letters import BudgetFacts, budget_alert
 from metering.models import Budget, BudgetAlert, BudgetThreshold
 from metering.money import Money
-from metering.pace import Pace
 from metering.pricing import PriceError
 from metering.webhooks import delivery as webhooks
 from tenants.audit import acting
