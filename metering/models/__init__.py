@@ -1,7 +1,7 @@
 """What was done, and what it costs: meters, the usage ledger, rollups, prices, budgets, notices, periodic work."""
 
 from .budget import Budget, BudgetAlert, BudgetPeriod, BudgetThreshold
-from .collector import CollectorState, CollectorStatus, MeteringGap
+from .collector import CollectorState, CollectorStatus, GapDecision, GapShare, MeteringGap
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
 from .gpu import GpuAssignment, GpuDevice, UnattributedGpuTime
@@ -18,16 +18,18 @@ from .invoice import (
     TaxRate,
 )
 from .job_run import JobRun, JobState
-from .meter import Aggregation, Meter
+from .meter import Aggregation, GapPolicy, Meter
 from .notification import Notification, NotificationState
 from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from .price_dry_run import DryRunState, PriceDryRun, PriceDryRunRow
 from .quota_alert import QuotaAlert
 from .rollup import DirtyHour, UsageRollup
+from .unknown_usage import UnknownKind, UnknownUsage
 from .webhook import DeliveryState, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
-    "DeliveryState", "TaxRate", "WebhookDelivery", "WebhookEndpoint",
+    "DeliveryState", "DryRunState", "GapDecision", "GapPolicy", "GapShare", "PriceDryRun", "PriceDryRunRow", "TaxRate", "UnknownKind", "UnknownUsage", "WebhookDelivery", "WebhookEndpoint",
     "Aggregation", "Budget", "BudgetAlert", "BudgetPeriod", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
     "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tenants.audit_triggers import audited
 from tenants.models import Tenant
+
+from .meter import GapPolicy
 
 
 class CollectorState(models.TextChoices):
@@ -51,6 +57,9 @@ class MeteringGap(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=300)
+    settled_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Since when it stands what the gap means for each tenant.")
+    )
 
     class Meta:
         ordering = ["-starts_at"]
@@ -61,6 +70,58 @@ class MeteringGap(models.Model):
                 nulls_distinct=False,
             )
         ]
+        indexes = [
+            models.Index(fields=["ends_at"], condition=models.Q(settled_at=None), name="metering_gap_unsettled"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.collector}: {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class GapDecision(models.TextChoices):
+    NONE = "none", _("Bill nothing")
+    LAST = "last", _("Go on with the last value")
+    AMOUNT = "amount", _("Bill this quantity")
+
+
+class GapShare(models.Model):
+    """What a gap means for one tenant: the last values before it, the meter's policy when it ended, and an operator's decision.
+
+    `last` is a list of {"dims": …, "micro_per_second": "n/d", "known_until": ISO}: how fast a sum grew in the last full hour before the
+    gap, or how high a level stood and until when that reading counts anyway. What is billed follows from these by `pricing.gaps`.
+    """
+
+    gap = models.ForeignKey(MeteringGap, on_delete=models.PROTECT, related_name="shares")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    meter = models.CharField(max_length=40)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    last = models.JSONField(default=list)
+    policy = models.CharField(max_length=4, choices=GapPolicy.choices)
+    cap_seconds = models.PositiveIntegerField()
+    decision = models.CharField(max_length=6, choices=GapDecision.choices, blank=True)
+    amount = models.DecimalField(
+        max_digits=20, decimal_places=6, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
+    )
+    reason = models.CharField(max_length=300, blank=True)
+    decided_by = models.CharField(max_length=200, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-starts_at", "tenant"]
+        constraints = [
+            models.UniqueConstraint(fields=["gap", "tenant"], name="metering_gapshare_once"),
+            models.CheckConstraint(
+                condition=models.Q(amount=None) | models.Q(amount__gte=0), name="metering_gapshare_amount"
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "ends_at"], name="metering_gapshare_tenant")]
+        triggers = [audited()]
+
+    def __str__(self) -> str:
+        return f"{self.tenant}: {self.gap}"
+
+    @property
+    def waits(self) -> bool:
+        """An operator has to decide."""
+        return self.policy == GapPolicy.ASK and not self.decision

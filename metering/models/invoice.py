@@ -14,6 +14,9 @@ from tenants.models import BillingPeriod, Tenant
 
 from ..invoice_triggers import frozen_invoice, frozen_lines, no_truncate
 
+MOST_GRACE_HOURS = 24 * 35
+"""The ledger takes nothing that is older."""
+
 
 class LegalEntity(models.Model):
     """Who invoices: the seller that stands on the document, with a gapless number sequence of its own."""
@@ -27,6 +30,14 @@ class LegalEntity(models.Model):
     prefix = models.CharField(
         max_length=12, default="INV", help_text=_("INV makes INV-000001; credit notes read INV-CN-000001.")
     )
+    grace_hours = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_GRACE_HOURS)],
+        help_text=_(
+            "Hours after a month's end in which late usage still flows in. Empty: as INVOICE_GRACE_HOURS says."
+        ),
+    )
     is_default = models.BooleanField(default=False)
 
     class Meta:
@@ -37,6 +48,10 @@ class LegalEntity(models.Model):
                 fields=["is_default"], condition=models.Q(is_default=True), name="metering_entity_one_default"
             ),
             models.UniqueConstraint(fields=["prefix"], name="metering_entity_prefix"),
+            models.CheckConstraint(
+                condition=models.Q(grace_hours=None) | models.Q(grace_hours__gte=0, grace_hours__lte=MOST_GRACE_HOURS),
+                name="metering_entity_grace",
+            ),
         ]
         triggers = [audited()]
 

@@ -6,6 +6,12 @@ from django.utils.translation import gettext_lazy as _
 from tenants.audit_triggers import audited
 
 
+class GapPolicy(models.TextChoices):
+    NONE = "none", _("Bill nothing")
+    LAST = "last", _("Go on with the last value, up to a limit")
+    ASK = "ask", _("Ask an operator")
+
+
 class Aggregation(models.TextChoices):
     SUM = "sum", _("Sum of amounts")
     LEVEL = "level", _("Time-weighted level")
@@ -29,6 +35,18 @@ class Meter(models.Model):
     hold_seconds = models.PositiveIntegerField(
         db_default=35 * 86_400,
         help_text=_("A level counts at most this long without a new reading; then there is a gap. Not used for sums."),
+    )
+    gap_policy = models.CharField(
+        max_length=4,
+        choices=GapPolicy.choices,
+        default=GapPolicy.NONE,
+        db_default=GapPolicy.NONE.value,
+        help_text=_("What is billed for time in which a collector knew nothing. Holds for gaps that end from now on."),
+    )
+    gap_cap_seconds = models.PositiveIntegerField(
+        default=3600,
+        db_default=3600,
+        help_text=_("The last value goes on for at most this long (seconds)."),
     )
     position = models.PositiveSmallIntegerField(default=0)
 
