@@ -1,6 +1,7 @@
 """What was done, and what it costs: meters, the usage ledger, rollups, prices, budgets, notices, periodic work."""
 
-from .budget import Budget, BudgetAlert, BudgetPeriod, BudgetThreshold
+from .anomaly import AnomalyDirection, SpendAnomaly
+from .budget import Budget, BudgetAction, BudgetAlert, BudgetBasis, BudgetPeriod, BudgetScope, BudgetThreshold
 from .collector import CollectorState, CollectorStatus, GapDecision, GapShare, MeteringGap
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
@@ -30,8 +31,8 @@ from .webhook import DeliveryState, WebhookDelivery, WebhookEndpoint
 __all__ = [
     "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
     "DeliveryState", "DryRunState", "GapDecision", "GapPolicy", "GapShare", "PriceDryRun", "PriceDryRunRow", "TaxRate", "UnknownKind", "UnknownUsage", "WebhookDelivery", "WebhookEndpoint",
-    "Aggregation", "Budget", "BudgetAlert", "BudgetPeriod", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
+    "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
     "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
-    "QuotaAlert", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
+    "QuotaAlert", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip

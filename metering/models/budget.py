@@ -30,8 +30,21 @@ class BudgetBasis(models.TextChoices):
     FORECAST = "forecast", _("Forecast for the period")
 
 
+class BudgetAction(models.TextChoices):
+    """What happens at a threshold besides the notice, mildest first: the ladder."""
+
+    NOTIFY = "notify", _("Only tell")
+    THROTTLE = "throttle", _("Slow down calls")
+    BLOCK_GPU = "block_gpu", _("Refuse new GPU reservations")
+    BLOCK = "block", _("Refuse calls")
+
+
 class Budget(models.Model):
-    """An amount that a tenant (or, without a tenant, the whole platform) wants to stay under in a period of its own time zone."""
+    """An amount that a tenant (or, without a tenant, the whole platform) wants to stay under in a period of its own time zone.
+
+    With `percent_of_last` the amount is that share of what the period before has cost, at least `floor`; it is worked out once in each
+    period and kept in `amount`, `settled_for` says for which one. One that was ended is not active and stays, with its alerts.
+    """
 
     tenant = models.ForeignKey(
         Tenant,
@@ -45,6 +58,22 @@ class Budget(models.Model):
     name = models.CharField(max_length=80, default="Monthly budget")
     amount = models.DecimalField(max_digits=16, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))])
     currency = models.CharField(max_length=3, default="USD", choices=[(code, code) for code in CURRENCIES])
+    percent_of_last = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        verbose_name=_("% of the period before"),
+        help_text=_("Empty: the amount is fixed."),
+    )
+    floor = models.DecimalField(
+        max_digits=16,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal("0.01"))],
+        verbose_name=_("but at least"),
+    )
+    settled_for = models.CharField(max_length=7, blank=True, default="", db_default="", editable=False)
     period = models.CharField(max_length=7, choices=BudgetPeriod.choices, default=BudgetPeriod.MONTH)
     scope = models.CharField(max_length=7, choices=BudgetScope.choices, default=BudgetScope.ALL)
     scope_value = models.CharField(max_length=80, blank=True)
@@ -58,7 +87,14 @@ class Budget(models.Model):
         ordering = ["tenant", "-is_primary", "name"]
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "name"], name="metering_budget_tenant_name", nulls_distinct=False
+                fields=["tenant", "name"],
+                condition=models.Q(is_active=True),
+                name="metering_budget_tenant_name",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=models.Q(percent_of_last__isnull=True) | models.Q(floor__isnull=False),
+                name="metering_budget_share_has_floor",
             ),
             models.UniqueConstraint(
                 fields=["tenant"],
@@ -75,7 +111,7 @@ class Budget(models.Model):
 
 
 class BudgetThreshold(models.Model):
-    """At `percent` of the budget, tell `recipients` (none: the tenant's owners, admins and billing contacts)."""
+    """At `percent` of the budget, tell `recipients` (none: the tenant's owners, admins and billing contacts) and take `action`."""
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="thresholds")
     tenant = models.ForeignKey(
@@ -83,6 +119,9 @@ class BudgetThreshold(models.Model):
     )
     percent = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(1000)])
     recipients = ArrayField(models.EmailField(), default=list, blank=True)
+    action = models.CharField(
+        max_length=10, choices=BudgetAction.choices, default=BudgetAction.NOTIFY, db_default="notify"
+    )
 
     class Meta:
         ordering = ["budget", "percent"]
@@ -96,7 +135,8 @@ class BudgetThreshold(models.Model):
 class BudgetAlert(models.Model):
     """A threshold was crossed in a period: once per budget, period and percent, however often it is looked at.
 
-    `cleared_at` is set when a raised budget brought the cost back under the mark: then a new crossing is news again.
+    `cleared_at` is set when a raised budget brought the cost back under the mark: then a new crossing is news again. `action` is what
+    was done because of it; while it stands and the threshold says the same, it is not done a second time.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="alerts")
@@ -107,7 +147,12 @@ class BudgetAlert(models.Model):
     amount = models.DecimalField(max_digits=16, decimal_places=2)
     currency = models.CharField(max_length=3, default="USD")
     crossed_at = models.DateTimeField(default=timezone.now)
+    action = models.CharField(
+        max_length=10, choices=BudgetAction.choices, default=BudgetAction.NOTIFY, db_default="notify"
+    )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.CharField(max_length=160, blank=True, default="", db_default="")
+    acknowledged_note = models.CharField(max_length=300, blank=True, default="", db_default="")
     cleared_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -28,6 +28,10 @@ class Notification(models.Model):
     subject = models.CharField(max_length=200)
     text = models.TextField()
     html = models.TextField(blank=True)
+    attachment_name = models.CharField(max_length=80, blank=True, default="", db_default="")
+    attachment = models.TextField(
+        blank=True, default="", db_default="", help_text=_("A text file (CSV) that goes with the mail.")
+    )
     state = models.CharField(max_length=8, choices=NotificationState.choices, default=NotificationState.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now)

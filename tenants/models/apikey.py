@@ -24,6 +24,8 @@ class Scope(models.TextChoices):
     BUDGET_WRITE = "budget:write", _("Change budgets")
     KEYS_READ = "keys:read", _("List API keys")
     KEYS_WRITE = "keys:write", _("Create and revoke API keys")
+    WEBHOOKS_READ = "webhooks:read", _("Read webhooks and their log")
+    WEBHOOKS_WRITE = "webhooks:write", _("Change webhooks")
 
 
 class CredentialState(models.Model):
