@@ -29,13 +29,13 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.OWNER: ALL_SCOPES,
     Role.ADMIN: ALL_SCOPES,
     Role.BILLING: frozenset({Scope.DECIDE, *_READING, *_MONEY}),
-    Role.MEMBER: frozenset({Scope.DECIDE, *_READING}),
+    Role.MEMBER: frozenset({Scope.DECIDE, Scope.RESERVE, *_READING}),
     Role.VIEWER: _READING,
 }
 """What a key of a person in that role may do at most. Usage is reported by the platform's services, so only owners and admins give that."""
 
 PRESETS: dict[str, frozenset[str]] = {
-    "service": frozenset({Scope.DECIDE, Scope.USAGE_WRITE}),
+    "service": frozenset({Scope.DECIDE, Scope.USAGE_WRITE, Scope.RESERVE}),
     "read": frozenset(scope for scope in Scope.values if scope.endswith(":read")),
     "admin": ALL_SCOPES,
 }

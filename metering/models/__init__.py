@@ -24,6 +24,7 @@ from .notification import Notification, NotificationState
 from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from .price_dry_run import DryRunState, PriceDryRun, PriceDryRunRow
 from .quota_alert import QuotaAlert
+from .reservation import Reservation, ReservationBook, ReservationChange, ReservationState
 from .rollup import DirtyHour, UsageRollup
 from .unknown_usage import UnknownKind, UnknownUsage
 from .webhook import DeliveryState, WebhookDelivery, WebhookEndpoint
@@ -34,5 +35,5 @@ __all__ = [
     "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
     "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
-    "QuotaAlert", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
+    "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip

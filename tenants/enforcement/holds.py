@@ -1,120 +1,127 @@
-"""Holds on a meter: what a job may use is reserved before it starts, and settled at what it really used.
+"""Holds on GPUs: what a job may use is reserved before it starts, counted in one script with what is used and what others hold.
 
-Used, held and asked are added up in one script, so that any number of callers never hold more than the cap. Amounts are in the
-meter's base unit (GPU seconds). The database stays the truth: it knows every hold and its settlement, Redis is built from it when it
-has lost them, and keeps counting a settled amount until `absorb` says that the ledger's use of the month contains it.
+The database is the truth. It knows every hold; Redis decides, so that any number of callers never hold more than the caps. A build
+puts the database's knowledge in place of whatever Redis has, under a new *epoch*; a grant names the epoch that it was made under, and
+whoever grants commits only while that epoch is the tenant's (metering/reservations/book.py). So a grant that a build could not see is void.
+
+Amounts are GPU seconds, GPUs are counted in ten-thousandths, money in millionths of the currency.
 """
 
 from __future__ import annotations
 
 import struct
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
 
-from .errors import RedisUnavailableError
 from .keys import month_tag, reservations_key
 from .redis import Connection
-from .scripts import ABSORB, HOLD, RESERVE, Script
+from .scripts import BUILD, CHANGE, RESERVE
 
 TIME_TO_LIVE = 100 * 86_400
-ATTEMPTS = 5
-_HOLD = struct.Struct(">BQ6s6s6sQ")
+COST_LINGERS = timedelta(minutes=2)
+"""For so long the cost of an ended hold counts on: rated usage follows the ledger after some seconds."""
+PART = 10_000
+_HOLD = struct.Struct(">QQQ6s8s")
 
-GRANTED, OVER_CAP, TOO_MANY, CONFLICT, NOT_BUILT = 1, 2, 3, 4, 9
+GRANTED, OVER_QUOTA, TOO_MANY, CONFLICT, TOO_MANY_GPUS, OVER_BUDGET, OVER_PROJECT, NOT_BUILT = 1, 2, 3, 4, 5, 6, 7, 9
+_CODES = {
+    GRANTED: "",
+    OVER_QUOTA: "quota",
+    TOO_MANY: "reservations",
+    CONFLICT: "conflict",
+    TOO_MANY_GPUS: "gpus",
+    OVER_BUDGET: "budget",
+    OVER_PROJECT: "project_budget",
+}
+
+
+class NotBuiltError(RuntimeError):
+    """Redis does not have the tenant's holds of this month: build them from the database, then ask again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A running hold as the database knows it. Times are epoch milliseconds; `rate` is base units used per 1,000 s of running."""
+    """One hold: GPU seconds left to use, GPUs × 10,000, cost of what is left in micro units, the 8-byte tag of its project.
+
+    `ended_ms` is 0 while it runs; else only its cost counts, until that epoch millisecond.
+    """
 
     id: str
     amount: int
-    rate: int
-    started_ms: int
-    heartbeat_ms: int
-    lapses_ms: int
+    gpus: int
+    cost: int = 0
+    project: bytes = bytes(8)
+    ended_ms: int = 0
 
     def pack(self) -> bytes:
-        times = [each.to_bytes(6, "big") for each in (self.started_ms, self.heartbeat_ms, self.lapses_ms)]
-        return _HOLD.pack(1, self.amount, *times, self.rate)
+        return _HOLD.pack(self.amount, self.gpus, self.cost, self.ended_ms.to_bytes(6, "big"), self.project)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the database knows at one moment: the ledger's use of the month, the running holds, and settled ones within that use."""
+class Caps:
+    """What may be held besides what is used; None is unlimited. `used` is the month's use as the ledger has it."""
 
-    used: int
-    running: Sequence[Hold] = ()
-    absorbed: Sequence[str] = ()
+    used: int = 0
+    quota: int | None = None
+    gpus: int | None = None
+    reservations: int = 1_000
+    money: int | None = None
+    project_money: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """May the hold be? `code` is "", "quota_exceeded", "too_many_reservations" or "conflict". `left` is None without a cap."""
+    """May the hold be? `code` is "" or the cap that refuses: quota, gpus, reservations, budget, project_budget; or conflict.
+
+    `used` and what is held are as Redis counted them in that very step, without the hold that was asked for.
+    """
 
     code: str
     used: int
     held: int
-    asked: int
-    left: int | None
-    lapses_ms: int = 0
+    gpus: int
+    cost: int
+    project_cost: int
+    epoch: str
 
 
 class Holds:
-    """The holds of one tenant in one month ('YYYY-MM')."""
+    """The holds of one tenant in one month ('YYYY-MM'). Methods raise RedisUnavailableError."""
 
-    def __init__(self, connection: Connection, slug: str, month: str, known: Callable[[], Known]) -> None:
-        """`known` reads the database; it is called when Redis has lost the holds or a month begins."""
+    def __init__(self, connection: Connection, slug: str, month: str) -> None:
         self._connection = connection
         self._key = reservations_key(slug)
-        self._month = month_tag(month)
-        self._known = known
+        self._tag = connection.generation + month_tag(month).encode()
 
-    def reserve(
-        self, id: str, amount: int, *, cap: int | None, rate: int, lapse_after: float, most: int = 1_000
-    ) -> Answer:
-        """Hold `amount` for a job that uses `rate` units per 1,000 s and sends a heartbeat at least every `lapse_after` seconds.
+    def reserve(self, hold: Hold, caps: Caps, *, more: bool = False) -> Answer:
+        """Hold what `hold` says if every cap allows it; with `more`, in place of what this id holds.
 
-        The same id and amount again answers the same and counts once. Raises RedisUnavailableError.
+        The same hold again is granted again and counted once. Raises NotBuiltError.
         """
-        arguments = (id, amount, "" if cap is None else cap, rate, int(lapse_after * 1000), most)
-        status, used, held, asked, lapses = self._run(RESERVE, self._connection.generation, self._month, *arguments)
-        codes = {GRANTED: "", OVER_CAP: "quota_exceeded", TOO_MANY: "too_many_reservations", CONFLICT: "conflict"}
-        taken = used + held + (asked if status == GRANTED else 0)
-        return Answer(codes[status], used, held, asked, None if cap is None else max(0, cap - taken), lapses)
+        limits = [caps.quota, caps.gpus, caps.money, caps.project_money]
+        quota, gpus, money, project = ("" if each is None else max(0, each) for each in limits)
+        reply = self._connection.script(
+            RESERVE, self._key, self._tag, hold.id, "more" if more else "new", hold.amount, quota, caps.used,
+            hold.gpus, gpus, caps.reservations, hold.cost, money, hold.project, project,
+        )  # fmt: skip
+        if reply[0] == NOT_BUILT:
+            raise NotBuiltError
+        status, *numbers, epoch = reply
+        return Answer(_CODES[status], *numbers, epoch=epoch.decode())
 
-    def heartbeat(self, id: str, *, lapse_after: float) -> bool:
-        """The job runs on. False when there is no such running hold (it has lapsed, or was settled)."""
-        return bool(self._run(HOLD, self._generation, id, "heartbeat", int(lapse_after * 1000))[0])
+    def left(self, id: str, amount: int, cost: int) -> bool:
+        """Part of a running hold is in the ledger now; this much is left of it. False when there is nothing to change."""
+        return bool(self._connection.script(CHANGE, self._key, self._tag, id, "left", amount, cost, 0) == 1)
 
-    def settle(self, id: str, used: int) -> bool:
-        """The job has ended and used this much (0 cancels). False when there was no running hold; settling twice changes nothing."""
-        return bool(self._run(HOLD, self._generation, id, "settle", used)[0])
+    def end(self, id: str, used: int, cost: int) -> bool:
+        """A hold has ended and used this much since `left` was last told; all of it cost `cost`. Telling twice changes nothing."""
+        lingers = COST_LINGERS // timedelta(milliseconds=1)
+        return bool(self._connection.script(CHANGE, self._key, self._tag, id, "end", used, cost, lingers) == 1)
 
-    def absorb(self) -> None:
-        """Take over what the database knows now: the ledger's use, and the settled holds that it contains."""
-        for _ in range(ATTEMPTS):
-            seen = self._connection.command("HGET", self._key, "g") or b""
-            known = self._known()
-            words: list[str | bytes | int] = [*known.absorbed]
-            for hold in known.running if seen[:8] != self._connection.generation else ():
-                words += [hold.id, hold.pack()]
-            head = (self._key, seen, self._generation, TIME_TO_LIVE, known.used, len(known.absorbed))
-            if self._connection.script(ABSORB, *head, *words):
-                return
-            time.sleep(0)
-        raise RedisUnavailableError("not_built", "the holds kept changing")
-
-    @property
-    def _generation(self) -> bytes:
-        return self._connection.generation + self._month.encode()
-
-    def _run(self, script: Script, *arguments: str | bytes | int) -> list[Any]:
-        for _ in range(ATTEMPTS):
-            reply: list[Any] = self._connection.script(script, self._key, *arguments)
-            if reply[0] != NOT_BUILT:
-                return reply
-            self.absorb()
-        raise RedisUnavailableError("not_built", "the holds could not be built")
+    def build(self, epoch: str, used: int, holds: Sequence[Hold]) -> None:
+        """Put these in place of everything that is there. The caller holds the tenant's lock in the database."""
+        words: list[str | bytes | int] = []
+        for hold in holds:
+            words += [hold.id, hold.pack()]
+        self._connection.script(BUILD, self._key, self._tag, epoch, TIME_TO_LIVE, used, *words)

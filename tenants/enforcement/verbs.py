@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from . import building, policy
 from .control import control
 from .engine import enforcer, readiness
 from .flushing import flush
-from .holds import Holds, Known
+from .holds import Holds
 from .usage_hash import read_usage
 from .wire import scope_mask
 
@@ -49,12 +48,9 @@ def usage(slug: str) -> LiveUsage:
     )
 
 
-def holds(slug: str, month: str, known: Callable[[], Known]) -> Holds:
-    """Reserve, keep alive and settle amounts of a meter in the tenant's month 'YYYY-MM'; `known` reads what the database has.
-
-    Raises RedisUnavailableError.
-    """
-    return Holds(control(), slug, month, known)
+def holds(slug: str, month: str) -> Holds:
+    """The GPUs that the tenant's jobs hold in its month 'YYYY-MM'. Raises RedisUnavailableError."""
+    return Holds(control(), slug, month)
 
 
 def reconcile(now: datetime) -> int:

@@ -34,7 +34,7 @@ _SCOPES_OF_WINDOWS = ("minute", "hour", "day", "month")
 
 SCOPES = (
     "decide", "usage:write", "usage:read", "quota:read", "quota:write", "cost:read", "budget:read", "budget:write", "keys:read",
-    "keys:write", "webhooks:read", "webhooks:write",
+    "keys:write", "webhooks:read", "webhooks:write", "reserve",
 )  # fmt: skip
 _SCOPE_BITS = {scope: 1 << position for position, scope in enumerate(SCOPES)}
 

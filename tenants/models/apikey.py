@@ -26,6 +26,7 @@ class Scope(models.TextChoices):
     KEYS_WRITE = "keys:write", _("Create and revoke API keys")
     WEBHOOKS_READ = "webhooks:read", _("Read webhooks and their log")
     WEBHOOKS_WRITE = "webhooks:write", _("Change webhooks")
+    RESERVE = "reserve", _("Reserve GPUs")
 
 
 class CredentialState(models.Model):

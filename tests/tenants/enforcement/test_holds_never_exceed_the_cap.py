@@ -2,137 +2,137 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from tenants.enforcement import holds as module
-from tenants.enforcement.holds import Hold, Holds, Known
+from tenants.enforcement.holds import PART, Answer, Caps, Hold, Holds, NotBuiltError
 
 from .stage import Stage
 
 HOUR = 3_600
 
 
-class Database:
-    """What PostgreSQL would know."""
-
-    def __init__(self, used: int = 0) -> None:
-        self.known = Known(used)
-        self.asked = 0
-
-    def __call__(self) -> Known:
-        self.asked += 1
-        return self.known
+def holds(stage: Stage, month: str = "2026-11", *, used: int = 0, running: list[Hold] | None = None) -> Holds:
+    """The holds of acme, built from what the database would know."""
+    where = Holds(stage.connection, "acme", month)
+    where.build("epoch", used * HOUR, running or [])
+    return where
 
 
-def holds(stage: Stage, database: Database, month: str = "2026-11") -> Holds:
-    return Holds(stage.connection, "acme", month, database)
+def hold(id: str, hours: int, **values: int | bytes) -> Hold:
+    return replace(Hold(id, hours * HOUR, PART), **values)
 
 
-def reserve(where: Holds, id: str, hours: int, cap: int | None = 100, lapse_after: float = 60) -> module.Answer:
-    return where.reserve(
-        id, hours * HOUR, cap=None if cap is None else cap * HOUR, rate=1_000, lapse_after=lapse_after, most=1_000
-    )
+def reserve(where: Holds, id: str, hours: int, cap: int | None = 100, **values: int | bytes) -> Answer:
+    return where.reserve(hold(id, hours, **values), Caps(quota=None if cap is None else cap * HOUR))
 
 
 def test_64_clients_never_hold_more_than_the_cap(stage: Stage) -> None:
-    database = Database(used=30 * HOUR)
+    holds(stage, used=30)
 
     def client(number: int) -> int:
-        return sum(reserve(holds(stage, database), f"{number}-{n}", 1).code == "" for n in range(5))
+        mine = Holds(stage.connection, "acme", "2026-11")
+        return sum(reserve(mine, f"{number}-{n}", 1).code == "" for n in range(5))
 
     with ThreadPoolExecutor(64) as team:
         assert sum(team.map(client, range(64))) == 70
 
 
-def test_a_refusal_says_what_is_used_held_asked_and_left(stage: Stage) -> None:
-    where = holds(stage, Database(used=90 * HOUR))
-    assert reserve(where, "a", 8).left == 2 * HOUR
+def test_an_answer_says_what_is_used_held_and_under_which_epoch(stage: Stage) -> None:
+    where = holds(stage, used=90)
+    assert reserve(where, "a", 8).epoch == "epoch"
     refused = reserve(where, "b", 3)
-    assert (refused.code, refused.used, refused.held, refused.asked, refused.left) == (
-        "quota_exceeded", 90 * HOUR, 8 * HOUR, 3 * HOUR, 2 * HOUR,
-    )  # fmt: skip
+    assert (refused.code, refused.used, refused.held, refused.gpus) == ("quota", 90 * HOUR, 8 * HOUR, PART)
     assert reserve(where, "c", 2).code == ""
 
 
 def test_the_same_id_is_counted_once_and_another_amount_is_a_conflict(stage: Stage) -> None:
-    where = holds(stage, Database())
-    first, again = reserve(where, "a", 60), reserve(where, "a", 60)
-    assert (first.code, again.code, again.lapses_ms) == ("", "", first.lapses_ms)
+    where = holds(stage)
+    assert [reserve(where, "a", 60).code, reserve(where, "a", 60).code] == ["", ""]
     assert reserve(where, "a", 50).code == "conflict"
     assert reserve(where, "b", 40).code == ""
 
 
-def test_settling_gives_back_what_was_not_used_and_keeps_what_was(stage: Stage) -> None:
-    database = Database()
-    where = holds(stage, database)
+def test_more_takes_the_place_of_what_was_held(stage: Stage) -> None:
+    where = holds(stage)
+    reserve(where, "a", 60)
+    caps = Caps(quota=100 * HOUR)
+    assert where.reserve(hold("a", 101), caps, more=True).code == "quota"
+    assert where.reserve(hold("a", 100), caps, more=True).code == ""
+    assert where.reserve(hold("b", 1), caps, more=True).code == "conflict"
+    assert reserve(where, "b", 1).code == "quota"
+
+
+def test_ending_gives_back_what_was_not_used_and_keeps_what_was(stage: Stage) -> None:
+    where = holds(stage)
     assert reserve(where, "a", 100).code == ""
-    assert where.settle("a", 30 * HOUR)
-    assert not where.settle("a", 10 * HOUR)
-    assert reserve(where, "b", 71).code == "quota_exceeded"
+    assert where.end("a", 30 * HOUR, 0)
+    assert not where.end("a", 10 * HOUR, 0)
+    assert reserve(where, "b", 71).code == "quota"
     assert reserve(where, "b", 70).code == ""
-    database.known = Known(used=30 * HOUR, absorbed=["a"])  # now the ledger has it
-    where.absorb()
-    assert reserve(where, "c", 1).code == "quota_exceeded"
-    assert where.settle("b", 0)
-    answer = reserve(where, "c", 70)
-    assert (answer.code, answer.used, answer.left) == ("", 30 * HOUR, 0)
 
 
-def test_an_abandoned_hold_lapses_and_counts_what_it_can_have_used(stage: Stage) -> None:
-    where = holds(stage, Database())
-    assert reserve(where, "a", 100, lapse_after=0.05).code == ""
-    assert reserve(where, "b", 1).code == "quota_exceeded"
-    deadline = time.monotonic() + 10
-    while reserve(where, "b", 99).code:
-        assert time.monotonic() < deadline
-    assert not where.heartbeat("a", lapse_after=60)
+def test_what_is_booked_meanwhile_moves_from_held_to_used(stage: Stage) -> None:
+    where = holds(stage)
+    reserve(where, "a", 50)
+    assert where.left("a", 20 * HOUR, 0)
+    assert where.left("a", 20 * HOUR, 0)
+    answer = reserve(where, "b", 50)
+    assert (answer.code, answer.used, answer.held) == ("", 30 * HOUR, 20 * HOUR)
 
 
-def test_a_heartbeat_keeps_it(stage: Stage) -> None:
-    where = holds(stage, Database())
-    before = reserve(where, "a", 1).lapses_ms
-    assert where.heartbeat("a", lapse_after=3_600)
-    assert reserve(where, "a", 1).lapses_ms > before + 3_000_000
-    assert not where.heartbeat("unknown", lapse_after=60)
+def test_the_ledgers_use_counts_when_it_knows_more(stage: Stage) -> None:
+    where = holds(stage, used=10)
+    assert where.reserve(hold("a", 10), Caps(used=91 * HOUR, quota=100 * HOUR)).code == "quota"
 
 
-def test_holds_are_built_again_from_the_database_when_redis_has_lost_them(stage: Stage) -> None:
-    database = Database(used=10 * HOUR)
-    where = holds(stage, database)
-    assert reserve(where, "a", 40).code == ""
-    now = int(time.time() * 1000)
-    database.known = Known(10 * HOUR, running=[Hold("a", 40 * HOUR, 1_000, now, now, now + 60_000)])
-    stage.command("FLUSHALL")
-    assert reserve(where, "b", 51).code == "quota_exceeded"
-    assert reserve(where, "b", 50).code == ""
-    assert where.heartbeat("a", lapse_after=60)
-    assert database.asked == 2
+def test_gpus_at_once_and_the_number_of_reservations_are_capped(stage: Stage) -> None:
+    where = holds(stage)
+    caps = Caps(gpus=2 * PART, reservations=3)
+    codes = [where.reserve(hold(f"{n}", 1, gpus=PART // 2), caps).code for n in range(4)]
+    assert codes == ["", "", "", "reservations"]
+    assert where.reserve(hold("big", 1, gpus=PART), replace(caps, reservations=9)).code == "gpus"
 
 
-def test_a_new_month_asks_the_ledger_anew_and_keeps_what_runs(stage: Stage) -> None:
-    database = Database(used=95 * HOUR)
-    assert reserve(holds(stage, database), "a", 5).code == ""
-    database.known = Known(0)
-    december = holds(stage, database, "2026-12")
-    assert reserve(december, "b", 96).code == "quota_exceeded"
-    assert reserve(december, "b", 95).code == ""
+def test_money_is_capped_as_a_whole_and_by_project(stage: Stage) -> None:
+    where = holds(stage)
+    blue, red = b"blue    ", b"red     "
+    caps = Caps(money=100, project_money=50)
+    assert where.reserve(hold("a", 1, cost=40, project=blue), caps).code == ""
+    assert where.reserve(hold("b", 1, cost=20, project=blue), caps).code == "project_budget"
+    assert where.reserve(hold("c", 1, cost=50, project=red), caps).code == ""
+    assert where.reserve(hold("d", 1, cost=11), Caps(money=100)).code == "budget"
+
+
+def test_the_cost_of_an_ended_hold_lingers_until_rated_usage_shows_it(stage: Stage) -> None:
+    where = holds(stage, running=[Hold("old", 0, 0, 70, ended_ms=int(time.time() * 1000) - 1)])
+    assert where.reserve(hold("a", 1, cost=80), Caps(money=100)).code == ""
+    where.end("a", HOUR, 80)
+    assert where.reserve(hold("b", 1, cost=30), Caps(money=100)).code == "budget"
+
+
+@pytest.mark.parametrize("loss", ["FLUSHALL", "another month"])
+def test_nothing_is_granted_before_the_holds_are_built(stage: Stage, loss: str) -> None:
+    where = holds(stage)
+    if loss == "FLUSHALL":
+        stage.command("FLUSHALL")
+    else:
+        where = Holds(stage.connection, "acme", "2026-12")
+    with pytest.raises(NotBuiltError):
+        reserve(where, "a", 1)
+    assert not where.end("a", 1, 0)
+    where.build("next", 90 * HOUR, [hold("old", 5)])
+    assert reserve(where, "a", 6).code == "quota"
+    assert reserve(where, "a", 5).epoch == "next"
 
 
 def test_none_is_unlimited_and_zero_refuses_all(stage: Stage) -> None:
-    where = holds(stage, Database())
-    assert reserve(where, "a", 10**6, cap=None).left is None
-    assert reserve(where, "b", 1, cap=0).code == "quota_exceeded"
+    where = holds(stage)
+    assert reserve(where, "a", 10**6, cap=None).code == ""
+    assert reserve(where, "b", 1, cap=0).code == "quota"
 
 
-def test_the_number_of_holds_is_capped(stage: Stage) -> None:
-    where = holds(stage, Database())
-    answers = [where.reserve(f"{n}", 1, cap=None, rate=1, lapse_after=60, most=3).code for n in range(4)]
-    assert answers == ["", "", "", "too_many_reservations"]
-
-
-@pytest.mark.parametrize("lost", ["g", "used"])
-def test_they_go_away_by_themselves(stage: Stage, lost: str) -> None:
-    reserve(holds(stage, Database()), "a", 1)
+def test_they_go_away_by_themselves(stage: Stage) -> None:
+    holds(stage)
     assert 0 < stage.command("TTL", "r:{acme}") <= 100 * 86_400
-    assert stage.command("HEXISTS", "r:{acme}", lost)
