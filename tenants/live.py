@@ -13,7 +13,7 @@ from .limits import WindowState
 def windows_of(slug: str, subject: str) -> dict[str, WindowState]:
     """The limited windows of a rate-limit subject (8 characters) by name, without counting a call.
 
-    Empty when nothing limits the subject, or the tenant is suspended or blocked. Raises RedisUnavailableError.
+    Empty when nothing limits the subject. Raises RedisUnavailableError.
     """
     known = Known(Credential(slug, subject + subject, b""), subject)
     with (

@@ -18,6 +18,7 @@ GRANTED, OVER_WINDOW, OVER_QUOTA, REFUSED, UNKNOWN_KEY, EXPIRED_KEY, NO_SCOPE, L
     1, 11
 )
 
+_TELLS_LIMITS = frozenset({GRANTED, OVER_WINDOW, OVER_QUOTA, REFUSED, NO_SCOPE})
 _CODES = {
     OVER_WINDOW: "rate_limit_exceeded",
     OVER_QUOTA: "quota_exceeded",
@@ -102,12 +103,12 @@ def _pack_refusal(block: Block | None) -> bytes:
 def parse_reply(reply: bytes, cost: int) -> Decision:
     """The decision that a packed reply of decide.lua tells; `cost` is what the call asked for."""
     status = reply[0]
-    if status > OVER_QUOTA:
-        return _parse_refusal(reply)
+    if status not in _TELLS_LIMITS:
+        return Decision(_CODES[status], int.from_bytes(reply[1:9], "big"))
     (
         _, now, tenant_id, scopes, refused_by, retry, used, quota, resets_at, hour, shadow, generation,
         minute, minute_free, minute_resets, an_hour, hour_free, hour_resets, day, day_free, day_resets,
-    ) = _REPLY.unpack(reply)  # fmt: skip
+    ) = _REPLY.unpack_from(reply)  # fmt: skip
     taken = cost if status == GRANTED else 0
     windows = []
     if minute != _UNLIMITED_WINDOW:
@@ -116,8 +117,8 @@ def parse_reply(reply: bytes, cost: int) -> Decision:
         windows.append(WindowState("hour", an_hour, hour_free - taken if hour_free > taken else 0, hour_resets))
     if day != _UNLIMITED_WINDOW:
         windows.append(WindowState("day", day, day_free - taken if day_free > taken else 0, day_resets))
-    return Decision(
-        "" if status == GRANTED else _CODES[status],
+    decision = Decision(
+        _CODES.get(status, ""),
         now,
         retry,
         tenant_id,
@@ -131,15 +132,10 @@ def parse_reply(reply: bytes, cost: int) -> Decision:
         generation.decode(),
         _shadow_names(shadow) if shadow else (),
     )
-
-
-def _parse_refusal(reply: bytes) -> Decision:
-    now = int.from_bytes(reply[1:9], "big")
-    if reply[0] != REFUSED:
-        return Decision(_CODES[reply[0]], now)
-    until, code, detail = reply[9:].decode().split("\n", 2)
-    wait = max(1, int(until) * 1000 - now) if until != "0" else 0
-    return Decision(code, now, wait, detail=detail)
+    if status == REFUSED:
+        until, decision.code, decision.detail = reply[_REPLY.size :].decode().split("\n", 2)
+        decision.retry_after_ms = max(1, int(until) * 1000 - now) if until != "0" else 0
+    return decision
 
 
 def _shadow_names(mask: int) -> tuple[str, ...]:

@@ -22,12 +22,12 @@
 --   user state  I6 time of the last grant (ms), then for minute, hour and day: B n, I4 sum, I2 oldest tick; then for each
 --               n x (I2 tick, I3 calls) oldest first, and the newest entry (its tick is that of the last grant)
 -- Reply, packed: B status, I8 now (ms), and then
---   1 granted, 2 over a window, 3 over the quota:
+--   1 granted, 2 over a window, 3 over the quota, 4 refused by state or block, 7 scope missing (4 and 7 count nothing):
 --     I8 tenant id, I2 scopes, B refusing window (1 minute, 2 hour, 3 day), I8 retry after (ms), I8 used, I8 quota, I4 end of the
 --     period (s), I4 start of the billing hour (s), B shadow refusals (bits as above), c8 counting generation,
---     then for minute, hour and day: I4 limit, I4 calls free before this one, I4 ms until the oldest call leaves
---   4 refused by state or block: the refusal as published
---   5 unknown key, 6 expired key, 7 scope missing, 8 late, 9 tenant not built in this server generation, 10 policy out of date
+--     then for minute, hour and day: I4 limit, I4 calls free before this one, I4 ms until the oldest call leaves;
+--     for 4 also the refusal as published
+--   5 unknown key, 6 expired key, 8 late, 9 tenant not built in this server generation, 10 policy out of date
 --
 -- Example: EVALSHA <sha> 3 t:{acme} u:{acme}:abcdefgh q:{acme} k<digest> 65537 'abcdefgh23456723|ml' g<generation> 1795305600000
 if #KEYS ~= 3 or #ARGV ~= 5 then return redis.error_reply('ERR decide takes 3 keys and 5 arguments') end
@@ -46,12 +46,14 @@ if not counting or not policy then return pack('>BI8', 9, now) end
 local needed = ARGV[2] % 65536
 local cost = (ARGV[2] - needed) / 65536
 local scopes, tenant = 0, 0
+local status, told = 1, ''
 if ARGV[1] ~= '' then
   if not key then return pack('>BI8', 5, now) end
   local expires
   expires, scopes, tenant = unpack('>I5I2I6', key)
   if expires ~= 0 and now >= expires * 1000 then return pack('>BI8', 6, now) end
-  if needed > 0 and bit.band(scopes, needed) ~= needed then return pack('>BI8', 7, now) end
+  -- Who is refused whatever is left only looks (cost 0), so that the answer still tells the limits.
+  if needed > 0 and bit.band(scopes, needed) ~= needed then status, cost = 7, 0 end
 end
 
 -- The segment in force: limits that begin or end by themselves, and the months, were published ahead.
@@ -64,7 +66,7 @@ repeat
   next_segment = next_segment + 8 + size
 until now < until_ms
 if now < starts * 1000 then return pack('>BI8', 10, now) end
-if refusal > 0 then return pack('>BI8', 4, now) .. sub(policy, pos, pos + refusal - 1) end
+if refusal > 0 and status == 1 then status, cost, told = 4, 0, sub(policy, pos, pos + refusal - 1) end
 
 local state, last = false, now
 local n1, n2, n3, sum1, sum2, sum3, oldest1, oldest2, oldest3 = 0, 0, 0, 0, 0, 0, 0, 0, 0
@@ -182,7 +184,7 @@ for id = 1, 3 do
   end
 end
 
-local status, used, hour = 1, 0, 0
+local used, hour = 0, 0
 if refused_by > 0 then
   status = 2
 elseif ARGV[3] ~= '' and cost > 0 then
@@ -215,4 +217,4 @@ if status == 1 and cost > 0 then
   end
 end
 return pack('>BI8I8I2BI8I8I8I4I4Bc8I4I4I4I4I4I4I4I4I4', status, now, tenant, scopes, refused_by, retry, used, quota,
-  ends, hour, status == 1 and cost > 0 and over or 0, counting, a_minute, free1, resets1, an_hour, free2, resets2, a_day, free3, resets3)
+  ends, hour, status == 1 and cost > 0 and over or 0, counting, a_minute, free1, resets1, an_hour, free2, resets2, a_day, free3, resets3) .. told
