@@ -37,6 +37,7 @@ DECIDE_SCOPE = scope_mask(["decide"])
 BUILD_EVERY = 1.0
 MAX_BUILDS = 1_000
 FORMS = frozenset({"nginx", "traefik"})
+METHODS = ("GET", "HEAD", "POST")
 
 
 class Asked(NamedTuple):
@@ -50,6 +51,10 @@ class Asked(NamedTuple):
 
 class BadRequestError(ValueError):
     """The question cannot be understood; the text says why."""
+
+
+class MethodError(ValueError):
+    """The question is asked with another HTTP method than METHODS."""
 
 
 class DecisionEndpoint:
@@ -86,6 +91,10 @@ class DecisionEndpoint:
             asked = self._asked(scope)
         except BadRequestError as error:
             await _problem(send, 400, "validation_error", str(error))
+            return
+        except MethodError:
+            allow = (b"allow", ", ".join(METHODS).encode())
+            await _problem(send, 405, "method_not_allowed", "Ask with GET or POST.", allow)
             return
         enforcer = self.enforcer
         known = enforcer.recognise(asked.text)
@@ -126,8 +135,8 @@ class DecisionEndpoint:
             if form not in FORMS:
                 raise BadRequestError("The forms are nginx and traefik; for Envoy use the path prefix /decide/envoy.")
             cost, route_class = query.get("cost", "").encode(), query.get("class", "").encode()
-        elif scope["path"] == "/decide" and scope["method"] not in ("GET", "POST", "HEAD"):
-            raise BadRequestError("Ask with GET or POST.")
+        elif scope["path"] == "/decide" and scope["method"] not in METHODS:
+            raise MethodError  # a gateway's form may come with the client's own method
         return Asked(bearer(text), _cost(cost), self._route_class(route_class), form)
 
     def _route_class(self, name: bytes) -> str:
@@ -194,10 +203,10 @@ def _identity(known: Known) -> Fields:
     ]
 
 
-async def _problem(send: Send, status: int, code: str, detail: str) -> None:
+async def _problem(send: Send, status: int, code: str, detail: str, *fields: tuple[bytes, bytes]) -> None:
     title = code.replace("_", " ").capitalize()
     body = {"type": PROBLEM_TYPE + code, "title": title, "status": status, "code": code, "detail": detail}
-    await answer(send, status, [PROBLEM_JSON], json.dumps(body).encode())
+    await answer(send, status, [PROBLEM_JSON, *fields], json.dumps(body).encode())
 
 
 def _exposition() -> bytes:
