@@ -16,10 +16,10 @@ from fractions import Fraction
 from tenants import periods as billing_periods
 from tenants.models import BillingPeriod, Tenant
 
-from . import period_usage, price_books
+from . import gap_shares, period_usage, price_books
 from .forecasting import Forecast
 from .money import Money, round_half_up
-from .periods import Period
+from .periods import Period, days
 from .pricing import Line, Quarantined, Rating
 from .projections import Projection
 from .rated_usage import SHOWN_DIMENSIONS, edges, month_of, priced_dimensions, rate_usage
@@ -98,8 +98,10 @@ def rating(tenant: Tenant, period: BillingPeriod, *, as_of: datetime | None = No
     versions = price_books.versions_for(tenant)
     month = month_of(period)
     dimensions = sorted(priced_dimensions(versions).union(SHOWN_DIMENSIONS))
-    usage = period_usage.by_day(tenant, month, edges(versions, month), dimensions)
-    return rate_usage(tenant, month, versions, usage, as_of)
+    cut_at = edges(versions, month)
+    usage = period_usage.by_day(tenant, month, cut_at, dimensions)
+    gaps = gap_shares.segments({tenant.pk: month}, [*cut_at, *(day.start for day in days(month))])
+    return rate_usage(tenant, month, versions, usage, as_of, gaps.get(tenant.pk, ()))
 
 
 def statements(
@@ -116,11 +118,12 @@ def statements(
     changes = {edge for tenant in everyone for edge in edges(versions[tenant.pk], months[tenant.pk])[1:]}
     kept = set(dimensions).union(*map(priced_dimensions, set(versions.values())))
     usage = period_usage.of_many(months, sorted(changes), sorted(kept))
+    gaps = gap_shares.segments(months, sorted(changes))
     found = []
     for tenant in everyone:
         month = months[tenant.pk]
         as_of = now if now in month else None
-        rated = rate_usage(tenant, month, versions[tenant.pk], usage.get(tenant.pk, []), as_of)
+        rated = rate_usage(tenant, month, versions[tenant.pk], usage.get(tenant.pk, []), as_of, gaps.get(tenant.pk, ()))
         found.append(Statement(tenant, month, rated, as_of or min(now, month.end)))
     return found
 

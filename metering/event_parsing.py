@@ -115,6 +115,36 @@ class EventParser:
         return known
 
 
+def unknown_payload(event: Mapping[str, Any], slug: str) -> dict[str, Any] | None:
+    """An event of a type that no meter has, as JSON values for the quarantine; None where more than its type is wrong with it.
+
+    `parse` takes what `unknown_event` makes of it as soon as a meter has the type.
+    """
+    name = event.get("type")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_TEXT or not name.isprintable():
+        return None
+    try:
+        parsed = EventParser({name: EventType(name, 1, 1)}, slug).parse(event)
+    except EventError:
+        return None
+    return {
+        "type": name,
+        "time": parsed.time_text,
+        "quantity": str(event["data"]["quantity"]),
+        "dims": json.loads(parsed.dims_json),
+        "corrects": parsed.corrects,
+    }
+
+
+def unknown_event(source: str, event_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The event that `unknown_payload` wrote down."""
+    data = {**payload["dims"], "quantity": payload["quantity"]}
+    if payload["corrects"]:
+        data["corrects"] = {"source": payload["corrects"][0], "id": payload["corrects"][1]}
+    known = {"specversion": "1.0", "source": source, "id": event_id, "type": payload["type"], "time": payload["time"]}
+    return {**known, "data": data}
+
+
 def fingerprint(content: str) -> str:
     """32 hex digits that tell one content from another."""
     return blake2b(content.encode(), digest_size=16).hexdigest()

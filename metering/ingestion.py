@@ -1,7 +1,8 @@
 """Books usage events into the ledger: a batch of one tenant, an answer for every item, all in one transaction.
 
 What makes an event the same is (tenant, source, id). The same id with the same content is a success that changes nothing; with other
-content it is a conflict. Events too old or too far ahead are kept aside in quarantine, where operators see them.
+content it is a conflict. Events too old or too far ahead, and those of a type that no meter has, are kept aside in quarantine, where
+operators see them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from .event_parsing import (
     from_payload,
     identity_of,
     out_of_bounds,
+    unknown_event,
+    unknown_payload,
 )
 from .hours import BillingHours
 from .models import Meter, QuarantinedEvent
@@ -69,6 +72,7 @@ def book(tenant: Tenant, events: Sequence[Any], now: datetime, *, own: bool = Fa
     parser = EventParser(event_types(), tenant.slug)
     results: Results = [None] * len(events)
     parsed: list[Indexed] = []
+    unknown: list[tuple[staging.Identity, dict[str, Any]]] = []
     with _undisturbed(len(events)):
         for index, event in enumerate(events):
             try:
@@ -76,6 +80,14 @@ def book(tenant: Tenant, events: Sequence[Any], now: datetime, *, own: bool = Fa
             except EventError as error:
                 source, event_id = identity_of(event)
                 results[index] = ItemResult(index, source, event_id, "rejected", error.code, error.detail)
+                if error.code == quarantine.UNKNOWN and (own or not source.startswith(OWN_SOURCES)):
+                    payload = unknown_payload(event, tenant.slug)
+                    if payload and (
+                        own or not (payload["corrects"] and payload["corrects"][0].startswith(OWN_SOURCES))
+                    ):
+                        unknown.append(((source, event_id), payload))
+        if unknown:
+            quarantine.keep_unknown(tenant, unknown)
         if parsed:
             retried(lambda: _book(tenant, parsed, results, now))
     return [result for result in results if result is not None]
@@ -100,9 +112,13 @@ def _undisturbed(size: int) -> Iterator[None]:
 def release(row: QuarantinedEvent, now: datetime, *, actor: str, reason: str) -> ItemResult:
     """Book an event that waits in quarantine after all, at its own time, however old; `reason` is kept with it.
 
-    Nothing changes unless it is accepted (or known by now), and a second release changes nothing more. Not for a tenant scope.
+    Nothing changes unless it is accepted (or known by now), and a second release changes nothing more: an event of a type that still
+    has no meter answers as `unknown_meter`. Not for a tenant scope.
     """
-    event = from_payload(row.source, row.event_id, row.payload)
+    try:
+        event = _of_quarantine(row)
+    except EventError as error:
+        return ItemResult(0, row.source, row.event_id, "rejected", error.code, error.detail)
     results: Results = [None]
     with acting(actor, reason):
         retried(lambda: _book(row.tenant, [(0, event)], results, now, at_any_time=True))
@@ -111,6 +127,13 @@ def release(row: QuarantinedEvent, now: datetime, *, actor: str, reason: str) ->
         if result.status in ("accepted", "duplicate"):
             QuarantinedEvent.objects.filter(pk=row.pk).update(resolved_at=now, resolution=f"Booked: {reason}"[:300])
     return result
+
+
+def _of_quarantine(row: QuarantinedEvent) -> ParsedEvent:
+    if row.reason != quarantine.UNKNOWN:
+        return from_payload(row.source, row.event_id, row.payload)
+    parser = EventParser(event_types(), row.tenant.slug)
+    return parser.parse(unknown_event(row.source, row.event_id, row.payload))
 
 
 def _foreign(event: ParsedEvent) -> ParsedEvent:

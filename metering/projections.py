@@ -12,7 +12,7 @@ from functools import cached_property
 from tenants import periods as billing_periods
 from tenants.models import Tenant
 
-from . import memo, period_usage, price_books, queries
+from . import gap_shares, memo, period_usage, price_books, queries
 from .forecasting import Daily, Forecast, forecast, forecast_cost, forecast_level
 from .models import Aggregation, Meter
 from .money import exact, round_half_up
@@ -132,7 +132,9 @@ class Projection:
         """This month's usage so far, one segment for each series and price: the fewer, the faster it is rated again and again."""
         spans = cuts(self._versions, self._month)
         merged: dict[tuple[Key, int], Fraction] = defaultdict(Fraction)
-        for segment in segments_of((each for each in self._usage if each.start >= self._month.start), self._month):
+        used = segments_of((each for each in self._usage if each.start >= self._month.start), self._month)
+        gaps = gap_shares.segments({self._tenant.pk: self._month}, edges(self._versions, self._month))
+        for segment in [*used, *gaps.get(self._tenant.pk, [])]:
             span = next(index for index, (start, end) in enumerate(spans) if start <= segment.start < end)
             merged[(segment.meter, tuple(sorted(segment.dims.items()))), span] += segment.quantity
         return [

@@ -16,10 +16,15 @@ SHOWN_DIMENSIONS = ("model", "project")
 
 
 def rate_usage(
-    tenant: Tenant, month: Period, versions: Sequence[PriceVersion], usage: Iterable[Usage], as_of: datetime | None
+    tenant: Tenant,
+    month: Period,
+    versions: Sequence[PriceVersion],
+    usage: Iterable[Usage],
+    as_of: datetime | None,
+    gaps: Iterable[Segment] = (),
 ) -> Rating:
-    """Price what was used in the month. With `as_of`, fees and minimums only of the days begun by then."""
-    return rate_segments(tenant, month, versions, segments_of(usage, month), as_of)
+    """Price what was used in the month, and what `gaps` add to it. With `as_of`, fees and minimums only of the days begun by then."""
+    return rate_segments(tenant, month, versions, [*segments_of(usage, month), *gaps], as_of)
 
 
 def rate_segments(

@@ -5,7 +5,18 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from metering import budgets, collecting, counters, housekeeping, notifications, quota_alerts, rollups
+from metering import (
+    budgets,
+    collecting,
+    counters,
+    gap_shares,
+    housekeeping,
+    notifications,
+    price_dry_runs,
+    quota_alerts,
+    rollups,
+    unknown_usage,
+)
 from metering.billing import closing
 from metering.webhooks import delivery
 
@@ -55,6 +66,27 @@ def close_months() -> None:
     """Draft last month's invoices, and issue those whose grace time has passed."""
     for _ in closing.due(timezone.now()):
         pass
+
+
+@shared_task
+def close_months_by_hand() -> None:
+    """Work off the closings that operators have asked for, and go on with those that were interrupted."""
+    closing.work_queue(timezone.now())
+
+
+@shared_task
+def settle_gaps() -> None:
+    gap_shares.settle(timezone.now())
+
+
+@shared_task
+def run_price_dry_runs() -> None:
+    price_dry_runs.work_queue(timezone.now())
+
+
+@shared_task
+def check_unknown_usage() -> None:
+    unknown_usage.check_all(timezone.now())
 
 
 @shared_task

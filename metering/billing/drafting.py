@@ -8,16 +8,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs
-from ..models import Invoice, InvoiceLine, InvoiceState, Meter, UsageRollup
+from .. import costs, gap_shares
+from ..models import Invoice, InvoiceLine, InvoiceState, Meter, PriceBookVersion, UsageRollup
 from ..money import Money, plain
 from ..pricing import Adjustment, Line, Rating, adjust, tax
-from .parties import entity_for, profile_of, tax_rate_for, tax_rule
+from .parties import entity_for, grace_of, profile_of, tax_rate_for, tax_rule
 
 LOOK_BACK = timedelta(days=120)
 """Issued periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
@@ -40,6 +39,7 @@ def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
             f"{period.key} ends at {period.ends_at:%Y-%m-%d %H:%M} UTC; it cannot be invoiced before."
         )
     profile = profile_of(tenant)
+    entity = entity_for(profile)
     rating = costs.rating(tenant, period)
     invoice, _ = Invoice.objects.get_or_create(
         tenant=tenant,
@@ -47,15 +47,16 @@ def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
         state__in=[InvoiceState.DRAFT, InvoiceState.ISSUED, InvoiceState.PAID],
         defaults={
             "state": InvoiceState.DRAFT,
-            "entity": entity_for(profile),
+            "entity": entity,
             "currency": rating.currency,
-            "issue_after": period.ends_at + timedelta(hours=settings.INVOICE_GRACE_HOURS),
+            "issue_after": period.ends_at + grace_of(entity),
         },
     )
     invoice = (
         Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
     )
     if invoice.state == InvoiceState.DRAFT:
+        invoice.entity, invoice.issue_after = entity, period.ends_at + grace_of(entity)
         _write(invoice, rating, list(_adjustments(tenant, period)), now)
     return invoice
 
@@ -79,27 +80,34 @@ def _write(invoice: Invoice, rating: Rating, adjustments: list[tuple[Invoice, Ad
     InvoiceLine.objects.bulk_create(lines)
     invoice.currency, invoice.computed_at = rating.currency, now
     invoice.subtotal, invoice.tax, invoice.total = taxed.subtotal.amount, taxed.tax.amount, taxed.total.amount
-    invoice.save(update_fields=["currency", "computed_at", "subtotal", "tax", "total"])
+    invoice.save(update_fields=["entity", "issue_after", "currency", "computed_at", "subtotal", "tax", "total"])
 
 
 def _adjustments(tenant: Tenant, period: BillingPeriod) -> Iterable[tuple[Invoice, Adjustment]]:
-    """What late events and corrections have changed in periods that are invoiced already."""
+    """What late events, corrections, decisions about gaps and back-dated prices have changed in periods that are invoiced already."""
     issued = Invoice.objects.filter(
         tenant=tenant,
         state__in=[InvoiceState.ISSUED, InvoiceState.PAID],
         period__starts_at__lt=period.starts_at,
         period__ends_at__gte=period.starts_at - LOOK_BACK,
     )
-    for invoice in issued.select_related("period").order_by("period__starts_at"):
-        touched = UsageRollup.objects.filter(
-            tenant=tenant,
-            hour__gte=invoice.period.starts_at,
-            hour__lt=invoice.period.ends_at,
-            updated_at__gte=invoice.computed_at - IN_FLIGHT,
-        )
-        if touched.exists():
+    for invoice in issued.select_related("period", "tenant").order_by("period__starts_at"):
+        if _has_changed(invoice):
             for change in adjust(settled_amounts(invoice), costs.rating(tenant, invoice.period)):
                 yield invoice, change
+
+
+def _has_changed(invoice: Invoice) -> bool:
+    """Whether anything that the issued invoice follows from has changed since: usage, a gap, or prices published after the fact."""
+    since, period = invoice.computed_at - IN_FLIGHT, invoice.period
+    touched = UsageRollup.objects.filter(
+        tenant=invoice.tenant_id, hour__gte=period.starts_at, hour__lt=period.ends_at, updated_at__gte=since
+    )
+    return (
+        touched.exists()
+        or gap_shares.changed_since(invoice.tenant, period, since)
+        or PriceBookVersion.objects.filter(starts_at__lt=period.ends_at, published_at__gte=since).exists()
+    )
 
 
 def settled_amounts(invoice: Invoice) -> dict[str, Money]:
@@ -185,7 +193,7 @@ def _adjustment_line(origin: Invoice, change: Adjustment, position: int) -> Invo
             "before": change.before.decimal_string(),
             "after": change.after.decimal_string(),
             "explanation": [
-                f"Late usage or a correction changed {change.origin}: {change.before} was invoiced, {change.after} is due, "
+                f"Late usage, a correction, a gap or a price published after the fact changed {change.origin}: {change.before} was invoiced, {change.after} is due, "
                 f"{change.amount} remains."
             ],
         },

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs
-from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, MeteringGap, NumberSequence
+from .. import costs, gap_shares
+from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, NumberSequence
 from ..models.invoice import INVOICE_TRANSITIONS
 from ..money import Money, plain
 from ..pricing import Quarantined
@@ -216,7 +216,7 @@ def _snapshot(invoice: Invoice) -> dict[str, Any]:
         "subtotal": _say(invoice.subtotal, invoice.currency),
         "tax": _say(invoice.tax, invoice.currency),
         "total": _say(invoice.total, invoice.currency),
-        "gaps": list(_gaps(invoice)),
+        "gaps": [note.as_dict() for note in gap_shares.notes(invoice.tenant, invoice.period)],
         "not_priced": [_not_priced(item) for item in costs.rating(invoice.tenant, invoice.period).quarantined],
     }
 
@@ -232,18 +232,6 @@ def _period(period: BillingPeriod) -> dict[str, str]:
         "end": period.ends_at.isoformat(),
         "time_zone": period.time_zone,
     }
-
-
-def _gaps(invoice: Invoice) -> Iterator[dict[str, str]]:
-    """Spans of the period in which a collector knew nothing: the customer sees what was not measured."""
-    for gap in MeteringGap.objects.filter(tenant=invoice.tenant, starts_at__lt=invoice.period.ends_at).order_by(
-        "starts_at"
-    ):
-        if gap.ends_at is None or gap.ends_at > invoice.period.starts_at:
-            yield {
-                "collector": gap.collector, "meter": gap.meter, "from": gap.starts_at.isoformat(),
-                "to": gap.ends_at.isoformat() if gap.ends_at else "", "reason": gap.reason,
-            }  # fmt: skip
 
 
 def _not_priced(item: Quarantined) -> dict[str, str]:

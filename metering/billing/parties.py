@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.conf import settings
 
 from tenants.models import Tenant
 
@@ -28,6 +31,12 @@ def entity_for(profile: BillingProfile) -> LegalEntity:
             "No legal entity invoices this tenant. Add one in the admin under Legal entities and make it the default."
         )
     return entity
+
+
+def grace_of(entity: LegalEntity) -> timedelta:
+    """How long after a month's end late usage still flows into the draft: the entity's own time, else the setting's."""
+    own = entity.grace_hours
+    return timedelta(hours=settings.INVOICE_GRACE_HOURS if own is None else own)
 
 
 def tax_rate_for(profile: BillingProfile) -> TaxRate | None:

@@ -23,6 +23,7 @@ from .book import (
     version_at,
 )
 from .charges import Commitment, FlatFee, Graduated, Package, Part, PerUnit, PriceError, Tier, UsageCharge, Volume
+from .gaps import BilledGap, LastKnown, gap_quantity, gap_segments
 from .lines import Line, Quarantined, Rating, Segment
 from .parsing import PriceRow, parse_price, parse_version
 from .quantities import LevelIntegral, Reading, integrate_level, priced_quantity
@@ -34,10 +35,12 @@ __all__ = [
     "EVERYTHING",
     "NO_TAX",
     "Adjustment",
+    "BilledGap",
     "BookInForce",
     "Commitment",
     "FlatFee",
     "Graduated",
+    "LastKnown",
     "LevelIntegral",
     "Line",
     "Package",
@@ -60,6 +63,8 @@ __all__ = [
     "check_publishable",
     "cuts",
     "default_version",
+    "gap_quantity",
+    "gap_segments",
     "integrate_level",
     "parse_price",
     "parse_version",

@@ -11,7 +11,7 @@ from itertools import pairwise
 from ..periods import Period, utc
 from .charges import PriceError
 
-_MICRO = 10**6
+MICRO = 10**6
 
 
 def priced_quantity(micro: int, factor: int, month: Period | None = None) -> Fraction:
@@ -25,7 +25,7 @@ def priced_quantity(micro: int, factor: int, month: Period | None = None) -> Fra
     """
     if isinstance(micro, bool) or not isinstance(micro, int) or factor <= 0:
         raise PriceError("stored quantities are whole micro-units, and a factor is above zero")
-    return Fraction(micro, _MICRO * factor * (month.seconds if month else 1))
+    return Fraction(micro, MICRO * factor * (month.seconds if month else 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def integrate_level(
     area = Fraction(0)
     for at, until in pairwise(edges):
         held = until if hold_for is None else min(until, at + hold_for)
-        area += known[at] * Fraction((held - at) // timedelta(microseconds=1), _MICRO)
+        area += known[at] * Fraction((held - at) // timedelta(microseconds=1), MICRO)
         if held < until:
             gaps.append((held, until))
     return LevelIntegral(area, tuple(gaps))

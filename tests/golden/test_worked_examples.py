@@ -15,7 +15,9 @@ import pytest
 from metering import periods
 from metering.money import Money
 from metering.pricing import (
+    BilledGap,
     BookInForce,
+    LastKnown,
     PriceRow,
     PriceVersion,
     Rating,
@@ -25,6 +27,7 @@ from metering.pricing import (
     adjust,
     cuts,
     default_version,
+    gap_segments,
     integrate_level,
     parse_version,
     priced_quantity,
@@ -50,10 +53,14 @@ def test_bill_is_what_the_arithmetic_says(example: Example) -> None:
     assert example["why"]
     period = periods.parse(example.get("zone", "UTC"), example["month"])
     versions = _versions(example)
-    usage = _usage(example.get("use", []), period) + _stored(example, versions, period)
+    usage = (
+        _usage(example.get("use", []), period) + _stored(example, versions, period) + _gaps(example, versions, period)
+    )
     rating = _rate(example, usage, versions, period)
 
-    assert [_said(line, expected) for line, expected in zip(rating.lines, example["lines"], strict=True)] == example["lines"]
+    assert [_said(line, expected) for line, expected in zip(rating.lines, example["lines"], strict=True)] == example[
+        "lines"
+    ]
     if "held" in example:
         assert [[h.reason, h.meter, h.dim_value, str(h.quantity)] for h in rating.quarantined] == example["held"]
     else:
@@ -92,7 +99,10 @@ def _versions(example: Example) -> tuple[PriceVersion, ...]:
         books = [_book(versions, currency) for versions in example["books"]]
         return timeline(
             *(
-                [BookInForce(books[b["book"]], _instant(b["from"]), _instant(b["until"]) if "until" in b else None) for b in layer]
+                [
+                    BookInForce(books[b["book"]], _instant(b["from"]), _instant(b["until"]) if "until" in b else None)
+                    for b in layer
+                ]
                 for layer in example["layers"]
             )
         )
@@ -155,6 +165,30 @@ def _stored(example: Example, versions: tuple[PriceVersion, ...], period: period
         before = integrate_level(readings, period.start, start, opening=opening, hold_for=hold).unit_seconds
         quantity = priced_quantity(int((whole - before) * 10**6), GB, period)
         segments.append(Segment("storage_gb", quantity, start, end))
+    return segments
+
+
+def _gaps(example: Example, versions: tuple[PriceVersion, ...], period: periods.Period) -> list[Segment]:
+    """What was not measured, billed as its rule says. `last` is (quantity, dimensions): of hours per hour, of storage in GB."""
+    segments = []
+    for number, gap in enumerate(example.get("gaps", []), 1):
+        is_level = gap["meter"] == "storage_gb"
+        factor = GB if is_level else 3600
+        last = tuple(
+            LastKnown(
+                dims,
+                Fraction(Decimal(quantity)) * factor * 10**6 / (1 if is_level else 3600),
+                _instant(gap["known_until"]) if "known_until" in gap else None,
+            )
+            for quantity, dims in gap.get("last", [])
+        )
+        billed = BilledGap(
+            f"gap:{number}", gap["meter"], _instant(gap["from"]), _instant(gap["to"]), gap["rule"],
+            timedelta(minutes=gap.get("cap_minutes", 0)), last, Decimal(gap["amount"]) if "amount" in gap else None,
+        )  # fmt: skip
+        segments += gap_segments(
+            billed, period, [start for start, _ in cuts(versions, period)], factor=factor, is_level=is_level
+        )
     return segments
 
 
