@@ -13,7 +13,7 @@ from .. import metrics
 from ..limits import Decision
 from .calls import Call
 from .config import Config
-from .errors import IdleConnectionError, RedisUnavailableError, UnknownTenantError
+from .errors import ANSWERED, IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
 from .keys import Credential, parse
 from .known import Known, KnownKeys
@@ -181,7 +181,7 @@ class Enforcer(Core):
         try:
             reply = self._converse(call)
         except RedisUnavailableError as error:
-            if error.reason != "ledger":  # then it is not Redis that is away
+            if error.reason not in ANSWERED:
                 self.breaker.failed(error.reason, str(error))
             raise
         self.breaker.succeeded()

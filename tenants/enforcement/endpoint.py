@@ -18,6 +18,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -73,7 +74,8 @@ class DecisionEndpoint:
         self.config = config
         self.enforcer = AsyncEnforcer(config, counts, builder, "endpoint")
         self._readiness = readiness
-        self._builds: dict[str, float] = {}
+        self._built: dict[str, float] = {}
+        self._building: dict[str, asyncio.Future[None]] = {}
         self._metrics_token = metrics_token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,18 +166,29 @@ class DecisionEndpoint:
         await answer(send, 503 if wrong else 200, [(b"content-type", b"application/json")], json.dumps(body).encode())
 
     async def _build(self, slug: str, send: Send) -> None:
-        if time.monotonic() - self._builds.get(slug, float("-inf")) < BUILD_EVERY:
+        if time.monotonic() - self._built.get(slug, float("-inf")) < BUILD_EVERY:
             await answer(send, 204, [])  # just done: nobody makes the database work by asking often
             return
-        self._builds = {slug: time.monotonic()} | dict(list(self._builds.items())[:MAX_BUILDS])
+        if slug not in self._building:
+            self._building[slug] = asyncio.ensure_future(asyncio.to_thread(self.enforcer.builder.build, slug))
+            self._building[slug].add_done_callback(partial(self._build_ended, slug))
         try:
-            await asyncio.to_thread(self.enforcer.builder.build, slug)
+            await asyncio.shield(self._building[slug])  # whoever asks meanwhile gets the same answer
         except UnknownTenantError:
             await answer(send, 404, [])
         except RedisUnavailableError:
             await answer(send, 503, [(b"retry-after", b"1")])
         else:
             await answer(send, 204, [])
+
+    def _build_ended(self, slug: str, build: asyncio.Future[None]) -> None:
+        del self._building[slug]
+        if build.cancelled() or build.exception():
+            return
+        self._built.pop(slug, None)
+        self._built[slug] = time.monotonic()
+        if len(self._built) > MAX_BUILDS:
+            del self._built[next(iter(self._built))]
 
     async def _metrics(self, scope: Scope, send: Send) -> None:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ANSWERED = frozenset({"ledger", "not_built"})
+"""Reasons with which Redis itself is well: the database is away, or the tenant is not built. They open no circuit breaker."""
+
 
 class RedisUnavailableError(Exception):
     """Redis did not answer in time, is not reachable, or refuses to work. `reason` is short and fit for a metric label."""

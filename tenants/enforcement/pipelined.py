@@ -18,7 +18,7 @@ from .address import Address
 from .calls import Call
 from .config import Config
 from .core import INVALID_KEY, Builder, Core, Witness
-from .errors import RedisUnavailableError, UnknownTenantError
+from .errors import ANSWERED, RedisUnavailableError, UnknownTenantError
 from .handshake import Clock, Handshake
 from .known import Known
 from .resp import pack
@@ -194,7 +194,7 @@ class AsyncEnforcer(Core):
         try:
             reply = await self._converse(call)
         except RedisUnavailableError as error:
-            if error.reason != "ledger":
+            if error.reason not in ANSWERED:
                 self.breaker.failed(error.reason, str(error))
             raise
         self.breaker.succeeded()

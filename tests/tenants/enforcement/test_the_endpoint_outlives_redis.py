@@ -118,12 +118,3 @@ async def test_building_is_asked_of_the_endpoint_by_doors_without_a_database(sta
     answer = await ask(endpoint_of(stage), "/build/acme" if known else "/build/unknown")
     assert answer.status == (204 if known else 503)
     assert stage.command("EXISTS", "t:{acme}") == int(known)
-
-
-async def test_asking_for_builds_again_and_again_builds_once_a_second(stage: Stage) -> None:
-    stage.tenant()
-    endpoint = endpoint_of(stage)
-    stage.builds.clear()
-    answers = [await ask(endpoint, "/build/acme") for _ in range(20)]
-    assert Counter(answer.status for answer in answers) == {204: 20}
-    assert len(stage.builds) == 1
