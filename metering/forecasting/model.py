@@ -31,6 +31,10 @@ _HALF_LIFE: Final = 21  # days after which an error counts half
 _SHARPNESS: Final = 6.0  # how strongly the better predictor is preferred
 _DOUBT: Final = 1.0  # … and how strongly when the spread is asked for
 _UNSEEN_WEEK: Final = 0.3  # how far, as a part of the level, the rest of a week may differ from its first days
+_FEW_SPANS: Final = 3.0  # how much wider the drift is for having been seen over few spans of the horizon's length
+_UNCERTAIN_DAYS: Final = 2  # so long a jump may still be a spike
+_FAR_OUT: Final = 2.0  # … if it is that many times farther off than any day before
+_EITHER: Final = 0.8  # and so much of it, as a deviation, is added to the range
 _Z80: Final = 1.2816  # 10 % beyond on either side
 
 
@@ -97,14 +101,16 @@ def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model
         _variance(series) if count < TWO_WEEKS else 0.0, sum(error * error for error in mixed) / len(mixed)
     )
     far_variance = _weighted(recency, [error * error for error in _mix(weights, far)]) if recency else day_variance
+    # Spans of the horizon's length overlap: what they say about the level's wandering rests on count ÷ reach independent ones.
+    drift = max(0.0, far_variance - day_variance / reach) * (1 + _FEW_SPANS * reach / (len(far[0]) + reach))
     return Model(
         days=count,
         pattern=pattern,
         predictors=tuple((weight, run) for weight, run in zip(weights, runs, strict=True) if weight > 1e-6),
         horizon=reach,
         day_variance=day_variance,
-        drift=max(0.0, far_variance - day_variance / reach),
-        doubt=_doubt(weights, off, runs, horizon) + _youth(series, day_variance),
+        drift=drift,
+        doubt=_doubt(weights, off, runs, horizon) + _youth(series, day_variance) + _surprise(series, runs[1].levels),
         skew=_skewness(mixed, sqrt(day_variance)),
     )
 
@@ -291,6 +297,20 @@ def _youth(series: Sequence[float], day_variance: float) -> float:
     count = len(series)
     unseen = max(0.0, 1 - count / TWO_WEEKS) * _UNSEEN_WEEK * sum(series) / count
     return unseen**2 + day_variance / count * (1 if count < THREE_WEEKS else 0.5)
+
+
+def _surprise(series: Sequence[float], levels: Sequence[float]) -> float:
+    # The last day or two lie farther out than anything before: a spike, or a new level? Until the third day the range takes in both.
+    found = 0.0
+    for last in range(1, _UNCERTAIN_DAYS + 1):
+        known = len(series) - last
+        if known < WEEK:
+            break
+        errors = [abs(value - level) for value, level in zip(series[1:known], levels, strict=False)]
+        jump = abs(sum(series[known:]) / last - levels[known - 1])
+        if jump > _FAR_OUT * max(errors) and jump > 1e-9 * abs(levels[known - 1]):
+            found = max(found, (_EITHER * jump) ** 2)
+    return found
 
 
 def _skewness(errors: Sequence[float], deviation: float) -> float:
