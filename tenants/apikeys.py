@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from . import audit
@@ -91,7 +92,7 @@ def create(
         by = _fresh(by)
         member = _fresh(member)
         _authorize(tenant, by, member, wanted, held)
-        _refuse_too_many(tenant)
+        _refuse_too_many(tenant, MOST_KEYS)
         subject = member.subject if member else _service_subject(tenant)
         issued = _issue(tenant, subject, member, _name(name), wanted, _expiry(expires_at), created_by)
         publish_after_commit(tenant.pk)
@@ -124,6 +125,7 @@ def rotate(
         if not old.is_usable(now):
             raise Conflict("This key is revoked or expired. Make a new one.")
         _authorize(old.tenant, _fresh(by), old.membership, frozenset(old.scopes), held)
+        _refuse_too_many(old.tenant, 2 * MOST_KEYS)  # all of them may be in their overlap
         issued = _issue(
             old.tenant, old.key_id[:8], old.membership, old.name, frozenset(old.scopes), old.expires_at, created_by
         )
@@ -310,9 +312,10 @@ def _expiry(expires_at: datetime | None) -> datetime | None:
     return expires_at
 
 
-def _refuse_too_many(tenant: Tenant) -> None:
-    if ApiKey.objects.filter(tenant=tenant, revoked_at__isnull=True).count() >= MOST_KEYS:
-        raise Conflict(f"This tenant has {MOST_KEYS} keys. Revoke one first.")
+def _refuse_too_many(tenant: Tenant, most: int) -> None:
+    usable = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+    if ApiKey.objects.filter(usable, tenant=tenant, revoked_at__isnull=True).count() >= most:
+        raise Conflict(f"This tenant has {most} keys. Revoke one first.")
 
 
 def _service_subject(tenant: Tenant) -> str:

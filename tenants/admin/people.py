@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from tenants.models import User
+from tenants.publication import publish_operators_after_commit
 
 from .base import AuditedAdmin
 from .wording import badge
@@ -59,6 +61,14 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # two lib
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Accounts are switched off, so that the trail keeps its names."""
         return False
+
+    def affected_tenants(self, obj: User) -> Iterable[int]:
+        """A person's keys work as long as their account does."""
+        return obj.memberships.filter(removed_at__isnull=True).values_list("tenant_id", flat=True)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        publish_operators_after_commit()
 
     @display(description=_("Person"), ordering="username", header=True)
     def person(self, user: User) -> list[str]:

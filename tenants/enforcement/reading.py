@@ -156,7 +156,9 @@ def _blocks(tenant: Tenant, now: datetime) -> list[Block]:
 def with_limits(tenants: QuerySet[Tenant]) -> QuerySet[Tenant]:
     """The same tenants with all that `compose` needs, in a handful of queries whatever their number."""
     now = timezone.now()
-    usable = ApiKey.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True)
+    usable = ApiKey.objects.of_active_people().filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True
+    )
     return tenants.select_related("tier").prefetch_related(
         "tier__rate_limits",
         "tier__quotas",

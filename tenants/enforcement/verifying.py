@@ -30,7 +30,7 @@ def verify(credential: Credential) -> Verified | None:
 
 def _tenant_key(credential: Credential) -> Verified | None:
     now = timezone.now()
-    usable = ApiKey.objects.filter(
+    usable = ApiKey.objects.of_active_people().filter(
         Q(expires_at__isnull=True) | Q(expires_at__gt=now),
         tenant__slug=credential.slug,
         tenant__state=TenantState.ACTIVE,

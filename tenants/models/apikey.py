@@ -47,6 +47,12 @@ class CredentialState(models.Model):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def of_active_people(self) -> ApiKeyQuerySet:
+        """Without the keys of people whose account is switched off; services' keys are all there."""
+        return self.filter(models.Q(membership__isnull=True) | models.Q(membership__user__is_active=True))
+
+
 class ApiKey(CredentialState):
     """A tenant's credential `gpk_<env>_<tenant>_<key_id>_<secret>`, shown once.
 
@@ -67,6 +73,8 @@ class ApiKey(CredentialState):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+
+    objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
         ordering = ["tenant", "-created_at"]

@@ -16,7 +16,7 @@ from tenants.enforcement import building, engine, ledger
 from tenants.enforcement.core import Enforcer
 from tenants.enforcement.counts import ProcessCounts
 from tenants.enforcement.verifying import verify
-from tenants.models import AuditEntry, Override, Tenant, Tier
+from tenants.models import AuditEntry, Membership, Override, Tenant, Tier
 from tests.tenants.cast import make_cast
 from tests.tenants.enforcement.stage import MemoryLedger
 
@@ -110,6 +110,18 @@ def test_a_suspended_and_resumed_tenant(stage: Stage) -> None:
     stage.post(reverse("admin:tenants_tenant_suspend", args=[stage.acme.pk]), {"confirmed": "1", "reason": "unpaid"})
     assert stage.code() == "tenant_suspended"
     stage.post(reverse("admin:tenants_tenant_resume", args=[stage.acme.pk]), {"confirmed": "1", "reason": "paid"})
+    assert stage.code() == ""
+
+
+def test_an_account_that_is_switched_off(stage: Stage) -> None:
+    bob = Membership.objects.get(user__username="bob")
+    stage.key = apikeys.create(stage.acme, name="x", scopes=["decide"], by=None, member=bob, actor="test").text.encode()
+    assert stage.code() == ""
+    url = reverse("admin:tenants_user_change", args=[bob.user_id])
+    values = {"username": "bob", "email": "bob@acme.example", "first_name": "", "last_name": ""}
+    stage.post(url, values)
+    assert stage.code() == "invalid_key"
+    stage.post(url, {**values, "is_active": "on"})
     assert stage.code() == ""
 
 
