@@ -60,6 +60,10 @@ fmt: dev-env ## format the code and repair what can be repaired
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 	@$(BIN)/djlint --reformat --quiet templates || true
 
+.PHONY: dashboards
+dashboards: dev-env ## write the Grafana dashboards from their code
+	@$(BIN)/python -m infra.observability.as_code
+
 .PHONY: bench
 bench: dev-env ## measure enforcement and metering beside their peers
 	@$(BIN)/python -m bench $(ARGS)
