@@ -159,9 +159,10 @@ def new_version(
         before = latest(book)
         if book.versions.filter(starts_at=starts_at).exists():
             raise invalid("starts_at", "Another version of this book starts at that instant.", "unique")
+        rows = _rows_of(before) if prices is None else list(prices)
+        _parsed(f"{book.slug} draft", starts_at, book.currency, rows)
         number = (book.versions.aggregate(Max("number"))["number__max"] or 0) + 1
         version = PriceBookVersion.objects.create(book=book, number=number, starts_at=starts_at, note=note)
-        rows = _rows_of(before) if prices is None else list(prices)
         Price.objects.bulk_create(
             Price(
                 version=version,
@@ -180,12 +181,16 @@ def new_version(
 
 def check(version: PriceBookVersion) -> PriceVersion:
     """The version as it would be priced. Raises Invalid with what is wrong, naming the meter."""
+    return _parsed(reference(version), version.starts_at, version.book.currency, _rows_of(version))
+
+
+def _parsed(ref: str, starts_at: datetime, currency: str, rows: Sequence[PriceRow]) -> PriceVersion:
     try:
-        priced = as_priced(version)
+        priced = parse_version(ref, starts_at, currency, rows)
     except (MoneyError, PriceError) as error:
         raise invalid("prices", f"{error}.", "invalid_prices") from None
     known = set(Meter.objects.values_list("key", flat=True)) | {EVERYTHING}
-    strange = sorted({row.meter for row in version.prices.all() if row.charge_model != "flat"} - known)
+    strange = sorted({row.meter for row in rows if row.model != "flat"} - known)
     if strange:
         raise invalid("prices", f"There is no meter {', '.join(strange)}.", "unknown_meter")
     return priced

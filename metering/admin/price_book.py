@@ -19,17 +19,19 @@ from unfold.decorators import action, display
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminSplitDateTimeWidget,
-    UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
 )
 
-from metering import price_books
+from metering import price_books, price_dry_runs
 from metering.models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from metering.pricing import EVERYTHING
 from tenants import audit
 from tenants.admin.base import AuditedAdmin, Inline, LookOnly, NeverDeleted
 from tenants.admin.confirm import Confirmation, ReasonOnly
-from tenants.admin.wording import badge, meter_name, plain, trimmed_limit
+from tenants.admin.wording import badge, meter_name, trimmed_limit
+
+from .price_dry_run import dry_run_page
+from .price_form import PriceForm, steps_to_text
 
 
 def price_in_words(price: Price) -> str:
@@ -37,7 +39,8 @@ def price_in_words(price: Price) -> str:
     value = number_format(price.unit_price.normalize(), use_l10n=True)
     where = f" ({price.dim_key} {price.dim_value})" if price.dim_value else ""
     how = "" if price.charge_model == "per_unit" else f", {price.get_charge_model_display().lower()}"
-    return f"{meter_name(price.meter)}{where}: {value}{how}"
+    more = params_in_words(price.params)
+    return f"{meter_name(price.meter)}{where}: {value}{how}{f' ({more})' if more else ''}"
 
 
 def version_badge(version: PriceBookVersion) -> str:
@@ -71,22 +74,18 @@ class Publish(ReasonOnly):
     field_order = ("force", "reason")
 
 
-def no_params(contents: str) -> str:
-    """An empty object says nothing."""
-    return "–" if "{}" in str(contents) else contents
-
-
-class PriceForm(forms.ModelForm):
-    class Meta:
-        model = Price
-        fields = ("meter", "charge_model", "unit_price", "dim_key", "dim_value", "params")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "unit_price" in self.initial:
-            self.initial["unit_price"] = plain(self.initial["unit_price"])
-        if "params" in self.fields:
-            self.fields["params"].widget = UnfoldAdminTextInputWidget(attrs={"placeholder": '{"allowance": "1000"}'})
+def params_in_words(params: dict[str, Any]) -> str:
+    """'100 units free; at least 50, beyond it × 1.5'."""
+    words = [steps_to_text(params["tiers"]).replace("\n", "; ")] if "tiers" in params else []
+    for name, text in (
+        ("size", _("packages of %s")),
+        ("allowance", _("%s units free")),
+        ("minimum", _("at least %s")),
+        ("overage_factor", _("beyond it × %s")),
+    ):
+        if name in params:
+            words.append(str(text) % params[name])
+    return "; ".join(words)
 
 
 class PriceInline(Inline):
@@ -95,8 +94,24 @@ class PriceInline(Inline):
     model = Price
     form = PriceForm
     tab = False
-    readonly_preprocess_fields: Any = {"unit_price": trimmed_limit, "params": no_params}
+    fields = (
+        "meter", "charge_model", "unit_price", "dim_key", "dim_value", "steps", "size", "allowance", "minimum", "overage_factor",
+    )  # fmt: skip
+    readonly_preprocess_fields: Any = {"unit_price": trimmed_limit}
     verbose_name_plural = _("prices")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A started version says in words what a draft has fields for."""
+        if self.has_change_permission(request, obj):
+            return self.fields
+        return ("meter", "charge_model", "unit_price", "dim_key", "dim_value", "conditions")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if self.has_change_permission(request, obj) else ("conditions",)
+
+    @display(description=_("Conditions"))
+    def conditions(self, price: Price) -> str:
+        return params_in_words(price.params) or "–"
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         """Offers the meters that exist, and the whole bill; asked once for all rows."""
@@ -224,7 +239,7 @@ class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
     list_select_related = ("book",)
     inlines = (PriceInline,)
     fieldsets = ((None, {"fields": (("book", "number"), ("starts_at", "state_mark"), "note")}),)
-    actions_detail = ("publish", "copy")
+    actions_detail = ("dry_run", "publish", "copy")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Versions begin on their book's page, as a copy."""
@@ -247,16 +262,28 @@ class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
         """No button to publish what is published."""
         version = kwargs.get("obj")
         if version is not None and version.published_at is not None:
-            context["actions_detail"] = [each for each in context["actions_detail"] if "/publish/" not in each["path"]]
+            over = ("/publish/", "/dry_run/")
+            context["actions_detail"] = [
+                each for each in context["actions_detail"] if not any(part in each["path"] for part in over)
+            ]
         return super().render_change_form(request, context, *args, **kwargs)
+
+    @action(description=_("Dry run"), icon="science", permissions=["change"])
+    def dry_run(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return dry_run_page(request, self, object_id)
 
     @action(description=_("Publish"), icon="publish", permissions=["change"])
     def publish(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Only on the strength of a dry run; without one, that page comes first."""
         version = PriceBookVersion.objects.select_related("book").prefetch_related("prices").get(pk=object_id)
+        now = timezone.now()
+        if version.published_at is None and price_dry_runs.standing(version, now) is None:
+            self.message_user(request, _("Look at what it does to bills first. It is published from there."), "warning")
+            return HttpResponseRedirect(reverse("admin:metering_pricebookversion_dry_run", args=[object_id]))
 
         def run(form: forms.Form) -> str:
             values = form.cleaned_data
-            price_books.publish(
+            price_dry_runs.publish(
                 version,
                 timezone.now(),
                 actor=audit.user_actor(request.user),

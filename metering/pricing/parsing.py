@@ -79,12 +79,26 @@ def _checked(row: PriceRow) -> Mapping[str, Any]:
         raise PriceError(f"{row.model!r} is not a charge model ({', '.join(_OWN_PARAMS)})")
     if not isinstance(row.params, Mapping):
         raise PriceError("parameters are named values")
-    usage_or_bill = row.model != "flat" or row.meter == EVERYTHING
-    known = _OWN_PARAMS[row.model] | (_MODIFIERS if usage_or_bill else set())
+    if row.meter == EVERYTHING:
+        _check_whole_bill(row)
+        return row.params
+    if row.model == "flat" and "allowance" in row.params:
+        raise PriceError("an allowance needs a unit to be counted in, and a flat fee has none")
+    known = _OWN_PARAMS[row.model] | (_MODIFIERS if row.model != "flat" else set())
     unknown = sorted(set(row.params) - known)
     if unknown:
         raise PriceError(f"{row.model} takes no parameter {', '.join(unknown)}")
     return row.params
+
+
+def _check_whole_bill(row: PriceRow) -> None:
+    """The row of the whole bill carries its minimum, and nothing that a unit would be needed for."""
+    if row.model != "flat" or row.unit_price or row.dim_key or row.dim_value:
+        raise PriceError("the whole bill has a minimum, written as a flat fee of 0, and no price of its own")
+    if "allowance" in row.params:
+        raise PriceError("an allowance needs a unit to be counted in, and the whole bill has none")
+    if "minimum" not in row.params or set(row.params) - {"minimum", "overage_factor"}:
+        raise PriceError("the whole bill takes a minimum and an overage factor")
 
 
 def _charge(row: PriceRow, params: Mapping[str, Any]) -> UsageCharge:

@@ -78,6 +78,14 @@ def test_a_started_version_refuses_every_change_also_by_sql(default):
     ("rows", "code"),
     [
         ([row("api_calls", "0.001"), row("coffee", "1")], "unknown_meter"),
+        ([row("api_calls", "-1")], "invalid_prices"),
+        ([row("api_calls", "NaN")], "invalid_prices"),
+        ([row("api_calls", "0.001"), row("api_calls", "0.002")], "invalid_prices"),
+        ([PriceRow("support", "flat", Decimal(99), {"allowance": "10"})], "invalid_prices"),
+        ([PriceRow("*", "flat", Decimal(0), {"minimum": "10", "allowance": "10"})], "invalid_prices"),
+        ([PriceRow("*", "flat", Decimal(9), {"minimum": "10"})], "invalid_prices"),
+        ([PriceRow("*", "flat", Decimal(0))], "invalid_prices"),
+        ([PriceRow("gpu_hours", "volume", Decimal(0), {"tiers": [{"up_to": "5", "unit_price": "1"}, {"up_to": "4", "unit_price": "1"}, {"unit_price": "1"}]})], "invalid_prices"),
         ([PriceRow("gpu_hours", "graduated", Decimal(1))], "invalid_prices"),
         ([PriceRow("gpu_hours", "graduated", Decimal(1), {"tiers": [{"up_to": "5", "unit_price": "1"}]})], "invalid_prices"),
         ([PriceRow("gpu_hours", "package", Decimal(1), {"size": "0"})], "invalid_prices"),
@@ -94,9 +102,10 @@ def test_prices_that_contradict_themselves_are_refused_and_nothing_is_kept(defau
     assert default.versions.count() == 1
 
 
-def test_negative_prices_are_refused_by_the_database(default):
+def test_negative_prices_are_refused_by_the_database_too(default):
+    draft = price_books.new_version(default, BREAKFAST, actor=ACTOR)
     with pytest.raises(IntegrityError), transaction.atomic():
-        price_books.new_version(default, BREAKFAST, [row("api_calls", "-1")], actor=ACTOR)
+        draft.prices.update(unit_price=Decimal(-1))
 
 
 @pytest.mark.parametrize(

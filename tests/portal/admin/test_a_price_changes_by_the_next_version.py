@@ -37,6 +37,13 @@ def page_of(version: PriceBookVersion) -> str:
     return reverse("admin:metering_pricebookversion_change", args=[version.pk])
 
 
+def dry_run(olivia: Client, version: PriceBookVersion) -> str:
+    """Run it, and answer the page that shows it."""
+    url = reverse("admin:metering_pricebookversion_dry_run", args=[version.pk])
+    assert olivia.post(url).status_code == 302
+    return text_of(olivia.get(url, {"show": "all"}))
+
+
 def test_a_new_version_is_a_copy_that_is_edited_and_published(olivia: Client, book: PriceBook) -> None:
     version = draft(olivia, book)
     assert version.number == 2
@@ -46,10 +53,13 @@ def test_a_new_version_is_a_copy_that_is_edited_and_published(olivia: Client, bo
     answer = olivia.post(page_of(version), {**values, f"{row}-unit_price": "1.95", "audit_reason": "cheaper GPUs"})
     assert answer.status_code == 302
     assert version.prices.get(meter="gpu_hours").unit_price == Decimal("1.95")
-    answer = olivia.post(
-        reverse("admin:metering_pricebookversion_publish", args=[version.pk]),
-        {"confirmed": "1", "reason": "board decision"},
-    )
+    publish = reverse("admin:metering_pricebookversion_publish", args=[version.pk])
+    answer = olivia.post(publish, {"confirmed": "1", "reason": "board decision"})
+    version.refresh_from_db()
+    assert version.published_at is None, "only from its dry run"
+    assert publish not in text_of(olivia.get(answer["Location"]))
+    assert publish in dry_run(olivia, version)
+    answer = olivia.post(publish, {"confirmed": "1", "reason": "board decision"})
     assert answer.status_code == 302
     version.refresh_from_db()
     assert version.published_at is not None
@@ -81,9 +91,44 @@ def test_the_past_is_not_repriced_by_accident(olivia: Client, book: PriceBook) -
     version = draft(olivia, book)
     PriceBookVersion.objects.filter(pk=version.pk).update(starts_at=version.starts_at - timedelta(days=9))
     url = reverse("admin:metering_pricebookversion_publish", args=[version.pk])
+    assert "starts in the past" in dry_run(olivia, version)
     assert olivia.post(url, {"confirmed": "1", "reason": "x"}).status_code == 200
     version.refresh_from_db()
     assert version.published_at is None
     assert olivia.post(url, {"confirmed": "1", "reason": "agreed with all tenants", "force": "on"}).status_code == 302
     version.refresh_from_db()
     assert version.published_at is not None
+
+
+def test_every_charge_model_is_edited_without_json(olivia: Client, book: PriceBook) -> None:
+    version = draft(olivia, book)
+    values = form_values(olivia.get(page_of(version)))
+    row = next(name for name, value in values.items() if value == "gpu_hours").removesuffix("-meter")
+    steps = "100: 2.5 + 5\nbeyond: 2"
+    graduated = {f"{row}-charge_model": "graduated", f"{row}-steps": steps, f"{row}-allowance": "10", "audit_reason": "x"}
+    assert olivia.post(page_of(version), {**values, **graduated}).status_code == 302
+    price = version.prices.get(meter="gpu_hours")
+    assert price.params == {
+        "tiers": [{"up_to": "100", "unit_price": "2.5", "flat": "5"}, {"unit_price": "2"}],
+        "allowance": "10",
+    }
+    assert form_values(olivia.get(page_of(version)))[f"{row}-steps"] == steps
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", "100 2.5"), ("steps", "beyond: x"), ("steps", "100: 2.5"), ("steps", "100: 1\n50: 1\nbeyond: 1"),
+        ("allowance", "-5"), ("allowance", "NaN"), ("allowance", "many"), ("size", "100"), ("unit_price", "-1"), ("overage_factor", "2"),
+    ],
+)  # fmt: skip
+def test_a_bad_condition_is_named_and_nothing_is_written(
+    olivia: Client, book: PriceBook, field: str, value: str
+) -> None:
+    version = draft(olivia, book)
+    values = form_values(olivia.get(page_of(version)))
+    row = next(name for name, value in values.items() if value == "gpu_hours").removesuffix("-meter")
+    model = {f"{row}-charge_model": "graduated"} if field == "steps" else {}
+    before = list(version.prices.order_by("pk").values())
+    olivia.post(page_of(version), {**values, **model, f"{row}-{field}": value, "audit_reason": "x"})
+    assert list(version.prices.order_by("pk").values()) == before
