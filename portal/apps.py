@@ -12,8 +12,10 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
+        from portal import telemetry
         from portal.checks import settings_checks
         from portal.roles import after_migrate
 
         checks.register(settings_checks, "portal")
         post_migrate.connect(after_migrate, dispatch_uid="portal.roles")
+        telemetry.begin()

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Callable
 
-from django.conf import settings
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django_prometheus.exports import ExportToDjangoView
-from prometheus_client import CollectorRegistry, generate_latest
 
-from metering import metrics as business_metrics
+from portal.telemetry import business
+from portal.telemetry.server import ASK_FOR_TOKEN, allowed
 from tenants import enforcement
-
-BUSINESS = CollectorRegistry()
-"""What the database knows. Not in the process registry: with several processes, that one is assembled from their files."""
-business_metrics.register(BUSINESS)
+from tenants.exposition import Page, exposition
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -35,18 +30,20 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus exposition. With METRICS_TOKEN set it asks for `Authorization: Bearer <token>`."""
-    if settings.METRICS_TOKEN:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), settings.METRICS_TOKEN.encode()):
-            return HttpResponse(
-                "Send the metrics token: Authorization: Bearer <METRICS_TOKEN>.\n",
-                status=401,
-                content_type="text/plain",
-            )
-    response: HttpResponse = ExportToDjangoView(request)
-    response.write(generate_latest(BUSINESS))
-    return response
+    """What the web processes know of themselves. With METRICS_TOKEN set it asks for `Authorization: Bearer <token>`."""
+    return _page(request, exposition)
+
+
+def business_metrics(request: HttpRequest) -> HttpResponse:
+    """What the database knows, for installations that run no `manage.py business_exporter`."""
+    return _page(request, business.PAGE.get)
+
+
+def _page(request: HttpRequest, make: Callable[[str], Page]) -> HttpResponse:
+    if not allowed(request.headers.get("Authorization", "")):
+        return HttpResponse(ASK_FOR_TOKEN, status=401, content_type="text/plain")
+    page = make(request.headers.get("Accept", ""))
+    return HttpResponse(page.body, content_type=page.content_type)
 
 
 def _database() -> str | None:

@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines in production, readable lines elsewhere. No frame locals, no bodies, no credentials."""
+"""Structured logs: JSON lines in production, readable lines elsewhere. No frame locals, no bodies, no credentials; with the ids of the trace."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import structlog
 
+from portal.telemetry import lines
+
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    lines.add_trace,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,6 +38,7 @@ LOGGING: dict[str, Any] = {
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *([structlog.processors.format_exc_info] if _JSON else []),
                 _RENDERER,
+                lines.redact,
             ],
             "foreign_pre_chain": _SHARED,
         }

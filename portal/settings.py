@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from portal import env, logs
+from portal.telemetry import config as telemetry
+from tenants import exposition
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -67,6 +68,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "portal.telemetry.middleware.InProgress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -324,7 +326,23 @@ SPECTACULAR_SETTINGS = {
         "WindowName": ["minute", "hour", "day"],
     },
 }
+
+# --- Telemetry -----------------------------------------------------------------------------------------------------------------
+VERSION = env.text("PORTAL_VERSION", "local")
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 9101 if PRODUCTION else 0, minimum=0, maximum=65535)
+# Tracing is off, with nothing of it installed, while no endpoint is set.
+TRACING = {
+    "endpoint": env.text("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+    "protocol": telemetry.protocol(env.text("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")),
+    "headers": telemetry.parse_headers(env.text("OTEL_EXPORTER_OTLP_HEADERS", "")),
+    "certificate": env.text("OTEL_EXPORTER_OTLP_CERTIFICATE", ""),
+    "client_certificate": env.text("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", ""),
+    "client_key": env.text("OTEL_EXPORTER_OTLP_CLIENT_KEY", ""),
+    "ratio": telemetry.ratio(env.text("OTEL_TRACES_SAMPLER_ARG", "1" if not PRODUCTION else "0.1")),
+    "trust_parent": env.boolean("TRACES_TRUST_PARENT", True),
+    "service": env.text("OTEL_SERVICE_NAME", ""),
+}
 
 # --- Language, time, static files ----------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -366,7 +384,7 @@ UNFOLD = {
 # --- Logs ----------------------------------------------------------------------------------------------------------------------
 LOGGING = logs.LOGGING
 logs.configure()
+exposition.prepare()
 
 if PORTAL_ENV == "test":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")

@@ -12,6 +12,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
+    path("metrics/business", health.business_metrics, name="business-metrics"),
     path("api/v1/", include("portal.api.urls")),
     re_path(r"^api(?:/(?P<path>.*))?$", errors.unknown_url),
     path("admin/", admin.site.urls),

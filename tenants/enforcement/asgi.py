@@ -18,6 +18,7 @@ from .core import Witness
 from .errors import RedisUnavailableError, UnknownTenantError
 from .pipelined import AsyncEnforcer
 from .principal import principal_of
+from .tracing import arrived
 from .wire import scope_mask
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -74,9 +75,10 @@ class EnforcementMiddleware:
         if known is None:
             decision = self.enforcer.reject_malformed()
         else:
-            decision = await self.enforcer.decide(
-                text, known, cost=1, route_class=self._class_of(scope), scopes=self._scopes
-            )
+            with arrived(scope["headers"]):
+                decision = await self.enforcer.decide(
+                    text, known, cost=1, route_class=self._class_of(scope), scopes=self._scopes
+                )
         if decision.code or known is None:
             await self._refuse(scope, send, decision, known.credential.slug if known else "")
             return

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from .. import metrics
+from .. import metrics, spans
 from ..limits import Decision
 from .calls import Call
 from .config import Config
@@ -19,6 +19,7 @@ from .keys import Credential, parse
 from .known import Known, KnownKeys
 from .ledger import LOCAL_GENERATION
 from .redis import Redis
+from .tracing import traced
 from .wire import LATE, NOT_BUILT, OUT_OF_DATE, parse_reply
 
 INVALID_KEY = "invalid_key"
@@ -156,16 +157,18 @@ class Enforcer(Core):
     def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
         """As `consume`, for a credential that is recognised (or was verified by the caller)."""
         started = time.perf_counter()
-        call = known.call(self.config, cost, route_class, scopes)
-        try:
-            decision = self.understand(self._ask(call), call)
-        except UnknownTenantError:
-            decision = Decision(INVALID_KEY)
-        except RedisUnavailableError as error:
-            self._verify_in_database(known, call)
-            decision = self.without_redis(known, call, scopes, error.reason)
-        self.conclude(text, known, call, decision)
-        self.seconds.observe(time.perf_counter() - started)
+        with traced(self.door, known.credential.slug, route_class) as note:
+            call = known.call(self.config, cost, route_class, scopes)
+            try:
+                decision = self.understand(self._ask(call), call)
+            except UnknownTenantError:
+                decision = Decision(INVALID_KEY)
+            except RedisUnavailableError as error:
+                self._verify_in_database(known, call)
+                decision = self.without_redis(known, call, scopes, error.reason)
+            self.conclude(text, known, call, decision)
+            self.seconds.observe(time.perf_counter() - started, spans.exemplar())
+            note(decision)
         return decision
 
     def _verify_in_database(self, known: Known, call: Call) -> None:

@@ -22,8 +22,7 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess, values
-
+from ..exposition import exposition
 from ..limits import PROBLEM_TYPE, Decision
 from .answers import PROBLEM_JSON, Fields, Receive, Scope, Send, answer, bearer, fields_of, refusal
 from .calls import MAX_COST
@@ -32,6 +31,7 @@ from .core import Builder, Witness
 from .errors import RedisUnavailableError, UnknownTenantError
 from .known import Known
 from .pipelined import AsyncEnforcer
+from .tracing import arrived
 from .wire import scope_mask
 
 DECIDE_SCOPE = scope_mask(["decide"])
@@ -103,9 +103,10 @@ class DecisionEndpoint:
         if known is None:
             decision = enforcer.reject_malformed()
         else:
-            decision = await enforcer.decide(
-                asked.text, known, cost=asked.cost, route_class=asked.route_class, scopes=DECIDE_SCOPE
-            )
+            with arrived(scope["headers"]):
+                decision = await enforcer.decide(
+                    asked.text, known, cost=asked.cost, route_class=asked.route_class, scopes=DECIDE_SCOPE
+                )
             if not decision.code:
                 await answer(send, 200, _identity(known) + fields_of(decision))
                 return
@@ -195,7 +196,9 @@ class DecisionEndpoint:
         if self._metrics_token and not hmac.compare_digest(bearer(given), self._metrics_token):
             await answer(send, 401, [(b"content-type", b"text/plain")], b"Send the metrics token.\n")
             return
-        await answer(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await asyncio.to_thread(_exposition))
+        accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        page = await asyncio.to_thread(exposition, accept.decode("latin-1"))
+        await answer(send, 200, [(b"content-type", page.content_type.encode())], page.body)
 
 
 def _cost(given: bytes) -> int:
@@ -220,14 +223,6 @@ async def _problem(send: Send, status: int, code: str, detail: str, *fields: tup
     title = code.replace("_", " ").capitalize()
     body = {"type": PROBLEM_TYPE + code, "title": title, "status": status, "code": code, "detail": detail}
     await answer(send, status, [PROBLEM_JSON, *fields], json.dumps(body).encode())
-
-
-def _exposition() -> bytes:
-    registry: CollectorRegistry = REGISTRY
-    if values.ValueClass.__name__ != "MutexValue":  # several processes share PROMETHEUS_MULTIPROC_DIR
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -16,7 +16,6 @@ from .engine import enforcer
 from .keys import PLATFORM, Credential
 from .known import Known
 from .principal import principal_of
-from .tracing import traced
 
 API_PREFIX = "/api/"
 REPORTING = re.compile(r"/api/v1/(?:events|reservations/[^/]+/heartbeat)/?\Z")
@@ -54,9 +53,7 @@ class EnforcementMiddleware:
         if known is None:
             return self.enforcer.reject_malformed()
         route_class = route_class_of(request)
-        with traced(known.credential.slug, route_class) as note:
-            decision = self.enforcer.decide(presented, known, cost=1, route_class=route_class)
-            note(decision)
+        decision = self.enforcer.decide(presented, known, cost=1, route_class=route_class)
         request.tenant_slug = known.credential.slug  # type: ignore[attr-defined]
         if decision.allowed:
             request.principal = principal_of(known, decision)  # type: ignore[attr-defined]

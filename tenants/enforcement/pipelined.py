@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import hiredis
 
+from .. import spans
 from ..limits import Decision
 from .address import Address
 from .calls import Call
@@ -23,6 +24,7 @@ from .handshake import Clock, Handshake
 from .known import Known
 from .resp import pack
 from .scripts import DECIDE
+from .tracing import traced
 from .wire import LATE, NOT_BUILT, OUT_OF_DATE
 
 
@@ -163,15 +165,17 @@ class AsyncEnforcer(Core):
     async def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
         """As Enforcer.decide."""
         started = time.perf_counter()
-        call = known.call(self.config, cost, route_class, scopes)
-        try:
-            decision = self.understand(await self._ask(call), call)
-        except UnknownTenantError:
-            decision = Decision(INVALID_KEY)
-        except RedisUnavailableError as error:
-            decision = self.without_redis(known, call, scopes, error.reason)
-        self.conclude(text, known, call, decision)
-        self.seconds.observe(time.perf_counter() - started)
+        with traced(self.door, known.credential.slug, route_class) as note:
+            call = known.call(self.config, cost, route_class, scopes)
+            try:
+                decision = self.understand(await self._ask(call), call)
+            except UnknownTenantError:
+                decision = Decision(INVALID_KEY)
+            except RedisUnavailableError as error:
+                decision = self.without_redis(known, call, scopes, error.reason)
+            self.conclude(text, known, call, decision)
+            self.seconds.observe(time.perf_counter() - started, spans.exemplar())
+            note(decision)
         return decision
 
     async def pipe(self) -> Pipe:
