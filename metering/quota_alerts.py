@@ -18,6 +18,7 @@ from metering.mail.letters import QuotaFacts, quota_alert
 from metering.models import Aggregation, Meter, QuotaAlert
 from metering.quotas import QuotaStatus
 from metering.webhooks import delivery as webhooks
+from metering.webhooks.events import QUOTA_EXHAUSTED, QUOTA_THRESHOLD
 from tenants import periods
 from tenants.limits import EffectiveLimit
 from tenants.models import BillingPeriod, Tenant, TenantState
@@ -129,7 +130,8 @@ def _tell(tenant: Tenant, status: QuotaStatus, limit: EffectiveLimit, alert: Quo
         "meter": meter.pk, "period": alert.period_key, "percent": alert.percent, "used": f"{status.used:f}", "limit": f"{alert.limit:f}",
         "unit": meter.display_unit, "resets_at": status.resets_at.isoformat(),
     }  # fmt: skip
-    webhooks.owe(tenant, "quota.threshold_crossed", f"quota-alert-{alert.pk}", data, now)
+    event = QUOTA_EXHAUSTED if alert.percent >= MARKS[-1] else QUOTA_THRESHOLD
+    webhooks.owe(tenant, event, f"quota-alert-{alert.pk}", data, now)
     people = recipients.of(tenant, recipients.MANAGERS)
     if not people:
         log.warning("quota.nobody_to_tell", extra={"tenant": tenant.slug})

@@ -1,10 +1,10 @@
-"""Tells people once when a threshold of a budget is crossed.
+"""Tells people once when a threshold of a budget is crossed, and takes the action that belongs to it.
 
 What "once" means: a crossing is written down as a BudgetAlert, and while that alert stands, the same percentage of the same budget and
 period is never told again, whatever runs twice. An alert is lifted (`cleared_at`) only when the budget has been raised since and the
 cost is below the mark again; crossing it then is news, and is told. A cost that sinks by itself (a correction) lifts nothing, so that
 numbers moving around a mark do not send a mail each time. When several marks are crossed at once, all are written down and only the
-highest is told.
+highest is told, to everybody who is listed for one of them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ from fractions import Fraction
 from django.conf import settings
 from django.db import transaction
 
-from metering import notifications, recipients
-from metering.budgets import spending
+from metering.budgets import actions, shares, spending, telling
 from metering.budgets.measuring import BudgetStatus, measure
 from metering.budgets.pace import Pace
-from metering.mail.letters import BudgetFacts, budget_alert
 from metering.models import Budget, BudgetAlert, BudgetThreshold
 from metering.money import Money
 from metering.pricing import PriceError
-from metering.webhooks import delivery as webhooks
 from tenants.audit import acting
 from tenants.models import TenantState
 
 PLATFORM_NAME = "Platform budget"
 
-Standing = dict[tuple[int, str], dict[int, Decimal]]
-"""(budget, period) → percent → the budget's amount when the mark was crossed."""
+Told = dict[int, tuple[Decimal, str]]
+"""percent → the budget's amount when the mark was crossed, and what was done because of it."""
+Standing = dict[tuple[int, str], Told]
+"""(budget, period) → what has been told and stands."""
 
 log = logging.getLogger(__name__)
 pace = Pace()
@@ -44,6 +43,7 @@ def check_all(now: datetime) -> int:
 
     A budget that cannot be checked does not keep the others from it; CheckError says afterwards how many there were.
     """
+    actions.sweep(now)
     book = spending.Book(now)
     budgets = [*_tenants_budgets(), *_platforms_budgets()]
     due = [budget for budget in budgets if pace.is_due(budget, now)]
@@ -51,6 +51,7 @@ def check_all(now: datetime) -> int:
         book.load(due)
     except PriceError:  # of one tenant; each is rated for itself then
         log.exception("budget.load_failed")
+    _settle(due, now, book)
     standing = _standing_alerts(due)
     alerts = failed = 0
     for budget in due:
@@ -62,6 +63,15 @@ def check_all(now: datetime) -> int:
     if failed:
         raise CheckError(f"{failed} of {len(due)} budgets could not be checked; see the log")
     return alerts
+
+
+def _settle(budgets: Iterable[Budget], now: datetime, book: spending.Book) -> None:
+    """New amounts for budgets that are a share of the period before; one that cannot be worked out keeps none from being checked."""
+    for budget in budgets:
+        try:
+            shares.settle_and_keep(budget, now, book)
+        except Exception:
+            log.exception("budget.not_settled", extra={"budget": budget.pk})
 
 
 class CheckError(RuntimeError):
@@ -112,92 +122,64 @@ def _platforms_budgets() -> list[Budget]:
 def _standing_alerts(budgets: Iterable[Budget]) -> Standing:
     rows = BudgetAlert.objects.filter(budget__in=[budget.pk for budget in budgets], cleared_at__isnull=True)
     found: Standing = {}
-    for budget, period, percent, amount in rows.values_list("budget_id", "period_key", "percent", "amount"):
-        found.setdefault((budget, period), {})[percent] = amount
+    for budget, period, percent, amount, action in rows.values_list(
+        "budget_id", "period_key", "percent", "amount", "action"
+    ):
+        found.setdefault((budget, period), {})[percent] = (amount, action)
     return found
 
 
 def _is_news(current: BudgetStatus, standing: Standing) -> bool:
     told = standing.get((current.budget.pk, current.period.key), {})
-    return any(current.is_over(mark) and mark not in told for mark in current.thresholds) or bool(
-        _liftable(current, told)
+    return (
+        any(current.is_over(mark) and mark not in told for mark in current.thresholds)
+        or bool(_liftable(current, told))
+        or actions.differs(current, {mark: action for mark, (_, action) in told.items()})
     )
 
 
-def _liftable(current: BudgetStatus, told: dict[int, Decimal]) -> list[int]:
-    return [mark for mark, amount in told.items() if amount < current.amount.amount and not current.is_over(mark)]
+def _liftable(current: BudgetStatus, told: Told) -> list[int]:
+    """Marks whose budget was raised since they were crossed, and that are not reached any more."""
+    return [mark for mark, (amount, _) in told.items() if amount < current.amount.amount and not current.is_over(mark)]
 
 
 @transaction.atomic
 def _keep_alerts(current: BudgetStatus, book: spending.Book, now: datetime) -> int:
-    """Under a lock on the budget: lift what a raised budget has left behind, write down what is crossed, owe the mails."""
+    """Under a lock on the budget: lift what a raised budget has left behind, write down what is crossed, act, owe the mails."""
     budget = Budget.objects.select_for_update(of=("self",)).get(pk=current.budget.pk)
-    if budget.amount != current.amount.amount:
+    if budget.amount != current.amount.amount or not budget.is_active:
         return 0  # changed since it was read; the next check sees it as it is
-    standing = BudgetAlert.objects.filter(budget=budget, period_key=current.period.key, cleared_at__isnull=True)
-    told = dict(standing.values_list("percent", "amount"))
-    lifted = _liftable(current, told)
-    if lifted:
-        standing.filter(percent__in=lifted).update(cleared_at=now)
-    told = {mark: amount for mark, amount in told.items() if mark not in lifted}
-    crossed = [mark for mark in current.thresholds if current.is_over(mark) and mark not in told]
-    alerts = [
-        BudgetAlert(
-            budget=budget,
-            tenant_id=budget.tenant_id,
-            period_key=current.period.key,
-            percent=mark,
-            cost=current.spent.amount,
-            amount=current.amount.amount,
-            currency=current.amount.currency,
-            crossed_at=now,
+    standing = list(
+        BudgetAlert.objects.filter(budget=budget, period_key=current.period.key, cleared_at__isnull=True).order_by(
+            "percent"
         )
-        for mark in crossed
-    ]
-    BudgetAlert.objects.bulk_create(alerts)
-    if alerts and crossed[-1] > max(told, default=0):
-        _tell(current, alerts[-1], book, now)
-    return len(alerts)
-
-
-def _tell(current: BudgetStatus, alert: BudgetAlert, book: spending.Book, now: datetime) -> None:
-    """Owe the mail and the webhook of the highest mark that was crossed."""
-    budget, tenant = current.budget, current.budget.tenant
-    log.info("budget.alert", extra={"budget": budget.pk, "percent": alert.percent, "period": alert.period_key})
-    if tenant is not None:
-        data = {
-            "budget": str(budget.public_id), "name": budget.name, "period": alert.period_key, "percent": alert.percent,
-            "spent": current.spent.decimal_string(), "amount": current.amount.decimal_string(), "currency": current.amount.currency,
-        }  # fmt: skip
-        webhooks.owe(tenant, "budget.threshold_crossed", f"budget-alert-{alert.pk}", data, now)
-    if budget.muted_until is not None and budget.muted_until > now:
-        return
-    threshold = next(each for each in budget.thresholds.all() if each.percent == alert.percent)
-    listed = list(threshold.recipients)
-    if tenant is None:
-        people = listed or settings.PLATFORM_ALERT_EMAILS
-    else:
-        people = listed or recipients.of(tenant, recipients.MONEY)
-    if not people:
-        log.warning("budget.nobody_to_tell", extra={"budget": budget.pk})
-        return
-    facts = BudgetFacts(
-        name=tenant.name if tenant else "Platform",
-        slug=tenant.slug if tenant else None,
-        zone=current.period.zone,
-        budget=budget.name,
-        spent=current.spent,
-        amount=current.amount,
-        percent=current.percent,
-        thresholds=current.thresholds,
-        period_key=current.period.key,
-        lines=book.lines(budget),
-        forecast=book.forecast(budget),
-        listed=bool(listed),
-        remark=book.remark(budget),
     )
-    notifications.owe(
-        budget_alert(facts, now), key=f"budget-alert:{alert.pk}", recipients=people, tenant=tenant, now=now
+    marks = _liftable(current, {alert.percent: (alert.amount, alert.action) for alert in standing})
+    lifted = [alert for alert in standing if alert.percent in marks]
+    if lifted:
+        BudgetAlert.objects.filter(pk__in=[alert.pk for alert in lifted]).update(cleared_at=now)
+    standing = [alert for alert in standing if alert not in lifted]
+    told = {alert.percent for alert in standing}
+    crossed = [_alert(current, mark, now) for mark in current.thresholds if current.is_over(mark) and mark not in told]
+    BudgetAlert.objects.bulk_create(crossed)
+    actions.follow(current, [*standing, *crossed], now)
+    if lifted:
+        telling.back_under(current, lifted, book, now)
+    if crossed and crossed[-1].percent > max(told, default=0):
+        telling.crossed(current, crossed, book, now)
+    return len(crossed)
+
+
+def _alert(current: BudgetStatus, mark: int, now: datetime) -> BudgetAlert:
+    return BudgetAlert(
+        budget=current.budget,
+        tenant_id=current.budget.tenant_id,
+        period_key=current.period.key,
+        percent=mark,
+        cost=current.spent.amount,
+        amount=current.amount.amount,
+        currency=current.amount.currency,
+        crossed_at=now,
     )
 
 

@@ -14,7 +14,7 @@ from metering.models import Budget
 from metering.money import Money
 
 SOONEST = timedelta(seconds=10)
-LATEST = timedelta(seconds=50)
+LATEST = timedelta(seconds=20)
 CAUTION = 4
 """Costs may suddenly grow this many times faster than lately before a crossing is seen late; then it is seen within LATEST."""
 

@@ -25,6 +25,7 @@ from tenants.models import Tenant
 LARGEST = 8
 """Tenants that the platform's mail names; the rest is one line."""
 TENANTS_AT_ONCE = 200
+MONTHS_OF_A_QUARTER = 3
 
 
 class Book:
@@ -54,16 +55,36 @@ class Book:
             return period, total([money for _, money in self._by_tenant(budget, period)], budget.currency)
         period = self._period(budget, budget.tenant)
         amounts = [amount for key in self._months(period) for amount in self._amounts(budget, budget.tenant, key)]
-        so_far, expected = total(amounts, budget.currency), self._expected(budget)
+        so_far, expected = total(amounts, budget.currency), self._expected(budget, period)
         return period, so_far if expected is None else max(so_far, expected)
+
+    def period(self, budget: Budget) -> Period:
+        """The period of the budget that contains now."""
+        return self._period(budget, budget.tenant) if budget.tenant else period_at("UTC", self.now, _kind(budget))
+
+    def spent_before(self, budget: Budget) -> Money:
+        """What the period before has cost, by the budget's scope. Raises CurrencyMismatch. For tenants' budgets."""
+        tenant = budget.tenant
+        if tenant is None:
+            raise ValueError("The platform's budgets are not a share of anything.")
+        period = self._period(budget, tenant)
+        first = period.key if period.kind == "month" else _months_of_quarter(period.key)[0]
+        keys = []
+        for _ in range(1 if period.kind == "month" else MONTHS_OF_A_QUARTER):
+            first = calendar.previous_month(first)
+            keys.append(first)
+        return total([amount for key in keys for amount in self._amounts(budget, tenant, key)], budget.currency)
 
     def forecast(self, budget: Budget) -> Forecast | None:
         """Where the month is going, for a tenant's budget of the whole month; None for others, and with a short history."""
         if budget.tenant is None or budget.scope != BudgetScope.ALL or budget.period != BudgetPeriod.MONTH:
             return None
-        if budget.tenant.pk not in self._forecasts:
-            self._forecasts[budget.tenant.pk] = costs.projection(budget.tenant, self.now)
-        return self._forecasts[budget.tenant.pk]
+        return self._forecast_of(budget.tenant)
+
+    def _forecast_of(self, tenant: Tenant) -> Forecast:
+        if tenant.pk not in self._forecasts:
+            self._forecasts[tenant.pk] = costs.projection(tenant, self.now)
+        return self._forecasts[tenant.pk]
 
     def lines(self, budget: Budget) -> list[CostLine]:
         """What the cost is made of: meters of a tenant with what was used of them, the largest tenants of the platform."""
@@ -117,11 +138,21 @@ class Book:
             return [line.amount for line in statement.lines if line.meter == budget.scope_value]
         return [statement.total]
 
-    def _expected(self, budget: Budget) -> Money | None:
-        """What the period will probably cost, for a budget that goes by it."""
-        forecast = self.forecast(budget) if budget.basis == BudgetBasis.FORECAST else None
-        end = forecast.end if forecast else None
-        return round_line(end.p50, budget.currency) if end else None
+    def _expected(self, budget: Budget, period: Period) -> Money | None:
+        """What the period will probably cost, for a budget that goes by it. None with a short history.
+
+        Months that are over count as they were, this one as forecast, and those ahead like this one.
+        """
+        if budget.tenant is None or budget.basis != BudgetBasis.FORECAST or budget.scope != BudgetScope.ALL:
+            return None
+        end = self._forecast_of(budget.tenant).end
+        if end is None:
+            return None
+        month = round_line(end.p50, budget.currency)
+        begun = self._months(period)
+        ahead = 0 if period.kind == "month" else MONTHS_OF_A_QUARTER - len(begun)
+        over = [amount for key in begun[:-1] for amount in self._amounts(budget, budget.tenant, key)]
+        return total([*over, month, *[month] * ahead], budget.currency)
 
     def _statement(self, tenant: Tenant, key: str) -> costs.Statement:
         if (tenant.pk, key) not in self._statements:

@@ -42,10 +42,16 @@ class BudgetFacts:
     listed: bool = False
     """The addressee is listed for the threshold, rather than told for a role."""
     remark: str = ""
+    consequence: str = ""
+    """What happens besides this mail; "" means nothing."""
+    level: str = ""
+    """Of the platform's budget: info, warning or critical."""
+    by_forecast: bool = False
+    """`spent` is what the period will probably cost, not what it has cost so far."""
 
 
 def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
-    """A threshold of a budget was crossed: how much, where it went, where it leads, and that nothing is blocked."""
+    """A threshold of a budget was crossed: how much, where it went, where it leads, and what happens because of it."""
     spent, amount = _money(facts.spent), _money(facts.amount)
     percent, period = wording.percent(facts.percent), wording.period(facts.period_key)
     over = facts.spent > facts.amount
@@ -58,10 +64,14 @@ def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
     else:
         headline = f"{percent} of the {'budget' if facts.slug else _lower_first(facts.budget)} is spent"
         short = f"{percent} of the {_lower_first(facts.budget)} is spent"
+    if facts.by_forecast:
+        headline = f"The forecast reaches {percent} of the budget"
+        short = f"the forecast reaches {percent} of the {_lower_first(facts.budget)}"
     context = {
         "tenant": facts.name,
         "is_tenant": facts.slug is not None,
-        "who_spent": f"{facts.name} has spent" if facts.slug else "All tenants together have spent",
+        "who_spent": _who_spent(facts),
+        "level": facts.level,
         "headline": headline,
         "headline_short": short,
         "tone": "bad" if facts.percent >= 100 else "warn",
@@ -69,7 +79,7 @@ def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
         "spent": spent,
         "amount": amount,
         "percent": percent,
-        "percent_spent": f"{percent} spent",
+        "percent_spent": f"{percent} {'expected' if facts.by_forecast else 'spent'}",
         "budget_amount": f"Budget {amount}",
         "period": period,
         "unit": unit,
@@ -81,7 +91,9 @@ def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
         "lines_title": "Where it went" if facts.slug else "The largest tenants",
         "lines_what": "Meter" if facts.slug else "Tenant",
         "lines_have_quantity": any(line.quantity for line in facts.lines),
-        "consequence": " ".join(filter(None, ["This is a notice: nothing is blocked or slowed down.", facts.remark])),
+        "consequence": " ".join(
+            filter(None, [facts.consequence or "This is a notice: nothing is blocked or slowed down.", facts.remark])
+        ),
         "url": page("web:budget", facts.slug) if facts.slug else page("admin:index"),
         "page_label": "Open the budget" if facts.slug else "Open the administration",
         "measured": wording.moment(now, facts.zone),
@@ -90,6 +102,54 @@ def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
         "why": _why(facts),
     }
     return render("budget-alert", context)
+
+
+@dataclass(frozen=True, slots=True)
+class BackUnderFacts:
+    """A budget that was raised from `before`: the crossed `marks` lie ahead again. `resumed`: calls were held back, and are not now."""
+
+    name: str
+    slug: str | None
+    zone: str
+    budget: str
+    spent: Money
+    amount: Money
+    before: Decimal
+    percent: Decimal
+    marks: Sequence[int]
+    period_key: str
+    resumed: bool = False
+
+
+def back_under_notice(facts: BackUnderFacts, now: datetime) -> Letter:
+    """The budget was raised, and the cost is below these thresholds again."""
+    spent, amount = _money(facts.spent), _money(facts.amount)
+    marks = _and([wording.percent_mark(mark) for mark in facts.marks])
+    again = "Calls and GPU reservations are taken as before. " if facts.resumed else ""
+    context = {
+        "tone": "good",
+        "tenant": facts.name,
+        "is_tenant": facts.slug is not None,
+        "budget": facts.budget,
+        "headline": f"Back under {marks} of the budget",
+        "headline_short": f"{facts.budget} is back under {marks}",
+        "spent": spent,
+        "amount": amount,
+        "unit": "quarter" if "Q" in facts.period_key else "month",
+        "before": wording.money(facts.before, facts.amount.currency),
+        "percent": wording.percent(facts.percent),
+        "percent_spent": f"{wording.percent(facts.percent)} spent",
+        "budget_amount": f"Budget {amount}",
+        "period": wording.period(facts.period_key),
+        "bar": _bar(facts.percent),
+        "stats": [_left(facts.spent, facts.amount)],
+        "consequence": f"{again}You hear from us again when one of these thresholds is crossed anew.",
+        "url": page("web:budget", facts.slug) if facts.slug else page("admin:index"),
+        "page_label": "Open the budget" if facts.slug else "Open the administration",
+        "measured": wording.moment(now, facts.zone),
+        "zone": facts.zone,
+    }
+    return render("budget-back-under", context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +263,13 @@ def _outlook(facts: BudgetFacts, period: str) -> list[dict[str, Any]]:
             }
         )
     return stats
+
+
+def _who_spent(facts: BudgetFacts) -> str:
+    who = facts.name if facts.slug else "All tenants together"
+    if facts.by_forecast:
+        return f"{who} will probably spend"
+    return f"{who} has spent" if facts.slug else f"{who} have spent"
 
 
 def _why(facts: BudgetFacts) -> str:

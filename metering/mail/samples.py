@@ -9,7 +9,7 @@ from decimal import Decimal
 from metering.forecasting import Forecast, Range
 from metering.money import Money
 
-from .letters import BudgetFacts, CostLine, QuotaFacts, budget_alert, quota_alert
+from .letters import BackUnderFacts, BudgetFacts, CostLine, QuotaFacts, back_under_notice, budget_alert, quota_alert
 from .rendering import Letter
 
 NOW = datetime(2026, 7, 18, 12, 5, tzinfo=UTC)
@@ -51,6 +51,23 @@ def budget_exceeded() -> Letter:
     return budget_alert(facts, NOW)
 
 
+def budget_blocked() -> Letter:
+    facts = BudgetFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "Monthly budget", _usd("10012.65"), _usd("10000.00"), Decimal("100.1265"), (80, 100),
+        "2026-07", _LINES, None, consequence="100% of the budget “Monthly budget” ($10,000.00) is spent. Calls are refused until "
+        "Aug 1, 2026, 00:00 CEST, or until the budget is raised. Nothing is deleted.",
+    )  # fmt: skip
+    return budget_alert(facts, NOW)
+
+
+def budget_back_under() -> Letter:
+    facts = BackUnderFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", "Monthly budget", _usd("10012.65"), _usd("15000.00"), Decimal(10_000), Decimal("66.75"),
+        (80, 100), "2026-07", resumed=True,
+    )  # fmt: skip
+    return back_under_notice(facts, NOW)
+
+
 def platform_budget() -> Letter:
     lines = [
         CostLine("Acme Radiology", _usd("4212.00")), CostLine("Northwind Imaging", _usd("2310.55")),
@@ -58,7 +75,7 @@ def platform_budget() -> Letter:
     ]  # fmt: skip
     facts = BudgetFacts(
         "Platform", None, "UTC", "Platform budget", _usd("9036.00"), _usd("10000.00"), Decimal("90.36"), (80, 90, 100), "2026-07", lines,
-        None, remark="Tenants that are billed in another currency than USD are not in this sum: 2.",
+        None, level="warning", remark="Tenants that are billed in another currency than USD are not in this sum: 2.",
     )  # fmt: skip
     return budget_alert(facts, NOW)
 
@@ -90,6 +107,8 @@ def storage_quota() -> Letter:
 SAMPLES: dict[str, Callable[[], Letter]] = {
     "budget-80": budget_80,
     "budget-exceeded": budget_exceeded,
+    "budget-blocked": budget_blocked,
+    "budget-back-under": budget_back_under,
     "budget-platform": platform_budget,
     "quota-80": quota_80,
     "quota-full": quota_full,

@@ -26,6 +26,11 @@ def percent(value: Decimal) -> str:
     return f"{format_decimal(int(value), locale=LOCALE)}%"
 
 
+def percent_mark(mark: int) -> str:
+    """'80%' of a threshold."""
+    return f"{mark}%"
+
+
 def quantity(value: Decimal, unit: str) -> str:
     """'812,403 calls', '63.4 GPU hours', '418 GB'; `unit` is a meter's display or billing unit."""
     places = (

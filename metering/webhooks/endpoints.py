@@ -11,14 +11,10 @@ from tenants.models import Tenant
 
 from ..models import WebhookEndpoint
 from . import safe_http, secrets
+from .events import EVENTS
 
 OVERLAP = timedelta(hours=24)
 MAX_ENDPOINTS = 20
-
-EVENT_TYPES = (
-    "budget.threshold_crossed", "budget.back_under", "quota.threshold_crossed", "invoice.issued", "invoice.paid", "credit_note.issued",
-    "tenant.suspended", "tenant.resumed", "endpoint.test",
-)  # fmt: skip
 
 
 class EndpointError(ValueError):
@@ -68,6 +64,6 @@ def _check(url: str, event_types: list[str]) -> None:
         safe_http.check_url(url, allow_private=settings.WEBHOOKS_ALLOW_PRIVATE)
     except safe_http.UnsafeUrlError as error:
         raise EndpointError(str(error)) from error
-    unknown = sorted(set(event_types) - set(EVENT_TYPES))
+    unknown = sorted(set(event_types) - set(EVENTS))
     if unknown:
-        raise EndpointError(f"Unknown event types: {', '.join(unknown)}. Known are {', '.join(EVENT_TYPES)}.")
+        raise EndpointError(f"Unknown event types: {', '.join(unknown)}. Known are {', '.join(EVENTS)}.")

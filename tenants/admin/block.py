@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from tenants.enforcement import policy
+from tenants import audit, blocks
 from tenants.models import TenantBlock
 
 from .base import LookOnly, ReadOnlyAdmin, acting
@@ -37,10 +37,12 @@ class TenantBlockAdmin(ReadOnlyAdmin):
 
         def run(form: forms.Form) -> str:
             with acting(request, form.cleaned_data["reason"]):
-                TenantBlock.objects.filter(pk__in=[block.pk for block in chosen], lifted_at__isnull=True).update(
-                    lifted_at=timezone.now()
+                blocks.lift(
+                    chosen,
+                    actor=audit.user_actor(request.user),
+                    reason=form.cleaned_data["reason"],
+                    now=timezone.now(),
                 )
-                policy.publish_after_commit({block.tenant_id for block in chosen})
             return str(_("Lifted. Calls are taken again."))
 
         return Confirmation(

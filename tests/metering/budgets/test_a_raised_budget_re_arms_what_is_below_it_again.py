@@ -26,7 +26,7 @@ def raise_to(cast, amount: str) -> None:
     budgets.set_budget(cast.acme, Decimal(amount), [80, 90, 100], "user:alice")
 
 
-def test_raising_it_is_no_news_by_itself(spend, budget, cast, check):
+def test_that_it_is_back_under_is_told_once(spend, budget, cast, check):
     spend("95.00")
     check()
     raise_to(cast, "1000")
@@ -34,7 +34,9 @@ def test_raising_it_is_no_news_by_itself(spend, budget, cast, check):
 
     assert alerts() == []
     assert BudgetAlert.objects.exclude(cleared_at=None).count() == 2
-    assert len(subjects()) == 1
+    assert subjects()[1:] == ["Acme Radiology: Monthly budget is back under 80% and 90%"]
+    check()
+    assert len(subjects()) == 2
 
 
 def test_crossing_it_again_is_told_again(spend, budget, cast, check):
@@ -47,7 +49,7 @@ def test_crossing_it_again_is_told_again(spend, budget, cast, check):
 
     assert alerts() == [80]
     assert subjects()[-1] == "Acme Radiology: 84% of the monthly budget is spent"
-    assert len(subjects()) == 2
+    assert len(subjects()) == 3
 
 
 def test_what_is_still_exceeded_is_not_told_again(spend, budget, cast, check):

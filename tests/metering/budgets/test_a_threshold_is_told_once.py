@@ -9,6 +9,7 @@ from django.db import connections
 
 from metering import budgets
 from metering.budgets import alerts as budget_alerts
+from metering.budgets import telling
 from metering.models import BudgetAlert, Notification
 from tenants.periods import period_at
 from tests.metering.budgets.conftest import NOW, alerts, mailed, subjects
@@ -200,13 +201,13 @@ def test_mail_and_alert_are_kept_together_or_not_at_all(spend, budget, monkeypat
         raise RuntimeError("killed")
 
     spend("85.00")
-    real = budget_alerts.notifications.owe
-    monkeypatch.setattr(budget_alerts.notifications, "owe", broken)
+    real = telling.notifications.owe
+    monkeypatch.setattr(telling.notifications, "owe", broken)
     with pytest.raises(budgets.CheckError, match="1 of 2 budgets"):
         check()
     assert alerts() == []
 
-    monkeypatch.setattr(budget_alerts.notifications, "owe", real)
+    monkeypatch.setattr(telling.notifications, "owe", real)
     check(1)
     assert (alerts(), len(subjects())) == ([80], 1)
 

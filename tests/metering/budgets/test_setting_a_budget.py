@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -18,7 +19,7 @@ def marks(budget: Budget) -> dict[int, list[str]]:
 
 
 def test_the_first_one_is_made(cast):
-    budget = budgets.set_budget(cast.acme, Decimal("1234.50"), [100, 80], ACTOR)
+    budget = budgets.set_budget(cast.acme, Decimal("1234.50"), [80, 100], ACTOR)
 
     assert (budget.tenant, budget.amount, budget.currency, budget.is_primary) == (
         cast.acme,
@@ -34,8 +35,32 @@ def test_the_next_one_changes_it(cast):
     second = budgets.set_budget(cast.acme, Decimal(200), [90, 95], ACTOR)
 
     assert (second.pk, second.amount) == (first.pk, Decimal(200))
-    assert marks(second) == {90: ["cfo@acme.example"], 95: []}
+    assert marks(second) == {90: ["cfo@acme.example"], 95: ["cfo@acme.example"]}
     assert Budget.objects.filter(tenant=cast.acme).count() == 1
+
+
+def test_each_thresholds_recipients_follow_it_when_its_percentage_changes(cast):
+    budget = budgets.set_budget(cast.acme, Decimal(100), [80, 100], ACTOR)
+    plan = replace(
+        budgets.plan_of(budget),
+        steps=(budgets.Step(80, recipients=("lead@acme.example",)), budgets.Step(100, "block", ("cfo@acme.example",))),
+    )
+    budgets.update(budget, plan, actor=ACTOR)
+    changed = budgets.set_budget(cast.acme, Decimal(100), [75, 110], ACTOR)
+
+    assert marks(changed) == {75: ["lead@acme.example"], 110: ["cfo@acme.example"]}
+    assert budgets.plan_of(changed).steps[1].action == "block"
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "code"), [([90, 80], "out_of_order"), ([80, 80], "duplicate"), ([80, 100, 90], "out_of_order")]
+)
+def test_thresholds_out_of_order_are_refused_clearly(cast, thresholds, code):
+    with pytest.raises(Invalid) as problem:
+        budgets.set_budget(cast.acme, Decimal(100), thresholds, ACTOR)
+
+    assert [error.code for error in problem.value.errors] == [code]
+    assert not Budget.objects.exists()
 
 
 def test_recipients_can_be_emptied(cast):

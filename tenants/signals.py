@@ -1,0 +1,12 @@
+"""What other rooms want to hear of: a tenant's calls are refused or slowed down, or taken again.
+
+Sent inside the transaction of the change, so that what a listener writes is kept exactly when the change is. Arguments: `tenant`, `now`,
+`action` ("throttle", "block_gpu", "block", "suspended", "closed" or, for `resumed`, what ended), `code`, `reason`, `until` (or None).
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+blocked = Signal()
+resumed = Signal()
