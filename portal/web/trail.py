@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -52,6 +53,7 @@ class Names:
 
     members: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    acting_keys: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     budgets: dict[str, str] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)
@@ -89,6 +91,9 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
             str(pk): name
             for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")
         }
+    acting = {row.actor.removeprefix("key:") for row in rows if row.actor.startswith("key:")}
+    if acting:
+        names.acting_keys = dict(ApiKey.objects.filter(tenant=tenant, key_id__in=acting).values_list("key_id", "name"))
     if "tenants_override" in ids:
         names.overrides = {
             str(pk): name
@@ -115,30 +120,33 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
 
 
 def _line(entry: AuditEntry, tenant: Tenant, names: Names) -> Line:
-    who, badge = _who(entry.actor)
+    who, badge = _who(entry.actor, names)
     sentence, shown = _sentence(entry, names)
     local = entry.at.astimezone(ZoneInfo(tenant.time_zone))
     return Line(who, badge, sentence, _changes(entry, shown, tenant, names), entry.reason, entry.at, f"{local:%H:%M}")
 
 
-def _who(actor: str) -> tuple[str, str]:
-    """(name, badge) of an actor text such as "user:alice"."""
+def _who(actor: str, names: Names) -> tuple[str, str]:
+    """(name, badge) of an actor text such as "user:alice". Ids of credentials are nobody's name."""
     kind, _colon, name = actor.partition(":")
     match kind:
         case "user":
             return name, ""
         case "operator" | "staff" | "admin":
             return name, _("Platform staff")
-        case "token":
-            return name, _("Operator token")
+        case "token" | "operator-token":  # "k5jq2v7ma3xw4rnd (olivia)"; older entries have the id alone
+            person = _PERSON.search(name)
+            return person[1] if person else _("Platform staff"), _("Operator token")
         case "key":
-            return name, _("API key")
+            return names.acting_keys.get(name) or _("An old key"), _("API key")
         case "system":
             return _("The portal"), name.replace("_", " ")
         case "db":
             return _("A database session"), name
     return actor, ""
 
+
+_PERSON = re.compile(r"\((.+)\)\Z")
 
 Sentence = tuple[str, tuple[str, ...]]
 """What happened, and the columns whose values are worth showing below."""

@@ -30,8 +30,8 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """How the audit trail names it."""
-        return f"operator-token:{self.key_id}" if self.is_operator else f"key:{self.key_id}"
+        """How the audit trail names it, as `tenants.api.callers` does."""
+        return f"token:{self.key_id}" if self.is_operator else f"key:{self.key_id}"
 
 
 def principal_of(known: Known, decision: Decision) -> Principal:

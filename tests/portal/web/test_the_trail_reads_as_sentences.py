@@ -57,12 +57,26 @@ def test_limits_and_plans_say_who_of_the_platform(cast: Cast, lines: Callable[[]
         actor="operator:olivia",
         valid_until=until,
     )
-    overrides.set_limit(cast.acme, "rate_limit", "minute", None, reason="Migration", actor="token:ci")
+    token = "token:k5jq2v7ma3xw4rnd (olivia)"
+    overrides.set_limit(cast.acme, "rate_limit", "minute", None, reason="Migration", actor=token)
     provisioning.suspend(cast.acme, actor="operator:olivia", reason="Unpaid")
     text = lines()
     assert "olivia Platform staff set a limit of this tenant’s own for GPU hours Limit: 150" in text
-    assert "ci Operator token set a limit of this tenant’s own for calls per minute Limit: unlimited" in text
+    assert "olivia Operator token set a limit of this tenant’s own for calls per minute Limit: unlimited" in text
     assert "olivia Platform staff suspended the tenant" in text
+
+
+def test_ids_of_credentials_are_nobodys_name(cast: Cast, lines: Callable[[], str]) -> None:
+    key = apikeys.create(cast.acme, name="Terraform", scopes=["budget:write"], by=None, actor="user:alice").key
+    for name, actor in enumerate((f"key:{key.key_id}", "key:aaaaaaaabbbbbbbb", "operator-token:k5jq2v7ma3xw4rnd")):
+        with audit.acting(actor):
+            Budget.objects.create(tenant=cast.acme, name=f"No. {name}", amount=Decimal(1), is_primary=False)
+    text = lines()
+    assert "Terraform API key set the budget “No. 0”" in text
+    assert "An old key API key set the budget “No. 1”" in text
+    assert "Platform staff Operator token set the budget “No. 2”" in text
+    assert key.key_id not in text
+    assert "k5jq2v7ma3xw4rnd" not in text
 
 
 def test_budgets(cast: Cast, lines: Callable[[], str]) -> None:
