@@ -25,12 +25,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection
 from django.db.models import QuerySet
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from metering.mail.delivery import Delivery, Envelope, NotSentError, UnknownOutcomeError
 from metering.mail.rendering import Letter
 from metering.mail.samples import SAMPLES
 from metering.models import Notification, NotificationState
+from metering.outbox_metrics import WAITED
+from tenants import spans
 from tenants.models import Tenant
 
 LEASE = timedelta(minutes=5)
@@ -64,8 +65,6 @@ def dedupe_key(key: str, address: str) -> str:
 
 
 def _row(letter: Letter, key: str, address: str, tenant: Tenant | None, now: datetime) -> Notification:
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
     return Notification(
         tenant=tenant,
         dedupe_key=dedupe_key(key, address),
@@ -76,7 +75,7 @@ def _row(letter: Letter, key: str, address: str, tenant: Tenant | None, now: dat
         html=letter.html,
         created_at=now,
         next_attempt_at=now,
-        trace_parent=carrier.get("traceparent", "")[:64],
+        trace_parent=spans.traceparent(),
     )
 
 
@@ -112,7 +111,11 @@ def send_due(now: datetime) -> int:
             if notification is None:
                 break
             try:
-                sent += _send(delivery, notification, at)
+                with (
+                    spans.continued(notification.trace_parent),
+                    spans.span("notification.send", "consumer", kind=notification.kind),
+                ):
+                    sent += _send(delivery, notification, at)
             except NotSentError as error:
                 _postpone(notification, str(error), at, for_good=error.permanent)
                 if error.server_away:
@@ -184,6 +187,7 @@ def _send(delivery: Delivery, notification: Notification, now: datetime) -> bool
         _fail(notification, f"The mail server did not answer ({error}): it may have been sent, and is not sent twice.")
         return False
     _mine(notification).update(state=NotificationState.SENT, sent_at=now, last_error="")
+    WAITED.labels("notification").observe(max(0.0, (now - notification.created_at).total_seconds()))
     log.info("notification.sent", extra={"notification": notification.pk, "kind": notification.kind})
     return True
 

@@ -12,9 +12,11 @@ from django.db import transaction
 from django.db.models import Q
 from standardwebhooks import Webhook
 
+from tenants import spans
 from tenants.models import Tenant
 
 from ..models import DeliveryState, WebhookDelivery, WebhookEndpoint
+from ..outbox_metrics import WAITED
 from . import safe_http, secrets
 
 log = structlog.get_logger(__name__)
@@ -37,7 +39,7 @@ def owe(tenant: Tenant, event_type: str, message_id: str, data: dict[str, Any], 
     rows = [
         WebhookDelivery(
             tenant=tenant, endpoint=endpoint, message_id=message_id, event_type=event_type, body=body,
-            next_attempt_at=now, give_up_at=now + KEEP_TRYING, created_at=now,
+            next_attempt_at=now, give_up_at=now + KEEP_TRYING, created_at=now, trace_parent=spans.traceparent(),
         )
         for endpoint in WebhookEndpoint.objects.filter(wanted, tenant=tenant, is_active=True)
     ]  # fmt: skip
@@ -55,7 +57,8 @@ def send_due(now: datetime, limit: int = 100) -> int:
     """Send what is due; answers how many were tried. Several workers may run it at once."""
     tried = 0
     while tried < limit and (delivery := _claim(now)) is not None:
-        _send(delivery, now)
+        with spans.continued(delivery.trace_parent), spans.span("webhook.send", "consumer", event=delivery.event_type):
+            _send(delivery, now)
         tried += 1
     return tried
 
@@ -105,7 +108,9 @@ def headers(delivery: WebhookDelivery, now: datetime) -> dict[str, str]:
     if endpoint.previous_secret and endpoint.previous_until is not None and endpoint.previous_until > now:
         sealed.append(endpoint.previous_secret)
     signatures = [Webhook(secrets.unseal(secret)).sign(delivery.message_id, now, delivery.body) for secret in sealed]
+    here = spans.traceparent()
     return {
+        **({"traceparent": here} if here else {}),
         "Content-Type": "application/json",
         "User-Agent": "Aurelius-Portal-Webhooks/1",
         "webhook-id": delivery.message_id,
@@ -123,7 +128,9 @@ def _record(delivery: WebhookDelivery, now: datetime, status: int | None, excerp
         state=state, next_attempt_at=now + wait, finished_at=now if final else None, response_status=status,
         response_excerpt=excerpt, last_error=error or ("" if delivered else f"The receiver answered {status}."),
     )  # fmt: skip
-    if not delivered:
+    if delivered:
+        WAITED.labels("webhook").observe(max(0.0, (now - delivery.created_at).total_seconds()))
+    else:
         log.warning(
             "webhook.not_delivered",
             delivery=delivery.pk,
