@@ -12,6 +12,7 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
+        import portal.people.sign_on  # noqa: F401  (connects its receiver)
         from portal import telemetry
         from portal.checks import settings_checks
         from portal.roles import after_migrate

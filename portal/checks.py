@@ -16,6 +16,8 @@ from django.core import checks
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from portal.people import providers
+
 FAILURE_POLICIES = ("deny", "bounded", "allow")
 MINIMUM_PEPPER = 32
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket")
@@ -196,6 +198,17 @@ def grafana() -> Iterable[Finding]:
             )
 
 
+def people() -> Iterable[Finding]:
+    for problem in providers.problems(settings.OIDC_PROVIDERS):
+        yield error(16, problem, "See docs/operations.md, “Single sign-on”; an entry with a problem is not offered.")
+    if settings.PRODUCTION and not settings.OPERATOR_MFA_REQUIRED:
+        yield warning(
+            16,
+            "OPERATOR_MFA_REQUIRED is off: a stolen password opens the operators' admin.",
+            "Set OPERATOR_MFA_REQUIRED=1, or let the identity provider demand the second factor.",
+        )
+
+
 def transport() -> Iterable[Finding]:
     if settings.PRODUCTION and settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXY_DEPTH:
         yield warning(
@@ -213,7 +226,7 @@ def transport() -> Iterable[Finding]:
 
 ALWAYS: tuple[Check, ...] = (
     pepper, platform_budget, failure_policy, site_url, redis_servers, mail, alert_recipients, key_environment, route_classes,
-    collectors, grafana, transport,
+    collectors, grafana, people, transport,
 )  # fmt: skip
 
 

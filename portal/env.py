@@ -67,9 +67,9 @@ def items(name: str, default: str = "") -> list[str]:
 
 
 def structured(name: str, default: Any) -> Any:
-    """A JSON value. Raises ImproperlyConfigured when it does not parse."""
-    raw = os.environ.get(name)
-    if raw is None or not raw.strip():
+    """A JSON value, also from a file. Raises ImproperlyConfigured when it does not parse."""
+    raw = text(name, "")
+    if not raw.strip():
         return default
     try:
         return json.loads(raw)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import env, logs
 from portal.telemetry import config as telemetry
 from tenants import exposition
+from portal.people import providers as identity_providers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -55,6 +56,10 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "pgtrigger",
     "rest_framework",
     "django_filters",
@@ -83,6 +88,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "portal.people.second_factor.OperatorsNeedSecondFactor",
     "django_htmx.middleware.HtmxMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -161,6 +167,13 @@ BUDGET_THRESHOLDS = [80, 90, 100]
 INVOICE_GRACE_HOURS = env.integer("INVOICE_GRACE_HOURS", 24, minimum=0, maximum=24 * 35)
 WEBHOOKS_ALLOW_PRIVATE = env.boolean("WEBHOOKS_ALLOW_PRIVATE", PORTAL_ENV != "production")
 
+# --- GPU reservations ----------------------------------------------------------------------------------------------------------
+# What one tenant may hold where neither its tier nor an override says otherwise (quotas `reserved_gpus` and `reservation_hours`).
+RESERVATION_MAX_GPUS = env.integer("RESERVATION_MAX_GPUS", 64, minimum=0, maximum=1_000_000)
+RESERVATION_MAX_HOURS = env.integer("RESERVATION_MAX_HOURS", 24 * 14, minimum=1, maximum=24 * 366)
+RESERVATION_MAX_COUNT = env.integer("RESERVATION_MAX_COUNT", 1000, minimum=1, maximum=100_000)
+RESERVATION_TTL_SECONDS = env.integer("RESERVATION_TTL_SECONDS", 900, minimum=30, maximum=86_400)
+
 # --- Work: Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_TASK_IGNORE_RESULT = True
@@ -186,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "flush call counters": {"task": "metering.tasks.flush_call_counters", "schedule": 5.0},
     "roll up usage": {"task": "metering.tasks.roll_up_usage", "schedule": 5.0},
     "run collectors": {"task": "metering.tasks.run_collectors", "schedule": 30.0},
+    "keep reservations": {"task": "metering.tasks.keep_reservations", "schedule": 15.0},
     "check budgets": {"task": "metering.tasks.check_budgets", "schedule": 15.0},
     "check quotas": {"task": "metering.tasks.check_quotas", "schedule": 30.0},
     "send notifications": {"task": "metering.tasks.send_notifications", "schedule": 10.0},
@@ -234,11 +248,24 @@ LOGIN_URL = reverse_lazy("account_login")
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
-ACCOUNT_ADAPTER = "portal.web.accounts.AccountAdapter"  # no open sign-up: people are invited
+ACCOUNT_ADAPTER = "portal.people.accounts.AccountAdapter"  # no open sign-up: people are invited
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 30 * 60  # dangerous acts ask again after that
+MFA_ADAPTER = "portal.people.second_factor.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Aurelius Portal"
+OPERATOR_MFA_REQUIRED = env.boolean("OPERATOR_MFA_REQUIRED", PRODUCTION)
+# [{"id": "corp", "name": "Corp", "server_url": "https://idp…", "client_id": "…", "client_secret": "…", "roles_claim": "groups",
+#   "roles": {"gpu-team": "acme:admin", "ops": "platform:operator"}}]; docs/operations.md
+OIDC_PROVIDERS = env.structured("OIDC_PROVIDERS", [])
+SOCIALACCOUNT_ADAPTER = "portal.people.sign_on.SignOnAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # an address that the provider has verified is the account of that address
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = identity_providers.for_allauth(identity_providers.usable(OIDC_PROVIDERS))
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600

@@ -16,7 +16,7 @@ urlpatterns = [
     path("api/v1/", include("portal.api.urls")),
     re_path(r"^api(?:/(?P<path>.*))?$", errors.unknown_url),
     path("admin/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("allauth.urls")),
     path("", include("portal.web.urls")),
 ]
 

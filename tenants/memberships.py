@@ -69,6 +69,11 @@ def remove(membership: Membership, *, by: Membership | None, actor: str, reason:
     return target
 
 
+def refuse_unless_may_give(tenant: Tenant, role: str, *, by: Membership | None) -> None:
+    """Raise Denied unless `by` may make somebody a member with that role; the tenant's memberships stay locked until the commit."""
+    _authorize(_locked(tenant), by, _role(role))
+
+
 class _People:
     """The tenant's memberships, locked: two owners who demote each other at once come one after the other."""
 

@@ -7,6 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from portal.people import providers
+
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    return {"site_name": settings.SITE_NAME, "portal_env": settings.PORTAL_ENV}
+    return {
+        "site_name": settings.SITE_NAME,
+        "portal_env": settings.PORTAL_ENV,
+        "sign_on": providers.usable(settings.OIDC_PROVIDERS),
+    }

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from metering import memo
+from portal.people.fresh import demand_fresh_proof
 from tenants import access as tenants_access
 from tenants import audit
 from tenants.access import Access
@@ -47,9 +48,12 @@ View = Callable[Concatenate[HttpRequest, Access, Params], Page | HttpResponse]
 
 
 def tenant_page(
-    key: str, *, methods: tuple[str, ...] = ("GET", "HEAD")
+    key: str, *, methods: tuple[str, ...] = ("GET", "HEAD"), dangerous: bool = False
 ) -> Callable[[View[Params]], Callable[..., HttpResponse]]:
-    """Serve a view as the page `key` of a tenant: signed in, a member, of a role that PAGE_ROLES names; strangers get a 404."""
+    """Serve a view as the page `key` of a tenant: signed in, a member, of a role that PAGE_ROLES names; strangers get a 404.
+
+    With `dangerous`, a POST asks for the password again when the last proof is old.
+    """
 
     def decorate(view: View[Params]) -> Callable[..., HttpResponse]:
         @wraps(view)
@@ -59,6 +63,8 @@ def tenant_page(
             access = _enter(request, slug)
             if access.role not in shell.PAGE_ROLES[key]:
                 return forbidden(request, _("This page is not for the role “%(role)s”.") % {"role": access.role.label})
+            if dangerous and request.method == "POST":
+                demand_fresh_proof(request)
             frame = shell.build(access)
             try:
                 with ExitStack() as scope:

@@ -172,6 +172,13 @@ def _membership(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], 
     return _("changed the role of %(name)s") % person, ("role",)
 
 
+def _invitation(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    address = {"email": new.get("email") or old.get("email") or ""}
+    if operation == "INSERT":
+        return _("invited %(email)s") % address, ("role", "expires_at")
+    return (_("accepted an invitation") if new.get("accepted_at") else _("withdrew an invitation")), ()
+
+
 def _apikey(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
     key = {"name": new.get("name") or names.keys.get(row_id) or _("an old key")}
     if operation == "INSERT":
@@ -260,6 +267,7 @@ def _invoice(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row
 
 _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Names], Sentence]] = {
     "tenants_membership": _membership,
+    "tenants_invitation": _invitation,
     "tenants_apikey": _apikey,
     "tenants_override": _override,
     "tenants_tenant": _tenant,

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from django.urls import include, path, register_converter
 
-from .views import activity, budget, costs, home, invoices, keys, members, overview, quotas, styleguide, usage
+from .views import (
+    activity,
+    budget,
+    costs,
+    home,
+    invitations,
+    invoices,
+    keys,
+    members,
+    overview,
+    quotas,
+    sessions,
+    styleguide,
+    usage,
+)
 
 
 class SlugConverter:
@@ -51,6 +65,8 @@ tenant_pages = [
     path("members/new", members.add, name="member-add"),
     path("members/<row:member_id>/role", members.role, name="member-role"),
     path("members/<row:member_id>/remove", members.remove, name="member-remove"),
+    path("invitations/<uuid:invitation_id>/resend", invitations.resend, name="invitation-resend"),
+    path("invitations/<uuid:invitation_id>/withdraw", invitations.withdraw, name="invitation-withdraw"),
     path("activity", activity.index, name="activity"),
 ]
 
@@ -58,6 +74,10 @@ app_name = "web"
 urlpatterns = [
     path("", home.index, name="home"),
     path("theme", home.theme, name="theme"),
+    path("sessions", sessions.index, name="sessions"),
+    path("sessions/<row:session_id>/end", sessions.end, name="session-end"),
+    path("sessions/others/end", sessions.end_others, name="sessions-end-others"),
+    path("invitations/<str:token>", invitations.accept, name="invitation"),
     path("style-guide", styleguide.styleguide, name="styleguide"),
     path("t/<tenant:slug>/", include(tenant_pages)),
 ]

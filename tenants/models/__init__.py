@@ -4,6 +4,7 @@ from .apikey import ApiKey, OperatorToken
 from .audit import AuditEntry
 from .block import TenantBlock
 from .idempotency import IdempotencyRecord
+from .invitation import Invitation
 from .membership import Membership, Role
 from .override import LimitKind, Override
 from .period import BillingPeriod
@@ -14,6 +15,6 @@ from .tier_history import TierHistory
 from .user import User
 
 __all__ = [
-    "ApiKey", "AuditEntry", "BillingPeriod", "IdempotencyRecord", "LimitKind", "Membership", "OperatorToken", "Override",
+    "ApiKey", "AuditEntry", "BillingPeriod", "IdempotencyRecord", "Invitation", "LimitKind", "Membership", "OperatorToken", "Override",
     "QuotaMode", "QuotaRequest", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Window",
 ]  # fmt: skip

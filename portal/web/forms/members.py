@@ -35,13 +35,13 @@ class RoleForm(forms.Form):
 
 
 class MemberForm(RoleForm):
-    """Who, and as what. The person needs an account already."""
+    """Who, and as what. Who has no account is invited."""
 
     person = forms.CharField(
         label=_("E-mail address or username"),
         max_length=254,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text=_("The person needs an account already."),
+        help_text=_("Who has no account yet gets an invitation by e-mail."),
     )
     field_order = ("person", "role")
     role = forms.ChoiceField(label=_("Role"), initial=Role.MEMBER.value)

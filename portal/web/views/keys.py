@@ -48,7 +48,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     return Page("portal/keys.html", {**context, "own_only": not access.manages, "can_create": not access.read_only})
 
 
-@tenant_page("keys", methods=("GET", "HEAD", "POST"))
+@tenant_page("keys", methods=("GET", "HEAD", "POST"), dangerous=True)
 def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
     """GET: the form. POST: make the key and show it, once; nothing that shows it again exists."""
     access.require(access.role)

@@ -10,17 +10,19 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants import audit, memberships
 from tenants.access import RANK, Access
-from tenants.models import Membership, Role, User
+from tenants.models import Invitation, Membership, Role, User
 from tenants.problems import ProblemError
 
 from ..forms import show_problem
 from ..forms.members import MemberForm, RoleForm
 from ..pages import Page, tenant_page
 from ..shell import MANAGERS
+from . import invitations
 
 PER_PAGE = 50
 BY_RANK = Case(*(When(role=role, then=Value(rank)) for role, rank in RANK.items()), output_field=IntegerField())
@@ -34,40 +36,47 @@ def index(request: HttpRequest, access: Access) -> Page:
     page = Paginator(_sorted(_members(access), sort), PER_PAGE).get_page(request.GET.get("page"))
     owners = _members(access).filter(role=Role.OWNER).count()
     rows = [_row(member, access, owners) for member in page]
-    return Page(
-        "portal/members.html", {"members": rows, "page_obj": page, "sort": sort, "can_change": not access.read_only}
-    )
+    context = {
+        "members": rows,
+        "page_obj": page,
+        "sort": sort,
+        "can_change": not access.read_only,
+        "invitations": _open_invitations(access),
+    }
+    return Page("portal/members.html", context)
 
 
-@tenant_page("members", methods=("GET", "HEAD", "POST"))
+@tenant_page("members", methods=("GET", "HEAD", "POST"), dangerous=True)
 def add(request: HttpRequest, access: Access) -> Page | HttpResponse:
-    """GET: the form. POST: add a person who has an account, found by username or e-mail address."""
+    """GET: the form. POST: add a person who has an account, found by username or e-mail address; invite an address that has none."""
     access.require(*MANAGERS)
     form = MemberForm(request.POST if request.method == "POST" else None, access=access)
     if request.method == "POST" and form.is_valid():
-        user = _person(form.cleaned_data["person"])
-        if user is None:
-            form.add_error(
-                "person", _("No account has this name or address. Ask the platform’s operators to create one.")
-            )
-        else:
-            try:
-                memberships.add(
-                    access.tenant,
-                    user,
-                    form.cleaned_data["role"],
-                    by=access.membership,
-                    actor=audit.user_actor(request.user),
-                )
-            except ProblemError as problem:
-                show_problem(form, problem)
-            else:
-                messages.success(request, _("%(name)s is a member now.") % {"name": user.get_username()})
+        try:
+            if _add(request, access, form):
                 return redirect("web:members", access.tenant.slug)
+        except ProblemError as problem:
+            show_problem(form, problem)
     return Page("portal/member_add.html", {"form": form}, status=400 if form.errors else 200)
 
 
-@tenant_page("members", methods=("GET", "HEAD", "POST"))
+def _add(request: HttpRequest, access: Access, form: MemberForm) -> bool:
+    """True when the person is a member now, or invited. Raises ProblemError when the rules refuse it."""
+    person, role = form.cleaned_data["person"], form.cleaned_data["role"]
+    user = _person(person)
+    if user is None and "@" not in person:
+        form.add_error("person", _("No account has this name. Enter the person’s e-mail address to invite them."))
+        return False
+    if user is None:
+        invitations.send(request, access, person, role)
+        return True
+    actor = audit.user_actor(request.user)
+    memberships.add(access.tenant, user, role, by=access.membership, actor=actor)
+    messages.success(request, _("%(name)s is a member now.") % {"name": user.get_username()})
+    return True
+
+
+@tenant_page("members", methods=("GET", "HEAD", "POST"), dangerous=True)
 def role(request: HttpRequest, access: Access, member_id: int) -> Page | HttpResponse:
     """GET: the present role and the choice. POST: the new one, in force at once."""
     access.require(*MANAGERS)
@@ -97,7 +106,7 @@ def role(request: HttpRequest, access: Access, member_id: int) -> Page | HttpRes
     return Page("portal/confirm.html", context, fragment="portal/_confirm.html", status=400 if form.errors else 200)
 
 
-@tenant_page("members", methods=("GET", "HEAD", "POST"))
+@tenant_page("members", methods=("GET", "HEAD", "POST"), dangerous=True)
 def remove(request: HttpRequest, access: Access, member_id: int) -> Page | HttpResponse:
     """GET: the question. POST: end the membership and its keys."""
     access.require(*MANAGERS)
@@ -129,6 +138,24 @@ def _question(access: Access, request: HttpRequest) -> dict[str, Any]:
         "cancel_url": reverse("web:members", args=[access.tenant.slug]),
         "cancel_label": _("Members"),
     }
+
+
+def _open_invitations(access: Access) -> list[dict[str, Any]]:
+    """Whoever was asked and has not come yet, newest first; an expired link can be sent again."""
+    now = timezone.now()
+    rows = Invitation.objects.filter(tenant=access.tenant, accepted_at__isnull=True, revoked_at__isnull=True)
+    return [
+        {
+            "id": row.public_id,
+            "email": row.email,
+            "role": Role(row.role).label,
+            "sent": row.created_at,
+            "expires": row.expires_at,
+            "is_expired": row.expires_at <= now,
+            "can_change": not access.read_only and RANK[Role(row.role)] <= RANK[access.role],
+        }
+        for row in rows[:200]
+    ]
 
 
 def _members(access: Access) -> QuerySet[Membership]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -51,9 +52,18 @@ def browse(cast: Cast) -> Callable[[str], Client]:
     def signed_in(name: str) -> Client:
         client = Client()
         client.force_login(cast.people[name], backend="allauth.account.auth_backends.AuthenticationBackend")
+        remember_proof(client, cast.people[name])
         return client
 
     return signed_in
+
+
+def remember_proof(client: Client, user: User, age: float = 0) -> None:
+    """As if the person had given the password `age` seconds ago."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - age}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def text_of(response: HttpResponse) -> str:

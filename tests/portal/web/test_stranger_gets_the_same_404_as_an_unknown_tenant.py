@@ -15,6 +15,7 @@ from .conftest import Cast, text_of
 ARGUMENTS = {
     "key_id": "abcdefgh23456777",
     "member_id": 1,
+    "invitation_id": UUID("5f0d37c1-43a3-4c5c-9c10-1f4e9b3a5a01"),
     "invoice_id": UUID("15d1c359-4eb1-473d-b67c-d56c0edc655f"),
     "position": 1,
     "kind": "pdf",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+
+from .fresh import is_fresh
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -15,6 +19,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """allauth's own dangerous acts (second factors) ask by our rule: a sign-in counts as proof too."""
+        return not is_fresh(context.request)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """The link in the mail leads to SITE_URL, whatever Host the request that asked for it named."""
