@@ -6,7 +6,8 @@ from django.db import models
 class IdempotencyRecord(models.Model):
     """The answer to a write that carried an Idempotency-Key, kept so that a retry gets the same answer and no second effect.
 
-    `principal` is the key id or operator token that wrote; a row without a status is a write in progress.
+    `principal` is the key, operator token or person that wrote. The row is written in the transaction of the write itself; while that runs,
+    an advisory lock stands for it (tenants/idempotency.py).
     """
 
     tenant = models.ForeignKey("tenants.Tenant", null=True, on_delete=models.CASCADE, related_name="+")
