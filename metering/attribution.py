@@ -6,13 +6,14 @@ The policy, in one place:
   their first process on. Processes that nobody can be named for count together as one such holder, "unattributed".
 - So the shares of a device sum to at most 1 at any instant, and to exactly 1 while a process runs on it.
 - A process of a tenant with an assignment on that device runs inside the assignment.
+- A process that names a reservation belongs to that reservation's tenant; what the reservation pays for is in coverage.py.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,7 +26,9 @@ from metering.models import GpuAssignment, GpuDevice
 from tenants.audit import acting
 from tenants.models import Tenant
 
-ASSIGNMENT, ENVIRONMENT, UNATTRIBUTED = "assignment", "environment", "unattributed"
+ASSIGNMENT, RESERVATION, ENVIRONMENT, UNATTRIBUTED = "assignment", "reservation", "environment", "unattributed"
+RESERVATION_VARIABLE = "AURELIUS_RESERVATION_ID"
+"""In the environment of a job's processes: the reservation that they run under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,15 @@ class ProcessOwner:
     age_seconds: float | None
     name: str
     why: str = ""
+    reservation: str = ""
 
 
-def owner_of(pid: int, *, proc: Path, variable: str, tenants: Collection[str]) -> ProcessOwner:
-    """The tenant that the process's environment names in `variable`, if it is one of `tenants`.
+def owner_of(
+    pid: int, *, proc: Path, variable: str, tenants: Collection[str], reserved: Mapping[str, str] | None = None
+) -> ProcessOwner:
+    """The tenant of the reservation that the process's environment names, else the one that it names in `variable`.
+
+    `tenants` are those that may be named, `reserved` the tenants of known reservations by id.
 
     The environment is what the launcher gave the process. Only list a node whose launcher sets it, not its users (docs/operations.md).
     """
@@ -128,14 +136,21 @@ def owner_of(pid: int, *, proc: Path, variable: str, tenants: Collection[str]) -
         environment = (folder / "environ").read_bytes().split(b"\0")
     except OSError as error:
         return ProcessOwner(None, age, label, f"its environment cannot be read: {error.strerror}")
-    prefix = variable.encode() + b"="
-    slug = next(
-        (entry[len(prefix) :].decode("ascii", "replace") for entry in environment if entry.startswith(prefix)), ""
-    )
+    reservation = _named(environment, RESERVATION_VARIABLE)
+    if reserved and reservation in reserved:
+        return ProcessOwner(reserved[reservation], age, label, reservation=reservation)
+    slug = _named(environment, variable)
     if slug in tenants:
         return ProcessOwner(slug, age, label)
     return ProcessOwner(
         None, age, label, f"{variable} names no tenant: {slug[:40]!r}" if slug else f"no {variable} in its environment"
+    )
+
+
+def _named(environment: Iterable[bytes], variable: str) -> str:
+    prefix = variable.encode() + b"="
+    return next(
+        (entry[len(prefix) :].decode("ascii", "replace") for entry in environment if entry.startswith(prefix)), ""
     )
 
 

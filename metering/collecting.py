@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from metering import attribution, gaps, gpus, ingestion, jobs
+from metering import attribution, coverage, gaps, gpus, ingestion, jobs
 from metering.collectors import config
 from metering.collectors.base import EVERYTHING, Collected, CollectedEvent, Collector, Gap
 from metering.models import CollectorState, CollectorStatus
@@ -60,6 +60,7 @@ def _run(entry: Mapping[str, Any], node: str, now: datetime) -> bool:
         node=node,
         tenants=tenants.keys(),
         assigned=attribution.in_force(node, now - timedelta(days=1), now) if entry["kind"] == "nvml" else (),
+        reserved=coverage.in_force(node, now - timedelta(days=1), now) if entry["kind"] == "nvml" else (),
         memory=status.memory if status else {},
     )
     slot = _slot(now, collector.interval_seconds)
@@ -121,6 +122,7 @@ def keep(
     gaps.keep(collector, node, collected, tenants, now, last_ok_at=status.last_ok_at)
     if collector.kind == "nvml":
         gpus.keep(node, collected, now)
+        coverage.keep(node, collected.sightings, now)
     status.kind, status.state, status.detail = collector.kind, collected.state, detail
     status.readings = dict(collected.readings)
     if collected.state != CollectorState.ERROR:

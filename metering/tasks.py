@@ -18,6 +18,7 @@ from metering import (
     unknown_usage,
 )
 from metering.billing import closing
+from metering.reservations import keeping
 from metering.webhooks import delivery
 
 
@@ -87,6 +88,12 @@ def run_price_dry_runs() -> None:
 @shared_task
 def check_unknown_usage() -> None:
     unknown_usage.check_all(timezone.now())
+
+
+@shared_task
+def keep_reservations() -> None:
+    """Let abandoned reservations lapse, and book the hours that running ones have held."""
+    keeping.run(timezone.now())
 
 
 @shared_task

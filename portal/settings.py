@@ -347,6 +347,7 @@ SPECTACULAR_SETTINGS = {
         "CallerKind": ["key", "operator", "person"],
         "LimitSource": ["tier", "override"],
         "ProblemCode": "portal.api.schema.PROBLEM_CODES",
+        "ReservationState": ["held", "settled", "cancelled", "lapsed", "released"],
         "Role": "tenants.models.Role",
         "Scope": "tenants.models.apikey.Scope",
         "TenantState": "tenants.models.TenantState",

@@ -38,6 +38,8 @@ KINDS: dict[str, Kind] = {code: Kind(*problem) for code, problem in PROBLEMS.ite
     "idempotency_in_progress": Kind(
         409, "In progress", "A request with this Idempotency-Key is still being worked on."
     ),
+    "reservation_cap_exceeded": Kind(429, "Reservation cap exceeded", "More than this tenant may reserve at once."),
+    "reservations_blocked": Kind(403, "Reservations refused", "New GPU reservations of this tenant are refused."),
     "length_required": Kind(411, "Length required", "Send the body with a Content-Length."),
     "payload_too_large": Kind(413, "Payload too large", "The body is too large."),
     "unsupported_media_type": Kind(415, "Unsupported media type", "Send application/json."),

@@ -17,10 +17,26 @@ from .invoices import (
 )
 from .money import BudgetView, CostsView
 from .quotas import QuotasView, QuotaView
+from .reservations import (
+    CancelView,
+    EstimatesView,
+    ExtendView,
+    HeartbeatView,
+    ReservationsView,
+    ReservationView,
+    SettleView,
+)
 from .usage import MetersView, UsageView
 
 urlpatterns = [
     path("events", EventsView.as_view(), name="events"),
+    path("estimates", EstimatesView.as_view(), name="estimates"),
+    path("reservations", ReservationsView.as_view(), name="reservations"),
+    path("reservations/<str:id>", ReservationView.as_view(), name="reservation"),
+    path("reservations/<str:id>/heartbeat", HeartbeatView.as_view(), name="reservation-heartbeat"),
+    path("reservations/<str:id>/extend", ExtendView.as_view(), name="reservation-extend"),
+    path("reservations/<str:id>/settle", SettleView.as_view(), name="reservation-settle"),
+    path("reservations/<str:id>/cancel", CancelView.as_view(), name="reservation-cancel"),
     path("meters", MetersView.as_view(), name="meters"),
     path("tenants/<str:slug>/quotas", QuotasView.as_view(), name="quotas"),
     path("tenants/<str:slug>/quotas/<str:meter>", QuotaView.as_view(), name="quota"),

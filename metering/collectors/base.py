@@ -13,6 +13,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Protocol
 
+from metering.coverage import Sighting
 from metering.models.collector import CollectorState
 
 EVERYTHING = ""
@@ -92,6 +93,7 @@ class Collected:
     devices: tuple[DeviceReading, ...] = ()
     unattributed: tuple[UnattributedTime, ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
+    sightings: tuple[Sighting, ...] = ()
 
 
 class Collector(Protocol):

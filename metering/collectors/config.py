@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from metering.attribution import Assigned
+from metering.coverage import Reserved
 
 from .base import Collector
 from .filesystem import FilesystemCollector
@@ -143,6 +144,7 @@ def build(
     tenants: Collection[str],
     assigned: Sequence[Assigned],
     memory: Mapping[str, Any],
+    reserved: Sequence[Reserved] = (),
 ) -> Collector:
     """The collector of a configuration that has no problems."""
     renamed = {"interval": "interval_seconds", "timeout": "timeout_seconds", "max_gap": "max_gap_seconds"}
@@ -152,4 +154,4 @@ def build(
         return FilesystemCollector(**given, node=node, tenants=tenants, memory=memory)
     if "max_gap_seconds" not in given and "interval_seconds" in given:
         given["max_gap_seconds"] = 3 * given["interval_seconds"]
-    return NvmlCollector(**given, node=node, tenants=tenants, assigned=assigned, memory=memory)
+    return NvmlCollector(**given, node=node, tenants=tenants, assigned=assigned, reserved=reserved, memory=memory)

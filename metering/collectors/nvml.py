@@ -3,7 +3,7 @@
 Held is billed, used is shown. What is billed for an interval between two samples is what is known to have been held: an assignment for
 as long as it is in force, a process from its own start on when it is still there at the second sample. So billed time never exceeds
 held time; the tail of a process that ended between two samples is not billed. When samples are further apart than `max_gap_seconds`,
-only that much is billed and the rest is a gap that everyone can see.
+only that much is billed and the rest is a gap that everyone can see. What a reservation pays for is not billed again (coverage.py).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from metering import attribution
+from metering import attribution, coverage
 from metering.attribution import Assigned, Hold, ProcessOwner
+from metering.coverage import Covered, Reserved, Seen
 from metering.models.collector import CollectorState
 
 from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
@@ -75,7 +76,7 @@ def model_of(name: str, names: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class NvmlCollector:
-    """See the module. `tenants` are the slugs that may be billed, `assigned` the assignments around now, `memory` the last run's."""
+    """See the module. `tenants` are the slugs that may be billed, `assigned` and `reserved` what is given away around now, `memory` the last run's."""
 
     name: str
     node: str
@@ -87,6 +88,7 @@ class NvmlCollector:
     models: Mapping[str, str] = field(default_factory=dict)
     tenants: Collection[str] = frozenset()
     assigned: Sequence[Assigned] = ()
+    reserved: Sequence[Reserved] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "nvml"
@@ -98,12 +100,16 @@ class NvmlCollector:
         if "unavailable" in document:
             return unavailable(document["unavailable"], memory=self.memory)
         samples = [_Sample(self, entry, now) for entry in document["devices"]]
+        seen = [sample.seen() for sample in samples if not sample.error]
+        covered = coverage.cover(seen, self.reserved)
+        for sample in samples:
+            sample.covered = [each for each in covered if each.device == sample.uuid]
         lost = [sample for sample in samples if sample.error]
         known = self.memory.get("devices", {})
         good = {sample.uuid for sample in samples if not sample.error}
-        seen = good | {sample.uuid for sample in lost}
+        present = good | {sample.uuid for sample in lost}
         # A MIG instance that is gone while its GPU is there was taken away by an operator.
-        missing = [uuid for uuid, entry in known.items() if uuid not in seen and entry.get("parent") not in good]
+        missing = [uuid for uuid, entry in known.items() if uuid not in present and entry.get("parent") not in good]
         problems = [f"GPU {sample.index}: {sample.error}" for sample in lost] + [
             f"{uuid} has disappeared" for uuid in missing
         ]
@@ -130,6 +136,7 @@ class NvmlCollector:
                 "devices": _still_known(known, now)
                 | {sample.uuid: sample.remember() for sample in samples if not sample.error}
             },
+            sightings=tuple(coverage.sightings(seen, covered, now)),
         )
 
 
@@ -148,10 +155,31 @@ class _Sample:
         self.last_pids = set(before.get("pids", ()))
         self.owners = {process["pid"]: self._owner(process["pid"]) for process in entry.get("processes", ())}
         self.holds = [*self._assignments(), *(self._hold(pid, owner) for pid, owner in self.owners.items())]
+        self.covered: list[Covered] = []
 
     def _owner(self, pid: int) -> ProcessOwner:
         collector = self.collector
-        return attribution.owner_of(pid, proc=collector.proc, variable=collector.environment, tenants=collector.tenants)
+        return attribution.owner_of(
+            pid,
+            proc=collector.proc,
+            variable=collector.environment,
+            tenants=collector.tenants,
+            reserved={each.id: each.tenant for each in collector.reserved},
+        )
+
+    def seen(self) -> Seen:
+        """The device as reservations look at it. A GPU with MIG enabled is held through its instances."""
+        is_shell = self.entry["mig"] and not self.entry["parent"]
+        owners = [] if is_shell else list(self.owners.values())
+        holding = [] if is_shell else self.holds
+        return Seen(
+            self.uuid,
+            self.model,
+            self.fraction,
+            tenants={hold.tenant for hold in holding if hold.tenant},
+            named={owner.reservation for owner in owners if owner.reservation},
+            working={owner.tenant for owner in owners if owner.tenant},
+        )
 
     def _assignments(self) -> Iterator[Hold]:
         """A MIG instance is held by an assignment of its own, or by one of the whole GPU."""
@@ -165,6 +193,7 @@ class _Sample:
         else:  # its start is unknown: it held the device since the last sample only if it was in it
             since = self.last_at if self.last_at and pid in self.last_pids else self.now
         by = attribution.ENVIRONMENT if owner.tenant else attribution.UNATTRIBUTED
+        by = attribution.RESERVATION if owner.reservation else by
         return Hold(owner.tenant, min(since, self.now), None, None, by, owner.name)
 
     # ------------------------------------------------------------------------------------------------------- the interval
@@ -184,14 +213,14 @@ class _Sample:
         return max(self.last_at, self.now - timedelta(seconds=self.collector.max_gap_seconds)), self.now
 
     def pieces(self) -> Iterator[tuple[datetime, dict[str | None, int]]]:
-        """(start, whole micro-seconds by holder) of every stretch of the interval within one quarter of an hour."""
+        """(start, whole micro-seconds to bill by holder) of every stretch of the interval within one quarter of an hour."""
         interval = self.interval()
         if interval is None:
             return
         start, end = interval
         while start < end:
             stop = min(end, _quarter(start) + QUARTER)
-            amounts = attribution.divide(self.holds, start, stop)
+            amounts = coverage.unpaid(self.holds, self.covered, start, stop)
             yield start, attribution.whole({tenant: amount * self.fraction for tenant, amount in amounts.items()})
             start = stop
 
@@ -227,7 +256,7 @@ class _Sample:
         return {"at": at.isoformat(), "pids": sorted(self.owners), "parent": self.entry["parent"]}
 
     def reading(self) -> DeviceReading:
-        shares = attribution.shares_at(self.holds, self.now)
+        shares = attribution.shares_at([*self.holds, *(each.hold() for each in self.covered)], self.now)
         counts = defaultdict(int, {hold.tenant: 0 for hold in self.holds})
         for hold in self.holds:
             counts[hold.tenant] += bool(hold.process)

@@ -18,7 +18,7 @@ class GpuDevice(models.Model):
 
     `readings` holds what could be read: utilization_percent, memory_used_bytes, memory_total_bytes, power_watts,
     temperature_celsius, energy_joules; a value that could not be read is absent, never 0. `holders` says who held what share
-    at `last_seen_at`: [{"tenant": "acme" or null, "share": "0.5", "by": "assignment" | "environment" | "unattributed", "processes": 2}].
+    at `last_seen_at`: [{"tenant": "acme" or null, "share": "0.5", "by": "assignment" | "reservation" | "environment" | "unattributed", "processes": 2}].
     """
 
     node = models.CharField(max_length=120)

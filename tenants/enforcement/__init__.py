@@ -3,7 +3,7 @@
     consume(key_text, …)  decide a call and count it when granted      check(key_text, …)  the same without counting
     usage(slug)           what Redis counts for a tenant this month    readiness()         None, or why Redis cannot be used
     reconcile(now)        bring Redis in line with the database        flush(now)          hand Redis's counts to the ledger
-    holds(slug, month)    reserve GPUs before a job starts, and say what became of them
+    gpu_holds(slug, month)    reserve GPUs before a job starts, and say what became of them
 
 Everything is loaded when it is first used: the doors without Django (asgi.py, decision.py's core) live in this package too.
 """
@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .verbs import check, consume, flush, holds, readiness, reconcile, usage
+    from .verbs import check, consume, flush, gpu_holds, readiness, reconcile, usage
 
-__all__ = ["check", "consume", "flush", "holds", "readiness", "reconcile", "usage"]
+__all__ = ["check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]
 
 
 def __getattr__(name: str) -> Any:

@@ -108,7 +108,8 @@ class Holds:
         if reply[0] == NOT_BUILT:
             raise NotBuiltError
         status, *numbers, epoch = reply
-        return Answer(_CODES[status], *numbers, epoch=epoch.decode())
+        used, held, gpus_held, cost, project_cost = numbers
+        return Answer(_CODES[status], used, held, gpus_held, cost, project_cost, epoch.decode())
 
     def left(self, id: str, amount: int, cost: int) -> bool:
         """Part of a running hold is in the ledger now; this much is left of it. False when there is nothing to change."""

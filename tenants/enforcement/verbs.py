@@ -48,7 +48,7 @@ def usage(slug: str) -> LiveUsage:
     )
 
 
-def holds(slug: str, month: str) -> Holds:
+def gpu_holds(slug: str, month: str) -> Holds:
     """The GPUs that the tenant's jobs hold in its month 'YYYY-MM'. Raises RedisUnavailableError."""
     return Holds(control(), slug, month)
 
@@ -63,4 +63,4 @@ def reconcile(now: datetime) -> int:
     return published + len(corrected)
 
 
-__all__ = ["LiveUsage", "check", "consume", "flush", "holds", "readiness", "reconcile", "usage"]
+__all__ = ["LiveUsage", "check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]

@@ -30,6 +30,8 @@ _EVENT = {
 }
 _LIMIT = {"limit": 100, "reason": "Test"}
 _T = "tenants/{slug}"
+_R = "reservations/8e0f4c1a-5b1e-4d57-9c36-0a4a5f3c2f10"
+_JOB = {"gpus": 1, "gpu_model": "H100", "expected_hours": 1}
 
 ROUTES: dict[str, dict[str, Good]] = {
     "me": {"GET": Good("me")},
@@ -70,6 +72,13 @@ ROUTES: dict[str, dict[str, Good]] = {
     "tenants/{slug}/invoices/{invoice_id}/void": {
         "POST": Good(f"{_T}/invoices/{{invoice_id}}/void", {"reason": "Test"})
     },
+    "estimates": {"POST": Good("estimates", _JOB)},
+    "reservations": {"GET": Good("reservations"), "POST": Good("reservations", _JOB)},
+    "reservations/{id}": {"GET": Good(_R), "DELETE": Good(_R)},
+    "reservations/{id}/heartbeat": {"POST": Good(f"{_R}/heartbeat")},
+    "reservations/{id}/extend": {"POST": Good(f"{_R}/extend", {"expected_hours": 2})},
+    "reservations/{id}/settle": {"POST": Good(f"{_R}/settle", {"seconds": 60})},
+    "reservations/{id}/cancel": {"POST": Good(f"{_R}/cancel")},
     "meters": {"GET": Good("meters")},
     "tenants/{slug}/api-keys": {
         "GET": Good(f"{_T}/api-keys"),
