@@ -105,17 +105,23 @@ def rating(tenant: Tenant, period: BillingPeriod, *, as_of: datetime | None = No
 
 
 def statements(
-    tenants: Iterable[Tenant], now: datetime, period_key: str | None = None, *, dimensions: Iterable[str] = ()
+    tenants: Iterable[Tenant],
+    now: datetime,
+    period_key: str | None = None,
+    *,
+    dimensions: Iterable[str] = (),
+    cuts: Iterable[datetime] = (),
 ) -> list[Statement]:
     """The statements of many tenants for the local month 'YYYY-MM', or for the month that `now` falls into for each: few queries.
 
     The same lines and amounts as `statement`; their segments span all the time of one price, not a day, and carry only the
-    dimensions that prices name and those asked for ("model", for gpu_hours_by_model). Not for a tenant scope.
+    dimensions that prices name and those asked for ("model", for gpu_hours_by_model); `cuts` are instants to cut them at as well.
     """
     everyone = list(tenants)
     months = _months(everyone, now, period_key)
     versions = price_books.timelines(everyone)
     changes = {edge for tenant in everyone for edge in edges(versions[tenant.pk], months[tenant.pk])[1:]}
+    changes.update(cuts)
     kept = set(dimensions).union(*map(priced_dimensions, set(versions.values())))
     usage = period_usage.of_many(months, sorted(changes), sorted(kept))
     gaps = gap_shares.segments(months, sorted(changes))

@@ -39,11 +39,12 @@ def daily(tenant: Tenant, start: datetime, now: datetime) -> dict[str, list[tupl
     return {name: _whole(values, min(used), today) for name, values in found.items() if values and used}
 
 
-def by_day(lines: Iterable[Line], zone: str, month: str) -> dict[date, Decimal]:
-    """The cost of each day of the month: every line split by its usage, and what no usage explains over its days evenly."""
+def by_day(lines: Iterable[Line], zone: str, month: str, today: date | None = None) -> dict[date, Decimal]:
+    """The cost of each local day of the month up to `today`: every line split by its usage, and what no usage explains evenly."""
     tz = ZoneInfo(zone)
     first = calendar.month_bounds(zone, month)[0].astimezone(tz).date()
     every = [first + ahead * DAY for ahead in range(31) if (first + ahead * DAY).month == first.month]
+    every = [day for day in every if today is None or day <= today] or every[:1]
     found: dict[date, Decimal] = dict.fromkeys(every, Decimal(0))
     for line in lines:
         weights: dict[date, Fraction] = defaultdict(Fraction)

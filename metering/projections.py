@@ -47,16 +47,17 @@ class Projection:
     def _last_day(self) -> date:
         return date.fromisoformat(days(self._month)[-1].key)
 
-    def cost(self) -> Forecast:
-        """The cost at the end of each day that is left."""
-        so_far = self._rate(self._spent, self._now)
-        series = {str(key): (key, forecast) for key, forecast in self._series().items()}
+    def cost(self, meter: str = "") -> Forecast:
+        """The cost at the end of each day that is left: of everything, or of one meter's lines."""
+        so_far = self._rate(self._spent, self._now, meter)
+        everything = self._series().items()
+        series = {str(key): (key, forecast) for key, forecast in everything if not meter or key[0] == meter}
         if not series:
             return Forecast("none", 0, so_far, self._last_day, ())
         keys = {name: key for name, (key, _) in series.items()}
 
         def price(usage: Mapping[str, Decimal], day: date) -> Decimal:
-            return self._price({keys[name]: total for name, total in usage.items()}, day)
+            return self._price({keys[name]: total for name, total in usage.items()}, day, meter)
 
         return forecast_cost({name: each for name, (_, each) in series.items()}, price, so_far=so_far)
 
@@ -141,7 +142,7 @@ class Projection:
             Segment(meter, quantity, *spans[span], dict(dims)) for ((meter, dims), span), quantity in merged.items()
         ]
 
-    def _price(self, totals: Mapping[Key, Decimal], day: date) -> Decimal:
+    def _price(self, totals: Mapping[Key, Decimal], day: date, meter: str) -> Decimal:
         """What the month costs up to the end of `day` when each series stands at its total by then."""
         until = min(day_period(self._month.zone, day).end, self._month.end)
         used: dict[Key, Fraction] = defaultdict(Fraction)
@@ -150,7 +151,7 @@ class Projection:
         ahead = [
             segment for key, total in totals.items() for segment in self._ahead(key, exact(total) - used[key], until)
         ]
-        return self._rate([*self._spent, *ahead], until)
+        return self._rate([*self._spent, *ahead], until, meter)
 
     def _ahead(self, key: Key, quantity: Fraction, until: datetime) -> list[Segment]:
         """`quantity` spread evenly from now to `until`, cut where prices change."""
@@ -164,9 +165,10 @@ class Projection:
             if start < end
         ]
 
-    def _rate(self, segments: list[Segment], as_of: datetime) -> Decimal:
+    def _rate(self, segments: list[Segment], as_of: datetime, meter: str) -> Decimal:
         until = None if as_of >= self._month.end else as_of
-        return rate_segments(self._tenant, self._month, self._versions, segments, until).subtotal.amount
+        rating = rate_segments(self._tenant, self._month, self._versions, segments, until)
+        return rating.of_meter(meter).amount if meter else rating.subtotal.amount
 
 
 def _share(part: timedelta, whole: timedelta) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -13,18 +14,19 @@ from rest_framework.response import Response
 
 from tenants import calendar, periods
 from tenants.api.documentation import example, operation
-from tenants.api.fields import StrictDecimal, StrictEmail, StrictInteger, StrictList, StrictText
+from tenants.api.fields import StrictChoice, StrictDecimal, StrictEmail, StrictInteger, StrictList, StrictText, choices
 from tenants.api.serializers import QuerySerializer, StrictSerializer
 from tenants.api.views import TenantView
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid
 
-from .. import budgets, costs
+from .. import budgets, costs, explorer
 from ..event_parsing import OLDEST
 from ..forecasting import Forecast
 from ..models import BudgetAlert, BudgetThreshold, Meter
 from ..money import Money, plain, round_line
 from ..pricing import Line
+from .finance import GroupSerializer, groups_of, meter_of
 
 TAGS = ["Money"]
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
@@ -76,6 +78,7 @@ class CostsSerializer(serializers.Serializer[Any]):
     projection = ProjectionSerializer(
         allow_null=True, help_text="For the running month, once at least three days are known."
     )
+    groups = GroupSerializer(many=True, help_text="With `group_by`: the same costs by group; else empty.")
 
 
 class CostsQuery(QuerySerializer):
@@ -84,6 +87,12 @@ class CostsQuery(QuerySerializer):
     month = StrictText(
         required=False, max_length=7, help_text="YYYY-MM in the tenant's calendar; the running month when left out."
     )
+    group_by = StrictChoice(
+        choices=choices([each for each in explorer.GROUPS if each != "tenant"]),
+        required=False,
+        help_text="Adds `groups`: what each meter, model, day, project, user, key or route class cost.",
+    )
+    meter = StrictText(required=False, max_length=40, help_text="Groups of this meter only, with quantities.")
 
 
 _LINE = {
@@ -93,7 +102,7 @@ _LINE = {
 _COSTS = {
     "tenant": "acme", "month": "2026-07", "currency": "USD", "lines": [_LINE], "total": "153.75", "as_of": "2026-07-15T12:00:00Z",
     "period": {"key": "2026-07", "start": "2026-06-30T22:00:00Z", "end": "2026-07-31T22:00:00Z"},
-    "projection": {"low": "290.10", "expected": "317.80", "high": "349.00", "quality": "good"},
+    "projection": {"low": "290.10", "expected": "317.80", "high": "349.00", "quality": "good"}, "groups": [],
 }  # fmt: skip
 
 
@@ -136,9 +145,16 @@ class CostsView(TenantView):
                     "total": statement.total.decimal_string(),
                     "as_of": statement.as_of,
                     "projection": _projection(projection, currency),
+                    "groups": self._groups(statement.period.key, now),
                 }
             ).data
         )
+
+    def _groups(self, month: str, now: datetime) -> list[dict[str, Any]]:
+        if "group_by" not in self.params:
+            return []
+        found = explorer.explore([self.tenant], now, month, self.params["group_by"], meter=meter_of(self.params))
+        return groups_of(found)
 
 
 class BudgetAlertSerializer(serializers.Serializer[Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from .events import EventsView
+from .finance import ForecastView, PlatformCostsView, PlatformFocusView, RevenueView, TenantFocusView
 from .invoices import (
     CreditNotesView,
     InvoiceDocumentView,
@@ -42,6 +43,11 @@ urlpatterns = [
     path("tenants/<str:slug>/quotas/<str:meter>", QuotaView.as_view(), name="quota"),
     path("tenants/<str:slug>/usage", UsageView.as_view(), name="usage"),
     path("tenants/<str:slug>/costs", CostsView.as_view(), name="costs"),
+    path("tenants/<str:slug>/forecast", ForecastView.as_view(), name="forecast"),
+    path("tenants/<str:slug>/focus", TenantFocusView.as_view(), name="focus"),
+    path("costs", PlatformCostsView.as_view(), name="platform-costs"),
+    path("revenue", RevenueView.as_view(), name="revenue"),
+    path("focus", PlatformFocusView.as_view(), name="platform-focus"),
     path("tenants/<str:slug>/budget", BudgetView.as_view(), name="budget"),
     path("tenants/<str:slug>/readings", ReadingsView.as_view(), name="readings"),
     path("tenants/<str:slug>/invoices", InvoicesView.as_view(), name="invoices"),

@@ -52,7 +52,12 @@ ROUTES: dict[str, dict[str, Good]] = {
         "DELETE": Good(f"{_T}/quotas/gpu_hours"),
     },
     "tenants/{slug}/usage": {"GET": Good(f"{_T}/usage", query="?meter=gpu_hours&granularity=day")},
-    "tenants/{slug}/costs": {"GET": Good(f"{_T}/costs")},
+    "tenants/{slug}/costs": {"GET": Good(f"{_T}/costs", query="?group_by=model")},
+    "tenants/{slug}/forecast": {"GET": Good(f"{_T}/forecast")},
+    "tenants/{slug}/focus": {"GET": Good(f"{_T}/focus")},
+    "costs": {"GET": Good("costs")},
+    "revenue": {"GET": Good("revenue")},
+    "focus": {"GET": Good("focus")},
     "tenants/{slug}/budget": {"GET": Good(f"{_T}/budget"), "PUT": Good(f"{_T}/budget", {"amount": "100.00"})},
     "tenants/{slug}/readings": {
         "GET": Good(f"{_T}/readings", query="?meter=gpu_hours&from=2026-07-01T00:00:00Z&to=2026-07-02T00:00:00Z")

@@ -1,0 +1,79 @@
+"""Where a tenant's month is heading: cost, usage of each meter, and the day on which each quota and budget is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenants.models import Tenant
+
+from . import budgets, memo, quotas
+from .forecasting import Exceeds, Forecast
+from .models import Budget
+from .models.budget import BudgetPeriod, BudgetScope
+from .projections import Projection
+from .quotas import QuotaStatus
+
+
+@dataclass(frozen=True, slots=True)
+class MeterOutlook:
+    """A meter's usage by the month's end, and when its quota is passed. `exceeds` is None when unlimited or nothing can be said."""
+
+    meter: str
+    forecast: Forecast
+    quota: QuotaStatus
+    exceeds: Exceeds | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetOutlook:
+    """A budget and when it is passed. `forecast` is None for budgets by project and quarter, whose end no forecast reaches."""
+
+    status: budgets.BudgetStatus
+    forecast: Forecast | None
+    exceeds: Exceeds | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Everything that is ahead in the tenant's present month."""
+
+    cost: Forecast
+    meters: tuple[MeterOutlook, ...]
+    budgets: tuple[BudgetOutlook, ...]
+
+
+def outlook(tenant: Tenant, now: datetime) -> Outlook:
+    """The present month from the aware instant `now` on. Nothing is promised from fewer than three days of history."""
+    with memo.remembering():
+        projection = Projection(tenant, now)
+        cost, usage = projection.cost(), projection.usage()
+        return Outlook(
+            cost,
+            tuple(_meters(quotas.quota_status(tenant, now), usage)),
+            tuple(_budget(each, projection, cost) for each in budgets.status(tenant, now)),
+        )
+
+
+def _meters(statuses: Sequence[QuotaStatus], usage: dict[str, Forecast]) -> list[MeterOutlook]:
+    found = []
+    for status in statuses:
+        forecast = usage[status.meter]
+        exceeds = None if status.limit is None else forecast.exceeds(status.limit)
+        found.append(MeterOutlook(status.meter, forecast, status, exceeds))
+    return found
+
+
+def _budget(status: budgets.BudgetStatus, projection: Projection, cost: Forecast) -> BudgetOutlook:
+    forecast = forecast_of(status.budget, projection, cost)
+    if status.left.minor < 0:
+        return BudgetOutlook(status, forecast, Exceeds(None, None, None, already=True))
+    return BudgetOutlook(status, forecast, forecast.exceeds(status.amount.amount) if forecast else None)
+
+
+def forecast_of(budget: Budget, projection: Projection, cost: Forecast) -> Forecast | None:
+    """The forecast of what a monthly budget is about: the whole month, or one meter."""
+    if budget.period != BudgetPeriod.MONTH or budget.scope == BudgetScope.PROJECT:
+        return None
+    return cost if budget.scope == BudgetScope.ALL else projection.cost(budget.scope_value)
