@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from tenants import idempotency
 
-from . import jobs
+from . import jobs, monitoring
 from .models import JobRun, JobState, Notification, NotificationState
 
 KEEP_JOB_RUNS = timedelta(days=100)
@@ -63,6 +63,7 @@ def tidy_up(now: datetime) -> dict[str, int]:
             "sessions": _delete_some(Session.objects.filter(expire_date__lt=now)),
             "job runs": _delete_some(runs),
             "mails": _delete_some(mails),
+            "alerts": _delete_some(monitoring.old(now)),
         }
         return dict(run.detail)
 

@@ -114,6 +114,7 @@ def navigation(request: HttpRequest) -> list[Item]:
         _group(
             _("Operations"),
             [
+                _list(_("Monitoring alerts"), "notifications_active", "metering", "monitoringalert"),
                 _list(_("Job runs"), "event_repeat", "metering", "jobrun"),
                 _list(_("Notifications"), "mail", "metering", "notification"),
                 _list(_("Schedules"), "schedule", "django_celery_beat", "periodictask"),

@@ -358,6 +358,7 @@ SPECTACULAR_SETTINGS = {
 # --- Telemetry -----------------------------------------------------------------------------------------------------------------
 VERSION = env.text("PORTAL_VERSION", "local")
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+ALERTS_TOKEN = env.text("ALERTS_TOKEN", "")  # Alertmanager's, for POST /api/v1/alerts; empty closes that door
 WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 9101 if PRODUCTION else 0, minimum=0, maximum=65535)
 # Tracing is off, with nothing of it installed, while no endpoint is set.
 TRACING = {

@@ -24,6 +24,7 @@ READABLE = frozenset({
 READ_ONLY = frozenset({
     "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory",
     "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
+    "metering.MonitoringAlert",
     "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage",
 })  # fmt: skip
 """Tenant tables that the role may read but never write."""

@@ -20,6 +20,7 @@ from .invoice import (
 )
 from .job_run import JobRun, JobState
 from .meter import Aggregation, GapPolicy, Meter
+from .monitoring_alert import AlertState, MonitoringAlert
 from .notification import Notification, NotificationState
 from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from .price_dry_run import DryRunState, PriceDryRun, PriceDryRunRow
@@ -34,6 +35,6 @@ __all__ = [
     "DeliveryState", "DryRunState", "GapDecision", "GapPolicy", "GapShare", "PriceDryRun", "PriceDryRunRow", "TaxRate", "UnknownKind", "UnknownUsage", "WebhookDelivery", "WebhookEndpoint",
     "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "JobRun", "JobState", "Meter", "MeteringGap",
-    "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
+    "AlertState", "MonitoringAlert", "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
     "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import include, path, re_path
 
-from . import errors, schema
+from . import alerts, errors, schema
 
 app_name = "api"
 
 urlpatterns = [
     path("", include("tenants.api.urls")),
     path("", include("metering.api.urls")),
+    path("alerts", alerts.receive, name="alerts"),
     path("openapi.json", schema.openapi_json, name="openapi"),
     path("schema", schema.openapi_yaml, name="schema"),
     path("docs", schema.docs, name="docs"),

@@ -1,4 +1,4 @@
-"""Recent alerts of a tenant: budget thresholds that were crossed, quotas that are nearly or wholly used."""
+"""Recent alerts of a tenant: budgets and quotas that crossed a mark, and what the monitoring noticed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering.models import BudgetAlert, Meter
+from metering import monitoring
+from metering.models import BudgetAlert, Meter, MonitoringAlert
 from metering.models.quota_alert import QuotaAlert
 from tenants.models import Tenant
 
@@ -67,6 +69,19 @@ def quota_alerts(rows: Iterable[QuotaAlert], meters: Mapping[str, Meter], url: s
     ]
 
 
+def monitoring_alerts(rows: Iterable[MonitoringAlert]) -> list[Alert]:
+    """What the platform's monitoring noticed about the tenant, in the order of `rows`."""
+    return [
+        Alert(
+            tone="bad" if row.severity == "critical" else "warn",
+            title=row.tenant_summary or row.summary,
+            text=_("Noticed by the platform’s monitoring") if row.ends_at is None else _("This is over"),
+            at=row.starts_at,
+        )
+        for row in rows
+    ]
+
+
 def _name(meters: Mapping[str, Meter], key: str) -> str:
     return meters[key].name if key in meters else key
 
@@ -82,4 +97,5 @@ def recent(tenant: Tenant, meters: Mapping[str, Meter], *, with_budgets: bool, c
     if with_budgets:
         rows = BudgetAlert.objects.filter(tenant=tenant).select_related("budget").order_by("-crossed_at")[:count]
         budgets = budget_alerts(rows, reverse("web:budget", args=[tenant.slug]))
-    return sorted([*quotas, *budgets], key=lambda alert: alert.at, reverse=True)[:count]
+    reported = monitoring.of_tenant(tenant, timezone.now(), with_costs=with_budgets, count=count)
+    return sorted([*quotas, *budgets, *monitoring_alerts(reported)], key=lambda alert: alert.at, reverse=True)[:count]
