@@ -323,7 +323,9 @@ def header_values(decision: Decision) -> tuple[str, ...]:
     now = decision.now_ms
     if not windows and decision.quota is None:
         return ()
-    parts = [f'"{name}";r={left};t={(resets + 999) // 1000}' for name, _, left, resets in windows]
+    parts = [
+        f'"{name}";r={left};t={min(WINDOWS[name].seconds, (resets + 999) // 1000)}' for name, _, left, resets in windows
+    ]
     if decision.quota is not None:
         left = max(0, decision.quota - decision.used)
         wait = max(0, decision.resets_at - now // 1000)

@@ -86,6 +86,8 @@ class Core:
 
     def conclude(self, text: bytes, known: Known, call: Call, decision: Decision) -> None:
         """Remember (or forget) the key, and write the metrics."""
+        if decision.windows and not decision.local:
+            self.allowance.saw((call.slug, known.subject), decision.windows)
         if not decision.code:
             if not decision.local:
                 known.confirm(decision)
@@ -104,21 +106,28 @@ class Core:
             metrics.SHADOW_HITS.labels(scope).inc()
 
     def without_redis(self, known: Known, call: Call, scopes: int, reason: str) -> Decision:
-        """What the route class's failure policy says. Only a key that Redis verified lately is ever admitted."""
+        """What the route class's failure policy says. Only a key that Redis verified lately is ever admitted.
+
+        A window that was full when Redis was last heard is full here too; what is told are the limits as last seen.
+        """
         policy = self.config.policy_of(call.route_class)
         metrics.UNAVAILABLE.labels(policy, reason).inc()
         fresh = known.is_fresh(self.config.remember_seconds) and known.scopes & scopes == scopes
         trusted = fresh or not known.is_key
-        user = (call.slug, known.subject)
-        if trusted and (policy == "allow" or (policy == "bounded" and self.allowance.take(user, call.cost))):
-            now = int(time.time())
-            hour = now - (now - known.hour_offset) % 3600
-            decision = Decision("", now * 1000, tenant_id=known.tenant_id, scopes=known.scopes, local=True)
-            if call.counted_as:
-                decision.hour, decision.generation = hour, LOCAL_GENERATION
-                self._book(decision, call)
+        if not trusted or policy == "deny":
+            return Decision(UNAVAILABLE, retry_after_ms=RETRY_AFTER_MS, local=True)
+        local = self.allowance.take((call.slug, known.subject), call.cost, strict=policy == "bounded")
+        now = int(time.time())
+        decision = Decision("", now * 1000, windows=local.windows, local=True)
+        if not local.fits:
+            decision.code = "rate_limit_exceeded" if local.refused_by else UNAVAILABLE
+            decision.refused_by, decision.retry_after_ms = local.refused_by, RETRY_AFTER_MS
             return decision
-        return Decision(UNAVAILABLE, retry_after_ms=RETRY_AFTER_MS)
+        decision.tenant_id, decision.scopes = known.tenant_id, known.scopes
+        if call.counted_as:
+            decision.hour, decision.generation = now - (now - known.hour_offset) % 3600, LOCAL_GENERATION
+            self._book(decision, call)
+        return decision
 
     def _book(self, decision: Decision, call: Call) -> None:
         if decision.hour:

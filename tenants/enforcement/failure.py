@@ -1,4 +1,5 @@
-"""What happens while Redis is away: a circuit breaker, so that waiting is not repeated, and a small local allowance."""
+"""What happens while Redis is away: a circuit breaker, so that waiting is not repeated, and a small local allowance that
+never exceeds what was last known to be left."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import random
 import threading
 import time
 from collections import deque
+from typing import NamedTuple
 
 from .. import metrics
+from ..limits import WINDOWS, WindowState
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +21,7 @@ TOLERATED = 3
 
 RETRY_AFTER_MS = 1000
 MAX_USERS = 50_000
+LONGEST = max(window.seconds for window in WINDOWS.values())
 
 
 class Breaker:
@@ -67,25 +71,65 @@ class Breaker:
         return COOL_DOWN * random.uniform(0.75, 1.25)  # noqa: S311 - spreads the processes' attempts, nothing secret
 
 
+class Local(NamedTuple):
+    """What this process says by itself. `windows` are the limits as last seen, less what was admitted here since; () when never seen."""
+
+    fits: bool
+    windows: tuple[WindowState, ...] = ()
+    refused_by: str = ""
+    """The window that is known to be full; "" when only the allowance is used up."""
+
+
 class LocalAllowance:
-    """A strict sliding minute per user, in this process only. Bounded: with too many users, the longest unseen is forgotten."""
+    """At most `per_minute` calls of a user in a sliding minute, in this process, and never more than Redis last said were left.
+
+    Bounded: with too many users, the longest known is forgotten.
+    """
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
-        self._users: dict[tuple[str, str], deque[tuple[float, int]]] = {}
+        self._seen: dict[tuple[str, str], tuple[float, tuple[WindowState, ...]]] = {}
+        self._taken: dict[tuple[str, str], deque[tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
-    def take(self, user: tuple[str, str], cost: int) -> bool:
-        """Admit `cost` calls of (slug, subject) if they fit, and remember them."""
+    def saw(self, user: tuple[str, str], windows: tuple[WindowState, ...]) -> None:
+        """Redis has just said how much is left of the windows of (slug, subject). Hot: one dictionary entry."""
+        if len(self._seen) >= MAX_USERS and user not in self._seen:
+            with self._lock:
+                self._seen.pop(next(iter(self._seen)), None)
+        self._seen[user] = (time.monotonic(), windows)
+
+    def take(self, user: tuple[str, str], cost: int, *, strict: bool = True) -> Local:
+        """Admit `cost` calls if they fit, and remember them; without `strict` they always do."""
         now = time.monotonic()
         with self._lock:
-            taken = self._users.pop(user, None) or deque()
-            while taken and taken[0][0] <= now - 60:
+            taken = self._taken.pop(user, None) or deque()
+            while taken and taken[0][0] <= now - LONGEST:
                 taken.popleft()
-            fits = sum(calls for _, calls in taken) + cost <= self.per_minute
+            windows = self._windows_now(user, taken, now)
+            full = next((window.name for window in windows if window.left < cost), "")
+            recent = sum(calls for at, calls in taken if at > now - 60)
+            fits = not strict or not (full or recent + cost > self.per_minute)
             if fits and cost:
                 taken.append((now, cost))
-            self._users[user] = taken
-            if len(self._users) > MAX_USERS:
-                self._users.pop(next(iter(self._users)))
-        return fits
+                windows = tuple(window._replace(left=max(0, window.left - cost)) for window in windows)
+            if taken:
+                self._taken[user] = taken
+            if len(self._taken) > MAX_USERS:
+                self._taken.pop(next(iter(self._taken)))
+        return Local(fits, windows, "" if fits else full)
+
+    def _windows_now(
+        self, user: tuple[str, str], taken: deque[tuple[float, int]], now: float
+    ) -> tuple[WindowState, ...]:
+        """The windows as seen, less the calls taken here since. After its length nothing of what was seen counts any more."""
+        seen_at, windows = self._seen.get(user, (0.0, ()))
+        found = []
+        for name, limit, left, resets_in_ms in windows:
+            length = WINDOWS[name].seconds
+            start = max(seen_at, now - length)
+            if now - seen_at >= length:
+                left, resets_in_ms = limit, 0
+            left -= sum(calls for at, calls in taken if at >= start)
+            found.append(WindowState(name, limit, max(0, left), max(0, resets_in_ms - int((now - seen_at) * 1000))))
+        return tuple(found)

@@ -27,6 +27,8 @@ from .scripts import DECIDE
 from .tracing import traced
 from .wire import LATE, NOT_BUILT, OUT_OF_DATE
 
+SECOND_LOOK = 0.001
+
 
 class Pipe(asyncio.Protocol):
     """A connection whose replies come back in the order of its commands. Once one is too late, all fail and it closes."""
@@ -42,6 +44,7 @@ class Pipe(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._unsent: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
+        self._looked_twice = False
 
     @classmethod
     async def open(cls, address: Address, timeout: float) -> Pipe:
@@ -139,6 +142,12 @@ class Pipe(asyncio.Protocol):
         if not self._waiting:
             return
         left = self._waiting[0][1] + self.timeout - self._loop.time()
+        if left <= 0 and not self._looked_twice:
+            # It may be this process that was held up, and the answer lies unread: the loop reads once more before we judge.
+            self._looked_twice = True
+            self._watch = self._loop.call_later(SECOND_LOOK, self._look)
+            return
+        self._looked_twice = False
         if left <= 0:
             self.fail(RedisUnavailableError("timeout", "Redis did not answer in time"))
         else:
