@@ -16,10 +16,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]{1,30}://)[^\s/@:\"']*:[^\s/@\"']+@"), rf"\1{STRUCK}@"),  # user:password@ in a URL
     (re.compile(r"(/(?:reset/key|confirm-email|invitations?|join)/)[^/\s\"'?]+"), rf"\1{STRUCK}"),  # links in mails
     # name=value, name: value, "name": "value", also where quotes are escaped inside JSON
-    (
-        re.compile(rf"(?i)\b({_NAMES}\\?[\"']?\s*[=:]\s*)(\\?\")(?:[^\"\\]|\\[^\"])+"),
-        rf"\1\2{STRUCK}",
-    ),
+    (re.compile(rf"(?i)\b({_NAMES}\\?[\"']?\s*[=:]\s*\\\")(?:(?!\\\").)+"), rf"\1{STRUCK}"),
+    (re.compile(rf"(?i)\b({_NAMES}[\"']?\s*[=:]\s*\")(?:[^\"\\]|\\.)+"), rf"\1{STRUCK}"),
     (re.compile(rf"(?i)\b({_NAMES}\\?[\"']?\s*[=:]\s*)(\\?')(?:[^'\\])+"), rf"\1\2{STRUCK}"),
     (re.compile(rf"(?i)\b({_NAMES}\s*[=:]\s*)(?![\"'\\\[%$]|null|None|true|false)[^\s,;&\"'}})\]]+"), rf"\1{STRUCK}"),
 )
