@@ -11,7 +11,9 @@ class MeteringConfig(AppConfig):
 
     def ready(self) -> None:
         from metering import checks, counters  # models are there only now
+        from metering.webhooks import listening
         from tenants.enforcement import ledger
 
         checks.register()
         ledger.register(counters.CallLedger())
+        listening.register()

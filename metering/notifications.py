@@ -73,6 +73,8 @@ def _row(letter: Letter, key: str, address: str, tenant: Tenant | None, now: dat
         subject=letter.subject,
         text=letter.text,
         html=letter.html,
+        attachment_name=letter.attachment_name,
+        attachment=letter.attachment,
         created_at=now,
         next_attempt_at=now,
         trace_parent=spans.traceparent(),
@@ -178,6 +180,8 @@ def _send(delivery: Delivery, notification: Notification, now: datetime) -> bool
                 notification.subject,
                 notification.text,
                 notification.html,
+                notification.attachment_name,
+                notification.attachment,
             ),
             hand_over,
         )

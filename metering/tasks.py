@@ -6,9 +6,11 @@ from celery import shared_task
 from django.utils import timezone
 
 from metering import (
+    anomalies,
     budgets,
     collecting,
     counters,
+    finance_report,
     gap_shares,
     housekeeping,
     notifications,
@@ -99,3 +101,15 @@ def keep_reservations() -> None:
 @shared_task
 def send_webhooks() -> None:
     delivery.send_due(timezone.now())
+
+
+@shared_task
+def find_anomalies() -> None:
+    """Judge the last settled day of every tenant, once each."""
+    anomalies.find_all(timezone.now())
+
+
+@shared_task
+def send_finance_report() -> None:
+    """Last month's costs to finance, once."""
+    finance_report.send_due(timezone.now())

@@ -9,24 +9,21 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import environ
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
-from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from portal import env, logs
+from portal.people import providers as identity_providers
 from portal.telemetry import config as telemetry
 from tenants import exposition
-from portal.people import providers as identity_providers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- What this installation is -------------------------------------------------------------------------------------------------
-PORTAL_ENV = env.text("PORTAL_ENV", "production")
-if PORTAL_ENV not in {"production", "demo", "test"}:
-    raise ImproperlyConfigured(f"PORTAL_ENV={PORTAL_ENV!r}: use production, demo or test.")
+env.collect()
+PORTAL_ENV = env.choice("PORTAL_ENV", "production", ("production", "demo", "test"))
 PRODUCTION = PORTAL_ENV == "production"
 DEBUG = env.boolean("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY")
@@ -114,7 +111,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
 
 # --- Data stores ---------------------------------------------------------------------------------------------------------------
-DATABASES: dict[str, Any] = {"default": environ.Env.db_url_config(env.text("DATABASE_URL"))}
+DATABASES: dict[str, Any] = {"default": env.database("DATABASE_URL")}
 DATABASES["default"].update(
     ENGINE="django_prometheus.db.backends.postgresql",
     CONN_HEALTH_CHECKS=True,
@@ -151,6 +148,7 @@ DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 ENFORCEMENT_REDIS_URL = env.text("ENFORCEMENT_REDIS_URL")
 ENFORCEMENT_TIMEOUT_MS = env.integer("ENFORCEMENT_TIMEOUT_MS", 50, minimum=1, maximum=5000)
 ENFORCEMENT_FAILURE_POLICY = env.text("ENFORCEMENT_FAILURE_POLICY", "bounded")
+ENFORCEMENT_FAILURE_POLICIES = env.structured("ENFORCEMENT_FAILURE_POLICIES", {})  # by route class
 ENFORCEMENT_BOUNDED_PER_MINUTE = env.integer("ENFORCEMENT_BOUNDED_PER_MINUTE", 30, minimum=0)
 ENFORCEMENT_ROUTE_CLASSES = env.structured(
     "ENFORCEMENT_ROUTE_CLASSES", {"default": 1, "portal": 1, "imaging": 1, "search": 1, "ml": 1}
@@ -164,6 +162,7 @@ PLATFORM_CURRENCY = "USD"
 PLATFORM_BUDGET_USD = env.text("PLATFORM_BUDGET_USD", "10000")
 PLATFORM_ALERT_EMAILS = env.items("PLATFORM_ALERT_EMAILS")
 BUDGET_THRESHOLDS = [80, 90, 100]
+FINANCE_REPORT_EMAILS = env.items("FINANCE_REPORT_EMAILS")
 INVOICE_GRACE_HOURS = env.integer("INVOICE_GRACE_HOURS", 24, minimum=0, maximum=24 * 35)
 WEBHOOKS_ALLOW_PRIVATE = env.boolean("WEBHOOKS_ALLOW_PRIVATE", PORTAL_ENV != "production")
 
@@ -200,7 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "roll up usage": {"task": "metering.tasks.roll_up_usage", "schedule": 5.0},
     "run collectors": {"task": "metering.tasks.run_collectors", "schedule": 30.0},
     "keep reservations": {"task": "metering.tasks.keep_reservations", "schedule": 15.0},
-    "check budgets": {"task": "metering.tasks.check_budgets", "schedule": 15.0},
+    "check budgets": {"task": "metering.tasks.check_budgets", "schedule": 10.0},
     "check quotas": {"task": "metering.tasks.check_quotas", "schedule": 30.0},
     "send notifications": {"task": "metering.tasks.send_notifications", "schedule": 10.0},
     "send webhooks": {"task": "metering.tasks.send_webhooks", "schedule": 5.0},
@@ -208,6 +207,8 @@ CELERY_BEAT_SCHEDULE = {
     "settle gaps": {"task": "metering.tasks.settle_gaps", "schedule": 60.0},
     "run price dry runs": {"task": "metering.tasks.run_price_dry_runs", "schedule": 5.0},
     "check unknown usage": {"task": "metering.tasks.check_unknown_usage", "schedule": 600.0},
+    "find anomalies": {"task": "metering.tasks.find_anomalies", "schedule": crontab(minute=41)},
+    "send finance report": {"task": "metering.tasks.send_finance_report", "schedule": crontab(minute=51)},
     "close months": {"task": "metering.tasks.close_months", "schedule": crontab(minute=11)},
     "reconcile policies": {"task": "tenants.tasks.reconcile_policies", "schedule": 60.0},
     "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
@@ -216,7 +217,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # --- Mail ----------------------------------------------------------------------------------------------------------------------
-EMAIL_CONFIG = environ.Env.email_url_config(env.text("EMAIL_URL", "smtp://127.0.0.1:1025"))
+EMAIL_CONFIG = env.mail_server("EMAIL_URL", "smtp://127.0.0.1:1025")
 EMAIL_BACKEND = EMAIL_CONFIG["EMAIL_BACKEND"]
 EMAIL_HOST = EMAIL_CONFIG.get("EMAIL_HOST", "")
 EMAIL_PORT = EMAIL_CONFIG.get("EMAIL_PORT") or 25
@@ -262,8 +263,7 @@ OPERATOR_MFA_REQUIRED = env.boolean("OPERATOR_MFA_REQUIRED", PRODUCTION)
 #   "roles": {"gpu-team": "acme:admin", "ops": "platform:operator"}}]; docs/operations.md
 OIDC_PROVIDERS = env.structured("OIDC_PROVIDERS", [])
 SOCIALACCOUNT_ADAPTER = "portal.people.sign_on.SignOnAdapter"
-SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # an address that the provider has verified is the account of that address
-SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True  # where the adapter lets an address be the proof
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = identity_providers.for_allauth(identity_providers.usable(OIDC_PROVIDERS))
 SESSION_COOKIE_HTTPONLY = True
@@ -417,3 +417,5 @@ exposition.prepare()
 
 if PORTAL_ENV == "test":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+env.finish()

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from . import audit
+from . import audit, signals
 from .models import Membership, Role, Tenant, TenantState, Tier, User
 from .problems import Conflict, from_validation_error, invalid
 from .publication import publish_after_commit
@@ -122,11 +122,17 @@ def _set_state(tenant: Tenant, state: TenantState, actor: str, reason: str) -> T
     def apply(row: Tenant) -> list[str]:
         if row.state == TenantState.CLOSED and state != TenantState.CLOSED:
             raise Conflict("This tenant is closed for good.")
-        row.state = state
+        before, row.state = row.state, state
         row.state_reason = "" if state == TenantState.ACTIVE else reason.strip()
         if state == TenantState.CLOSED:
             _revoke_all_keys(row)
         _clean(row)
+        if before != state:
+            told = signals.resumed if state == TenantState.ACTIVE else signals.blocked
+            told.send(
+                Tenant, tenant=row, now=timezone.now(), action=before if state == TenantState.ACTIVE else state,
+                code=f"tenant_{state}", reason=reason, until=None,
+            )  # fmt: skip
         return ["state", "state_reason"]
 
     return _change(tenant, apply, actor, reason)

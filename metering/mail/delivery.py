@@ -9,6 +9,7 @@ that window opens, so that the caller can write down that from here on the mail 
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import smtplib
 from collections.abc import Callable
@@ -54,6 +55,8 @@ class Envelope:
     subject: str
     text: str
     html: str = ""
+    attachment_name: str = ""
+    attachment: str = ""
 
     @property
     def message_id(self) -> str:
@@ -69,6 +72,8 @@ class Envelope:
         )
         if self.html:
             message.attach_alternative(self.html, "text/html")
+        if self.attachment_name:
+            message.attach(self.attachment_name, self.attachment, mimetypes.guess_type(self.attachment_name)[0])
         return message
 
 

@@ -29,6 +29,9 @@ class Letter:
     subject: str
     text: str
     html: str
+    attachment_name: str = ""
+    attachment: str = ""
+    """A text file that goes with it, such as a CSV; its name is empty where there is none."""
 
 
 def render(kind: str, context: Mapping[str, Any]) -> Letter:

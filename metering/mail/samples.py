@@ -9,6 +9,8 @@ from decimal import Decimal
 from metering.forecasting import Forecast, Range
 from metering.money import Money
 
+from .anomalies import AnomalyFacts, spend_anomaly
+from .finance import Report, Row, finance_letter
 from .letters import BackUnderFacts, BudgetFacts, CostLine, QuotaFacts, back_under_notice, budget_alert, quota_alert
 from .rendering import Letter
 
@@ -104,12 +106,39 @@ def storage_quota() -> Letter:
     return quota_alert(facts, NOW)
 
 
+def anomaly() -> Letter:
+    facts = AnomalyFacts(
+        "Acme Radiology", "acme", "Europe/Zurich", date(2026, 7, 17), "high", Decimal("812.40"), Decimal("268.10"), Decimal("190.00"),
+        Decimal("346.20"), "USD", "GPU hours", Decimal("0.01"),
+    )  # fmt: skip
+    return spend_anomaly(facts)
+
+
+def finance() -> Letter:
+    rows = (
+        Row(
+            "acme",
+            "Acme Radiology",
+            _usd("8312.40"),
+            _usd("7101.00"),
+            _usd("673.30"),
+            _usd("8985.70"),
+            "2026-000041",
+            "issued",
+        ),
+        Row("northwind", "Northwind Imaging", _usd("2310.55"), _usd("0.00"), None, None, "", "no invoice"),
+    )
+    return finance_letter(Report("2026-06", rows), "month,tenant\r\n2026-06,acme\r\n", NOW)
+
+
 SAMPLES: dict[str, Callable[[], Letter]] = {
     "budget-80": budget_80,
     "budget-exceeded": budget_exceeded,
     "budget-blocked": budget_blocked,
     "budget-back-under": budget_back_under,
     "budget-platform": platform_budget,
+    "anomaly": anomaly,
+    "finance-report": finance,
     "quota-80": quota_80,
     "quota-full": quota_full,
     "quota-storage": storage_quota,

@@ -56,6 +56,11 @@ def day(instant: datetime, zone: str) -> str:
     return format_date(instant.astimezone(ZoneInfo(zone)).date(), "MMMM d", locale=LOCALE)
 
 
+def calendar_day(value: date) -> str:
+    """'July 24' of a date."""
+    return format_date(value, "MMMM d", locale=LOCALE)
+
+
 def period(key: str) -> str:
     """'July 2026' of '2026-07', 'the third quarter of 2026' of '2026-Q3'."""
     year, part = key.split("-", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from django.conf import settings
@@ -17,7 +18,7 @@ from tenants.models import Tenant
 
 from ..models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from ..outbox_metrics import WAITED
-from . import safe_http, secrets
+from . import events, safe_http, secrets
 
 log = structlog.get_logger(__name__)
 
@@ -37,19 +38,33 @@ def owe(tenant: Tenant, event_type: str, message_id: str, data: dict[str, Any], 
         {"type": event_type, "timestamp": now.isoformat(), "data": {"tenant": tenant.slug, **data}}, ensure_ascii=False
     )
     rows = [
-        WebhookDelivery(
-            tenant=tenant, endpoint=endpoint, message_id=message_id, event_type=event_type, body=body,
-            next_attempt_at=now, give_up_at=now + KEEP_TRYING, created_at=now, trace_parent=spans.traceparent(),
-        )
+        _row(endpoint, event_type, message_id, body, now)
         for endpoint in WebhookEndpoint.objects.filter(wanted, tenant=tenant, is_active=True)
-    ]  # fmt: skip
+    ]
     return len(WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True))
 
 
-def redeliver(delivery: WebhookDelivery, now: datetime) -> None:
-    """Send it again, whatever became of it, under the same message id, for another 24 hours."""
-    WebhookDelivery.objects.filter(pk=delivery.pk).exclude(state=DeliveryState.SENDING).update(
-        state=DeliveryState.PENDING, next_attempt_at=now, give_up_at=now + KEEP_TRYING, finished_at=None
+def send_test(endpoint: WebhookEndpoint, now: datetime) -> WebhookDelivery:
+    """Owe a test message to this endpoint alone, whatever events it wants; it goes out within seconds."""
+    data = {"tenant": endpoint.tenant.slug, "message": "This is a test. Nothing has happened."}
+    body = json.dumps({"type": events.TEST, "timestamp": now.isoformat(), "data": data}, ensure_ascii=False)
+    row = _row(endpoint, events.TEST, f"test-{uuid4()}", body, now)
+    row.save()
+    return row
+
+
+def _row(endpoint: WebhookEndpoint, event_type: str, message_id: str, body: str, now: datetime) -> WebhookDelivery:
+    return WebhookDelivery(
+        tenant_id=endpoint.tenant_id, endpoint=endpoint, message_id=message_id, event_type=event_type, body=body,
+        next_attempt_at=now, give_up_at=now + KEEP_TRYING, created_at=now, trace_parent=spans.traceparent(),
+    )  # fmt: skip
+
+
+def redeliver(delivery: WebhookDelivery, now: datetime) -> bool:
+    """Send it again, whatever became of it, under the same message id, for another 24 hours. False while it is being sent."""
+    again = WebhookDelivery.objects.filter(pk=delivery.pk).exclude(state=DeliveryState.SENDING)
+    return bool(
+        again.update(state=DeliveryState.PENDING, next_attempt_at=now, give_up_at=now + KEEP_TRYING, finished_at=None)
     )
 
 

@@ -40,12 +40,21 @@ def create(
     return endpoint, secret
 
 
-def update(endpoint: WebhookEndpoint, url: str, event_types: list[str], is_active: bool, actor: str) -> WebhookEndpoint:
-    """Change where and what is sent. Raises EndpointError."""
+def update(
+    endpoint: WebhookEndpoint,
+    url: str,
+    event_types: list[str],
+    is_active: bool,
+    actor: str,
+    description: str | None = None,
+) -> WebhookEndpoint:
+    """Change where and what is sent; while it is off, nothing is owed to it. Raises EndpointError."""
     _check(url, event_types)
     endpoint.url, endpoint.event_types, endpoint.is_active = url, sorted(set(event_types)), is_active
+    if description is not None:
+        endpoint.description = description[:120]
     with audit.acting(actor, "webhook endpoint changed"):
-        endpoint.save(update_fields=["url", "event_types", "is_active"])
+        endpoint.save(update_fields=["url", "event_types", "is_active", "description"])
     return endpoint
 
 
@@ -57,6 +66,12 @@ def rotate(endpoint: WebhookEndpoint, now: datetime, actor: str) -> str:
     with audit.acting(actor, "webhook secret rotated"):
         endpoint.save(update_fields=["secret", "previous_secret", "previous_until"])
     return secret
+
+
+def remove(endpoint: WebhookEndpoint, actor: str) -> None:
+    """Take the endpoint and its log away; what was still owed to it is not sent."""
+    with audit.acting(actor, "webhook endpoint removed"):
+        endpoint.delete()
 
 
 def _check(url: str, event_types: list[str]) -> None:
