@@ -1,0 +1,134 @@
+"""The portal's API over HTTP: one call a method, problems as exceptions, writes that can be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+URL_VARIABLE = "AURELIUS_URL"
+KEY_VARIABLE = "AURELIUS_API_KEY"
+ATTEMPTS = 4
+FIRST_WAIT = 0.25
+AGAIN = frozenset({502, 503, 504})
+REFUSALS = frozenset(
+    {"quota_exceeded", "reservation_cap_exceeded", "budget_exhausted", "reservations_blocked", "tenant_suspended"}
+)
+
+
+class Problem(Exception):
+    """The portal said no. `code` never changes its meaning; `body` is the whole problem detail (RFC 9457)."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        self.status = status
+        self.body = dict(body)
+        self.code = str(body.get("code", ""))
+        self.detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
+        super().__init__(self.detail)
+
+
+class Refused(Problem):
+    """A quota, cap, budget or block does not let it through. `more_url` is where to ask for more, if there is such a place."""
+
+    @property
+    def more_url(self) -> str:
+        return str(self.body.get("request_increase_url", ""))
+
+
+class Unavailable(Exception):
+    """The portal could not be asked, however often it was tried."""
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The key goes to the portal and nowhere else."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+class Client:
+    """A connection to one portal with one tenant's key. Threads may share it."""
+
+    def __init__(self, url: str = "", key: str = "", *, timeout: float = 10.0, attempts: int = ATTEMPTS) -> None:
+        """Without arguments AURELIUS_URL and AURELIUS_API_KEY (or AURELIUS_API_KEY_FILE) say where and who. Raises ValueError."""
+        self.url = (url or os.environ.get(URL_VARIABLE, "")).rstrip("/")
+        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
+            raise ValueError(f"Set {URL_VARIABLE} to the portal's address, such as https://portal.example.org.")
+        self._key = key or _key_from_environment()
+        if not self._key:
+            raise ValueError(f"Set {KEY_VARIABLE} (or {KEY_VARIABLE}_FILE) to an API key of the tenant.")
+        self.timeout = timeout
+        self.attempts = max(1, attempts)
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def get(self, path: str) -> Any:
+        """The answer to GET /api/v1/<path>."""
+        return self.send("GET", path)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "") -> Any:
+        """The answer to POST /api/v1/<path>. It can be tried again safely: every try carries the same Idempotency-Key."""
+        return self.send("POST", path, body, idempotency_key=idempotency_key or str(uuid.uuid4()))
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "") -> Any:
+        """The JSON of an answer. Raises Refused, Problem, or Unavailable after the last of `attempts` tries."""
+        last: Exception | None = None
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+            try:
+                return self._once(method, path, body, idempotency_key)
+            except Problem as problem:
+                if problem.status not in AGAIN and problem.code != "idempotency_in_progress":
+                    raise
+                last = problem
+            except (OSError, HTTPException, ValueError) as error:
+                last = error
+        raise Unavailable(f"{method} {self.url}/api/v1/{path}: {last}") from last
+
+    def _once(self, method: str, path: str, body: Mapping[str, Any] | None, idempotency_key: str) -> Any:
+        headers = {
+            "Authorization": f"Bearer {self._key}",
+            "Accept": "application/json",
+            "User-Agent": "aurelius-python/0.1",
+        }
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        elif method == "POST":
+            data = b""
+        request = urllib.request.Request(  # noqa: S310  (http or https: the constructor has looked)
+            f"{self.url}/api/v1/{path}", data, headers, method=method
+        )
+        try:
+            with self._opener.open(request, timeout=self.timeout) as response:
+                text = response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _problem(error.code, error.read()) from None
+        return json.loads(text) if text else None
+
+
+def _problem(status: int, text: bytes) -> Problem:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    return (Refused if body.get("code") in REFUSALS else Problem)(status, body)
+
+
+def _key_from_environment() -> str:
+    file = os.environ.get(f"{KEY_VARIABLE}_FILE")
+    return Path(file).read_text().strip() if file else os.environ.get(KEY_VARIABLE, "")

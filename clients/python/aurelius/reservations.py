@@ -1,0 +1,200 @@
+"""GPUs reserved before a job starts, kept alive while it runs, settled when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from .client import Client, Problem, Unavailable
+
+ENVIRONMENT = "AURELIUS_RESERVATION_ID"
+"""A job's processes carry this, so that collectors know what their GPUs are reserved under."""
+
+log = logging.getLogger("aurelius")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job would cost: GPU hours, money as decimal text, and the price version it goes by."""
+
+    gpu_hours: float
+    amount: str
+    currency: str
+    price_version: str
+
+
+def estimate(client: Client, **job: Any) -> Estimate:
+    """Price a job (gpus, gpu_model, expected_hours, fraction, labels) without holding anything."""
+    body = client.post("estimates", _job(**job))
+    return Estimate(float(body["gpu_hours"]), body["amount"], body["currency"], body["price_version"])
+
+
+@dataclass
+class Reservation:
+    """One reservation. `data` is what the portal said of it last."""
+
+    client: Client
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, client: Client, *, idempotency_key: str = "", **job: Any) -> Reservation:
+        """Reserve gpus of gpu_model for expected_hours (fraction, labels, ttl_seconds). Raises Refused."""
+        return cls(client, client.post("reservations", _job(**job), idempotency_key=idempotency_key))
+
+    @classmethod
+    def get(cls, client: Client, id: str) -> Reservation:
+        """The reservation with that id. Raises Problem not_found."""
+        return cls(client, client.get(_path(id)))
+
+    @property
+    def id(self) -> str:
+        return str(self.data["id"])
+
+    @property
+    def state(self) -> str:
+        return str(self.data["state"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the job's processes."""
+        return {**os.environ, ENVIRONMENT: self.id}
+
+    def heartbeat(self) -> None:
+        """The GPUs are held still. Raises Problem conflict when the reservation has ended."""
+        self._keep(self.client.post(_path(self.id, "heartbeat")))
+
+    def extend(self, expected_hours: float | str) -> None:
+        """Expect so many hours in all. Raises Refused."""
+        self._keep(self.client.post(_path(self.id, "extend"), {"expected_hours": str(expected_hours)}))
+
+    def settle(self, seconds: float | None = None) -> None:
+        """The job has ended: after so many seconds, or now."""
+        self._keep(self.client.post(_path(self.id, "settle"), {} if seconds is None else {"seconds": f"{seconds:.6f}"}))
+
+    def cancel(self) -> None:
+        """The job is given up; what was not confirmed is not billed."""
+        self._keep(self.client.post(_path(self.id, "cancel")))
+
+    def _keep(self, data: Mapping[str, Any]) -> None:
+        self.data |= data
+
+
+class Heartbeats:
+    """A thread that keeps a reservation alive until `stop`. `ended` says the state when the portal has ended it meanwhile."""
+
+    def __init__(self, reservation: Reservation, every: float | None = None) -> None:
+        self.reservation = reservation
+        self.every = every or float(reservation.data.get("heartbeat_every", 60))
+        self.ended = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"heartbeats of {reservation.id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.every):
+            try:
+                self.reservation.heartbeat()
+            except Unavailable as error:  # the next one may get through; the job goes on
+                log.warning("no heartbeat: %s", error)
+            except Problem as problem:
+                if problem.status in (404, 409):
+                    self.ended = str(problem.body.get("state", "gone"))
+                    log.error("the reservation %s has ended: %s", self.reservation.id, problem)
+                    return
+                log.warning("no heartbeat: %s", problem)
+
+
+class Reserving:
+    """`with reserve(…) as r`: see `reserve`."""
+
+    def __init__(self, client: Client | None, every: float | None, job: Mapping[str, Any]) -> None:
+        self._client, self._every, self._job = client, every, job
+        self._started_at: float | None = None
+
+    def __enter__(self) -> Reserving:
+        """Reserve. Raises Refused: nothing is held then."""
+        self.reservation = Reservation.make(self._client or Client(), **self._job)
+        self._began = time.monotonic()
+        self.heartbeats = Heartbeats(self.reservation, self._every)
+        self.heartbeats.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.heartbeats.stop()
+        seconds = time.monotonic() - self._began
+        try:
+            if error is not None and self._started_at is None:
+                self.reservation.cancel()
+            else:
+                self.reservation.settle(seconds)
+        except (Problem, Unavailable) as failure:
+            # It lapses by itself at its last heartbeat; the job's own outcome matters more than the accounting.
+            log.error("the reservation %s could not be ended: %s", self.reservation.id, failure)
+
+    @property
+    def id(self) -> str:
+        return self.reservation.id
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the job's processes."""
+        return self.reservation.environment
+
+    @property
+    def lost(self) -> str:
+        """The state in which the portal ended the reservation while the job runs; "" while it is held."""
+        return self.heartbeats.ended
+
+    def started(self) -> None:
+        """The job runs: a failure from now on is settled, not cancelled."""
+        self._started_at = time.monotonic()
+        with contextlib.suppress(Unavailable):
+            self.reservation.heartbeat()
+
+
+def reserve(*, client: Client | None = None, heartbeat_every: float | None = None, **job: Any) -> Reserving:
+    """`with reserve(gpus=2, gpu_model="H100", expected_hours=12) as r:` holds GPUs for the block.
+
+    Heartbeats are sent by a thread. On leaving, what was held is settled. An exception before `r.started()` means that the job did not
+    start: the reservation is cancelled, and only what heartbeats confirmed is billed. Exceptions pass through.
+    """
+    return Reserving(client, heartbeat_every, job)
+
+
+def _job(
+    *,
+    gpus: int,
+    gpu_model: str,
+    expected_hours: float | str,
+    fraction: float | str = 1,
+    labels: Mapping[str, str] | None = None,
+    ttl_seconds: int | None = None,
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "gpus": gpus,
+        "gpu_model": gpu_model,
+        "expected_hours": str(expected_hours),
+        "fraction": str(fraction),
+        "labels": dict(labels or {}),
+    }
+    return body if ttl_seconds is None else body | {"ttl_seconds": ttl_seconds}
+
+
+def _path(id: str, verb: str = "") -> str:
+    return "reservations/" + urllib.parse.quote(id, safe="") + (f"/{verb}" if verb else "")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from metering.models import Reservation
+
+JOB = ["--gpus", "2", "--model", "H100", "--hours", "12"]
+
+
+def cli(*arguments: str) -> int:
+    from aurelius.cli import main
+
+    return main(arguments)
+
+
+def test_from_reserve_to_settle(portal, only, capsys):
+    assert cli("estimate", *JOB) == 0
+    assert capsys.readouterr().out == "24 GPU hours, 60.00 USD (default v1)\n"
+    assert cli("reserve", *JOB, "--label", "project=mammo", "--idempotency-key", "job-7") == 0
+    assert cli("reserve", *JOB, "--label", "project=mammo", "--idempotency-key", "job-7") == 0
+    id, again = capsys.readouterr().out.split()
+    assert id == again == str(only().public_id)
+    assert cli("heartbeat", id) == 0
+    assert cli("extend", id, "--hours", "20") == 0
+    capsys.readouterr()
+    assert cli("list") == 0
+    assert json.loads(capsys.readouterr().out)["expected_hours"] == 20
+    assert cli("settle", id, "--seconds", "0.5") == 0
+    assert capsys.readouterr().out.startswith("settled: ")
+    assert cli("show", id) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "settled"
+
+
+def test_run_gives_the_id_to_the_command_and_answers_its_status(portal, only, tmp_path):
+    seen = tmp_path / "seen"
+    code = f"import os, sys; open({str(seen)!r}, 'w').write(os.environ['AURELIUS_RESERVATION_ID']); sys.exit(7)"
+    assert cli("run", *JOB, "--", sys.executable, "-c", code) == 7
+    assert seen.read_text() == str(only().public_id)
+    assert only().state == "settled"
+
+
+def test_a_command_that_is_not_there_cancels(portal, only, capsys):
+    assert cli("run", *JOB, "--", "/no/such/program") == 2
+    assert only().state == "cancelled"
+
+
+def test_refused_is_3_and_says_where_to_ask(portal, capsys):
+    assert cli("reserve", "--gpus", "2", "--model", "H100", "--hours", "51") == 3
+    assert "ask for more at" in capsys.readouterr().err
+    assert not Reservation.objects.exists()
+
+
+@pytest.mark.parametrize("wrong", [["--label", "x"], ["--fraction", "2"], ["--hours", "many"]])
+def test_wrong_usage_is_2(portal, wrong, capsys):
+    assert cli("reserve", *JOB, *wrong) == 2
+    assert capsys.readouterr().err
