@@ -4,7 +4,6 @@
 import os
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
@@ -13,7 +12,4 @@ if __name__ == "__main__":
 
         sys.exit(main(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:  # says itself what to set
-        sys.exit(str(error))
+    execute_from_command_line(sys.argv)

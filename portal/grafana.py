@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ OPERATOR_PANELS = {
     "quota-usage": Panel("gpu-costs", 12),
     "gpu-hours-by-model": Panel("gpu-costs", 13),
 }
+TENANT_DASHBOARD = "tenant"
+TENANT_PANELS = {
+    1: _("API calls"), 2: _("Quotas used"), 3: _("Cost this month"), 4: _("Cost by category"), 5: _("Cost projection"),
+    6: _("Budget spent"), 7: _("GPU hours by model"), 8: _("GPUs held now"),
+}  # fmt: skip
+"""The panels of the tenants' dashboard, by number."""
 REFRESH = "30s"
 
 
@@ -47,3 +54,28 @@ def operator_panel_url(name: str, *, tenant: str = "", since: str = "now-30d", u
         query["var-tenant"] = tenant
     uid = quote(panel.dashboard)
     return f"{settings.GRAFANA_OPERATOR_URL}/d-solo/{uid}/{uid}?{urlencode(query)}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A panel as a page shows it. The page's script adds `theme`."""
+
+    title: str
+    url: str
+
+
+def tenant_panels(*, since: str = "now-30d", until: str = "now") -> list[Frame]:
+    """The tenants' panels; none where no tenants' Grafana is configured.
+
+    No address names a tenant: whose numbers they show is decided for each request by portal.grafana_access, never by the address.
+    """
+    if not settings.GRAFANA_TENANT_URL:
+        return []
+    base = f"{settings.GRAFANA_TENANT_URL}/d-solo/{TENANT_DASHBOARD}/{TENANT_DASHBOARD}"
+    return [
+        Frame(
+            str(title),
+            f"{base}?{urlencode({'orgId': '1', 'panelId': str(number), 'from': since, 'to': until, 'refresh': REFRESH})}",
+        )
+        for number, title in TENANT_PANELS.items()
+    ]

@@ -13,6 +13,7 @@ ICONS: dict[str, str] = {
     # places
     "overview": '<rect x="3" y="3" width="6" height="7.5" rx="1.5"/><rect x="11.5" y="3" width="5.5" height="4" rx="1.5"/>'
     '<rect x="11.5" y="9.5" width="5.5" height="7.5" rx="1.5"/><rect x="3" y="13" width="6" height="4" rx="1.5"/>',
+    "monitoring": '<rect x="2.75" y="3.5" width="14.5" height="10" rx="1.75"/><path d="m5.5 10.5 2.5-3 2.5 2 3.5-4M7 17h6"/>',
     "usage": '<path d="M3 17h14"/><path d="M5.5 14v-3M10 14V5M14.5 14V8"/>',
     "costs": '<path d="M5 2.75h10v14.5l-2.5-1.75L10 17.25 7.5 15.5 5 17.25z"/><path d="M8 7h4M8 10.5h4"/>',
     "invoices": '<path d="M6 2.75h5.5L15 6.25v11H6z"/><path d="M11.25 3v3.5h3.5M8.5 10h4M8.5 13h4"/>',

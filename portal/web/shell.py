@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -25,6 +26,7 @@ PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "keys": (*MANAGERS, Role.MEMBER),
     "members": MANAGERS,
     "activity": MANAGERS,
+    "monitoring": (*MANAGERS, Role.BILLING),
 }
 """Who may open which page. A member sees their own usage and keys there; views narrow it down."""
 
@@ -67,8 +69,9 @@ def build(access: Access) -> Shell:
 
 def navigation(role: Role, slug: str) -> list[NavGroup]:
     """The pages that a role may open, in groups."""
+    watch = [("monitoring", _("Monitoring"))] if settings.GRAFANA_TENANT_URL else []
     groups = [
-        ("", [("overview", _("Overview")), ("usage", _("Usage")), ("quotas", _("Quotas & limits"))]),
+        ("", [("overview", _("Overview")), ("usage", _("Usage")), ("quotas", _("Quotas & limits")), *watch]),
         (_("Billing"), [("costs", _("Costs")), ("invoices", _("Invoices")), ("budget", _("Budget"))]),
         (_("Access"), [("keys", _("API keys")), ("members", _("Members")), ("activity", _("Activity"))]),
     ]

@@ -13,6 +13,7 @@ from .views import (
     invoices,
     keys,
     members,
+    monitoring,
     overview,
     quotas,
     sessions,
@@ -68,6 +69,7 @@ tenant_pages = [
     path("invitations/<uuid:invitation_id>/resend", invitations.resend, name="invitation-resend"),
     path("invitations/<uuid:invitation_id>/withdraw", invitations.withdraw, name="invitation-withdraw"),
     path("activity", activity.index, name="activity"),
+    path("monitoring", monitoring.index, name="monitoring"),
 ]
 
 app_name = "web"
