@@ -68,6 +68,10 @@ dashboards: dev-env ## write the Grafana dashboards from their code
 bench: dev-env ## measure enforcement and metering beside their peers
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: docs-metrics
+docs-metrics: dev-env ## write docs/metrics.md from the metrics themselves
+	@UPDATE_DOCS=1 $(BIN)/python -m pytest -n0 -q tests/portal/telemetry/test_the_table_of_metrics_is_current.py
+
 .PHONY: lock
 lock: python ## renew the hash-pinned lock files from pyproject.toml
 	@$(PYTHON) bin/bootstrap dev && bin/lock
