@@ -74,6 +74,16 @@ def failure_policy() -> Iterable[Finding]:
         )
 
 
+def failure_policies() -> Iterable[Finding]:
+    policies: Any = settings.ENFORCEMENT_FAILURE_POLICIES
+    if not isinstance(policies, dict) or any(policy not in FAILURE_POLICIES for policy in policies.values()):
+        yield error(
+            17,
+            "ENFORCEMENT_FAILURE_POLICIES is not an object of route classes and policies.",
+            'Set it to a JSON object such as {"ml": "deny"}; policies are deny, bounded and allow.',
+        )
+
+
 def site_url() -> Iterable[Finding]:
     parts = urlsplit(settings.SITE_URL)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -217,15 +227,15 @@ def transport() -> Iterable[Finding]:
             "Set TRUSTED_PROXY_DEPTH to the number of proxies in front (usually 1). Ignore this where this process ends TLS itself.",
         )
     if settings.PRODUCTION and not settings.METRICS_TOKEN:
-        yield warning(
+        yield error(
             15,
-            "/metrics answers everybody.",
-            "Set METRICS_TOKEN and give it to Prometheus as a bearer token, or close the path in the proxy.",
+            "METRICS_TOKEN is empty: /metrics would tell every tenant's costs to everybody.",
+            "Set METRICS_TOKEN (or METRICS_TOKEN_FILE) to a random text and give it to Prometheus as a bearer token.",
         )
 
 
 ALWAYS: tuple[Check, ...] = (
-    pepper, platform_budget, failure_policy, site_url, redis_servers, mail, alert_recipients, key_environment, route_classes,
+    pepper, platform_budget, failure_policy, failure_policies, site_url, redis_servers, mail, alert_recipients, key_environment, route_classes,
     collectors, grafana, people, transport,
 )  # fmt: skip
 

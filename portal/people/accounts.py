@@ -11,6 +11,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from tenants.enforcement.middleware import client_address
+
 from .fresh import is_fresh
 
 
@@ -23,6 +25,10 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """allauth's own dangerous acts (second factors) ask by our rule: a sign-in counts as proof too."""
         return not is_fresh(context.request)
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The caller behind the trusted proxies, so that limits on log-ins count people and not the proxy."""
+        return client_address(request)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """The link in the mail leads to SITE_URL, whatever Host the request that asked for it named."""

@@ -12,6 +12,7 @@ from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models import Q
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -29,6 +30,14 @@ log = logging.getLogger(__name__)
 
 class SignOnAdapter(DefaultSocialAccountAdapter):
     """A new account is made only for people to whom the provider's claims give a place here."""
+
+    def can_authenticate_by_email(self, login: SocialLogin, email: str) -> bool:
+        """An address proves an account only where the setting trusts this provider with it (`match_addresses`), and never staff's."""
+        provider = _provider(login)
+        trusted = bool(provider and provider.get("match_addresses"))
+        return (
+            trusted and not User.objects.filter(Q(is_staff=True) | Q(is_superuser=True), email__iexact=email).exists()
+        )
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return bool(_granted(sociallogin))

@@ -29,7 +29,7 @@ def config() -> Config:
         pepper=settings.API_KEY_PEPPER.encode(),
         timeout=settings.ENFORCEMENT_TIMEOUT_MS / 1000,
         failure_policy=cast(FailurePolicy, settings.ENFORCEMENT_FAILURE_POLICY),
-        failure_policies=getattr(settings, "ENFORCEMENT_FAILURE_POLICIES", {}),
+        failure_policies=settings.ENFORCEMENT_FAILURE_POLICIES,
         bounded_per_minute=settings.ENFORCEMENT_BOUNDED_PER_MINUTE,
         route_classes=settings.ENFORCEMENT_ROUTE_CLASSES,
         request_increase_url=getattr(

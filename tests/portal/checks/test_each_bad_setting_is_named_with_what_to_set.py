@@ -7,6 +7,7 @@ from django.test import override_settings
 
 from portal.checks import settings_checks
 
+CORP = {"id": "corp", "name": "Corp", "server_url": "https://idp", "client_id": "a", "client_secret": "b"}
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("portal.E001", {"API_KEY_PEPPER": "short"}, "token_urlsafe"),
     ("portal.E002", {"API_KEY_PEPPER": "s" * 50, "SECRET_KEY": "s" * 50}, "its own random text"),
@@ -37,6 +38,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         ("portal.E013", {"GRAFANA_OPERATOR_URL": value}, "/grafana")
         for value in ("grafana", "//evil.example", "javascript:1")
     ],
+    *[
+        ("portal.E016", {"OIDC_PROVIDERS": value}, "Single sign-on")
+        for value in ({}, ["corp"], [{"id": "corp"}], [{**CORP, "roles": {"ops": "acme:king"}}], [CORP, CORP])
+    ],
+    *[("portal.E017", {"ENFORCEMENT_FAILURE_POLICIES": value}, '{"ml": "deny"}') for value in ([], {"ml": "maybe"})],
 ]
 
 

@@ -19,6 +19,7 @@ SOUND: dict[str, Any] = {
     "TRUSTED_PROXY_DEPTH": 1,
     "SECURE_SSL_REDIRECT": True,
     "METRICS_TOKEN": "a-token",
+    "OPERATOR_MFA_REQUIRED": True,
 }
 CARELESS: list[tuple[str, dict[str, Any]]] = [
     ("portal.W005", {"SITE_URL": "http://portal.example.org"}),
@@ -28,7 +29,8 @@ CARELESS: list[tuple[str, dict[str, Any]]] = [
     ("portal.W008", {"DEFAULT_FROM_EMAIL": "Aurelius Portal <portal@localhost>"}),
     ("portal.W009", {"PLATFORM_ALERT_EMAILS": []}),
     ("portal.W014", {"TRUSTED_PROXY_DEPTH": 0}),
-    ("portal.W015", {"METRICS_TOKEN": ""}),
+    ("portal.E015", {"METRICS_TOKEN": ""}),
+    ("portal.W016", {"OPERATOR_MFA_REQUIRED": False}),
 ]
 
 

@@ -29,6 +29,7 @@ def provider(settings: Any) -> Iterator[str]:
                 "client_id": "portal",
                 "client_secret": "s3cret",
                 "roles_claim": "groups",
+                "match_addresses": True,
                 "roles": {"gpu": "acme:member", "gpu-leads": "acme:admin", "ops": "platform:operator"},
             }
         ]
@@ -98,6 +99,21 @@ def test_who_has_no_place_gets_no_account(cast: Cast, provider: str) -> None:
 def test_an_address_that_is_not_verified_opens_no_account_of_somebody_else(cast: Cast, provider: str) -> None:
     browser, _ = sign_on(provider, "eve", email=cast.people["alice"].email, email_verified=False, groups=["gpu"])
     assert browser.session.get("_auth_user_id") != str(cast.people["alice"].pk)
+
+
+def test_an_address_opens_no_account_where_the_provider_is_not_trusted_with_it(
+    cast: Cast, provider: str, settings: Any
+) -> None:
+    settings.OIDC_PROVIDERS = [{**settings.OIDC_PROVIDERS[0], "match_addresses": False}]
+    alice = cast.people["alice"]
+    browser, _ = sign_on(provider, "eve", email=alice.email, email_verified=True, groups=["gpu"])
+    assert browser.session.get("_auth_user_id") != str(alice.pk)
+
+
+def test_an_address_never_opens_an_account_of_platform_staff(cast: Cast, provider: str) -> None:
+    olivia = cast.people["olivia"]
+    browser, _ = sign_on(provider, "eve", email=olivia.email, email_verified=True, groups=["ops"])
+    assert browser.session.get("_auth_user_id") != str(olivia.pk)
 
 
 def test_the_sign_in_page_offers_it(cast: Cast, provider: str) -> None:
