@@ -76,6 +76,8 @@ def navigation(request: HttpRequest) -> list[Item]:
             [
                 _page(_("Dashboard"), "dashboard", "admin:index", "tenants.view_tenant"),
                 _page(_("Cost per tenant"), "payments", "admin:tenants_tenant_costs", "tenants.view_tenant"),
+                _page(_("Cost explorer"), "query_stats", "admin:tenants_tenant_explorer", "tenants.view_tenant"),
+                _page(_("Revenue"), "trending_up", "admin:tenants_tenant_revenue", "tenants.view_tenant"),
                 _page(_("Usage"), "monitoring", "admin:metering_meter_usage", "metering.view_usagerollup"),
             ],
         ),

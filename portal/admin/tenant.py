@@ -23,6 +23,7 @@ from tenants.models import Tenant
 
 from .costs import costs_page
 from .dashboard import money_fragment, queue_fragment
+from .exploring import explorer_page, focus_file, revenue_page
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
 from .tenant_costs import summary_fragment, usage_fragment
@@ -56,6 +57,9 @@ class TenantPage(TenantAdmin):
 
         return [
             page("costs/", costs_page, "tenants_tenant_costs"),
+            page("explorer/", explorer_page, "tenants_tenant_explorer"),
+            page("revenue/", revenue_page, "tenants_tenant_revenue"),
+            page("focus/", focus_file, "tenants_tenant_focus"),
             page("money/", money_fragment, "tenants_tenant_money"),
             page("queues/", queue_fragment, "tenants_tenant_queues"),
             page("columns/", columns_fragment, "tenants_tenant_columns"),

@@ -18,6 +18,7 @@ from metering import costs, queries
 from metering.models import Budget, BudgetPeriod
 from metering.models.budget import BudgetScope
 from metering.money import Money
+from metering.projections import Projection
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
 from portal.web.downloads import csv_response
@@ -148,7 +149,8 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
     statement = costs.month_to_date(tenant, now)
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
-    forecast = costs.projection(tenant, now)
+    ahead = Projection(tenant, now)
+    forecast = ahead.cost()
     return TemplateResponse(
         request,
         "admin/portal/_tenant_summary.html",
@@ -158,7 +160,7 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
             "cost": readings.cost_summary(statement, month, meters, tenant),
             "projection": readings.projection_of(forecast, statement.currency, month),
             "budget": primary_budget(statement),
-            "quotas": readings.gauges(queries.quota_statuses([tenant], now)[tenant.pk], meters),
+            "quotas": readings.gauges(queries.quota_statuses([tenant], now)[tenant.pk], meters, ahead.usage()),
             "days": daily_cost_chart(statement, month, meters, tenant),
             "month_name": formats.month(month.key),
         },

@@ -89,7 +89,7 @@ function layout(config, box) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "Inter, system-ui, sans-serif", size: 12, color: muted },
-    barmode: "stack",
+    barmode: config.barmode || "stack",
     bargap: config.x.length > 40 ? 0.12 : 0.28,
     showlegend: false,
     hovermode: horizontal ? "closest" : "x unified",

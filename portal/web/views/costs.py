@@ -8,14 +8,15 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
-from metering import costs
+from metering import costs, explorer
+from metering.focus import export
 from tenants import calendar, periods
 from tenants.access import Access
 from tenants.models import Tenant
 
-from .. import readings
+from .. import exploring, readings
 from ..cost_charts import daily_cost_chart
-from ..downloads import csv_response
+from ..downloads import csv_response, file_response
 from ..pages import Page, tenant_page
 
 MONTHS_BACK = 24
@@ -48,6 +49,41 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "chart": chart,
     }
     return Page("portal/costs.html", context)
+
+
+@tenant_page("costs")
+def explore(request: HttpRequest, access: Access) -> Page | HttpResponse:
+    """GET ?month=&group_by=&meter=&format=csv|xlsx: where the month's money went, beside the month before."""
+    now = timezone.now()
+    tenant = access.tenant
+    choices = _months(tenant, now)
+    key = request.GET.get("month") or choices[0]
+    if key not in choices:
+        raise Http404
+    meters = readings.all_meters()
+    asked = exploring.question(request.GET, key, meters, default="meter")
+    if asked.group_by == "tenant":
+        raise Http404
+    found = explorer.explore([tenant], now, key, asked.group_by, meter=asked.meter)
+    if kind := request.GET.get("format"):
+        answer = exploring.file(found, f"{tenant.slug}-costs", kind)
+        if answer is None:
+            raise Http404
+        return answer
+    context = exploring.context(found, asked, meters, over_all=False)
+    return Page("portal/cost_explorer.html", {**context, "months": _neighbours(choices, key)})
+
+
+@tenant_page("costs")
+def focus(request: HttpRequest, access: Access) -> HttpResponse:
+    """GET ?month=: the month's bill as FOCUS 1.2 CSV."""
+    now = timezone.now()
+    choices = _months(access.tenant, now)
+    key = request.GET.get("month") or choices[0]
+    if key not in choices:
+        raise Http404
+    body = "".join(export.csv(key, now, [access.tenant]))
+    return file_response(f"{access.tenant.slug}-focus-{key}.csv", body, "text/csv; charset=utf-8")
 
 
 def _months(tenant: Tenant, now: datetime) -> list[str]:

@@ -9,7 +9,7 @@ from django.test import Client
 
 from .conftest import text_of
 
-PAGES = ("/style-guide", "/t/acme/", "/t/acme/usage", "/t/acme/costs", "/t/acme/quotas", "/t/acme/budget", "/t/acme/keys",
+PAGES = ("/style-guide", "/t/acme/", "/t/acme/usage", "/t/acme/costs", "/t/acme/costs/explorer", "/t/acme/quotas", "/t/acme/budget", "/t/acme/keys",
          "/t/acme/keys/new", "/t/acme/members", "/t/acme/members/new", "/t/acme/activity", "/nothing-here")  # fmt: skip
 TEMPLATES = Path(__file__).parents[3] / "templates"
 
