@@ -23,7 +23,7 @@ from tenants.problems import FieldError, Invalid
 from .. import budgets, costs, explorer
 from ..event_parsing import OLDEST
 from ..forecasting import Forecast
-from ..models import BudgetAlert, BudgetThreshold, Meter
+from ..models import BudgetAlert, Meter
 from ..money import Money, plain, round_line
 from ..pricing import Line
 from .finance import GroupSerializer, groups_of, meter_of
@@ -238,22 +238,14 @@ class BudgetView(TenantView):
             values["amount"],
             values.get("thresholds", settings.BUDGET_THRESHOLDS),
             self.caller.actor,
-            recipients=values.get("recipients", self._common_recipients()),
+            recipients=values.get("recipients"),
             reason=values["reason"],
         )
         return self._answer()
 
-    def _common_recipients(self) -> list[str] | None:
-        """Whom every threshold tells now, so that a new one tells them too; None where they differ."""
-        present = BudgetThreshold.objects.filter(budget__tenant=self.tenant, budget__is_primary=True).values_list(
-            "recipients", flat=True
-        )
-        lists = [sorted(addresses) for addresses in present]
-        return lists[0] if lists and all(each == lists[0] for each in lists) else None
-
     def _answer(self) -> Response:
         found = next((each for each in budgets.status(self.tenant, timezone.now()) if each.budget.is_primary), None)
-        return Response(BudgetSerializer(_budget(found) if found else _no_budget(self.tenant.currency)).data)
+        return Response(BudgetSerializer(_budget(found) if found else _no_budget(budgets.billed_in(self.tenant))).data)
 
 
 def _line(line: Line, meter: Meter | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .budgets import BudgetAcknowledgeView, BudgetDetailView, BudgetMuteView, BudgetsView
 from .events import EventsView
 from .finance import ForecastView, PlatformCostsView, PlatformFocusView, RevenueView, TenantFocusView
 from .invoices import (
@@ -28,6 +29,14 @@ from .reservations import (
     SettleView,
 )
 from .usage import MetersView, UsageView
+from .webhooks import (
+    DeliveriesView,
+    RedeliverView,
+    WebhookRotateView,
+    WebhooksView,
+    WebhookTestView,
+    WebhookView,
+)
 
 urlpatterns = [
     path("events", EventsView.as_view(), name="events"),
@@ -49,6 +58,24 @@ urlpatterns = [
     path("revenue", RevenueView.as_view(), name="revenue"),
     path("focus", PlatformFocusView.as_view(), name="platform-focus"),
     path("tenants/<str:slug>/budget", BudgetView.as_view(), name="budget"),
+    path("tenants/<str:slug>/budgets", BudgetsView.as_view(), name="budgets"),
+    path("tenants/<str:slug>/budgets/<str:budget_id>", BudgetDetailView.as_view(), name="budget-detail"),
+    path("tenants/<str:slug>/budgets/<str:budget_id>/mute", BudgetMuteView.as_view(), name="budget-mute"),
+    path(
+        "tenants/<str:slug>/budgets/<str:budget_id>/acknowledge",
+        BudgetAcknowledgeView.as_view(),
+        name="budget-acknowledge",
+    ),
+    path("tenants/<str:slug>/webhooks", WebhooksView.as_view(), name="webhooks"),
+    path("tenants/<str:slug>/webhooks/<str:webhook_id>", WebhookView.as_view(), name="webhook"),
+    path("tenants/<str:slug>/webhooks/<str:webhook_id>/rotate", WebhookRotateView.as_view(), name="webhook-rotate"),
+    path("tenants/<str:slug>/webhooks/<str:webhook_id>/test", WebhookTestView.as_view(), name="webhook-test"),
+    path("tenants/<str:slug>/webhooks/<str:webhook_id>/deliveries", DeliveriesView.as_view(), name="deliveries"),
+    path(
+        "tenants/<str:slug>/webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/redeliver",
+        RedeliverView.as_view(),
+        name="redeliver",
+    ),
     path("tenants/<str:slug>/readings", ReadingsView.as_view(), name="readings"),
     path("tenants/<str:slug>/invoices", InvoicesView.as_view(), name="invoices"),
     path("tenants/<str:slug>/invoices/<str:invoice_id>", InvoiceView.as_view(), name="invoice"),

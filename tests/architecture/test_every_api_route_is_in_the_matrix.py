@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
+from metering import budgets
+from metering.webhooks import delivery, endpoints
 from tenants import apikeys, memberships, provisioning
+from tenants.models import TierRateLimit
 from tests.metering.billing.invoices import issued_invoice
 from tests.portal.api.calling import Api, Callers, patient_enforcement
 from tests.portal.api.routes import ROUTES
@@ -29,6 +34,7 @@ NOT_OF_THE_MATRIX = {
 
 @pytest.fixture
 def callers(cast: Cast, settings: Any, django_capture_on_commit_callbacks: Callable[..., Any]) -> Iterator[Callers]:
+    TierRateLimit.objects.update(limit=100_000)  # one caller asks every route within a minute
     with patient_enforcement(settings):
         yield Callers(cast, django_capture_on_commit_callbacks)
 
@@ -100,6 +106,23 @@ MATRIX: dict[tuple[str, str], str] = {
     ("focus", "GET"):                                   "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("tenants/{slug}/budget", "GET"):                   "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/budget", "PUT"):                   "401  401  403  403  200  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/budgets", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/budgets", "POST"): "401  401  403  403  201  201  201  404  404  403  403  403  403  201  404  403  201  201",
+    ("tenants/{slug}/budgets/{budget_id}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/budgets/{budget_id}", "PUT"): "401  401  403  403  200  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/budgets/{budget_id}", "PATCH"): "401  401  403  403  200  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/budgets/{budget_id}", "DELETE"): "401  401  403  403  204  204  204  404  404  403  403  403  403  204  404  403  204  204",
+    ("tenants/{slug}/budgets/{budget_id}/mute", "POST"): "401  401  403  403  200  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/budgets/{budget_id}/acknowledge", "POST"): "401  401  403  403  200  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/webhooks", "GET"): "401  401  403  403  403  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/webhooks", "POST"): "401  401  403  403  403  201  201  404  404  403  403  403  403  201  404  403  201  201",
+    ("tenants/{slug}/webhooks/{webhook_id}", "GET"): "401  401  403  403  403  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/webhooks/{webhook_id}", "PATCH"): "401  401  403  403  403  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/webhooks/{webhook_id}", "DELETE"): "401  401  403  403  403  204  204  404  404  403  403  403  403  204  404  403  204  204",
+    ("tenants/{slug}/webhooks/{webhook_id}/rotate", "POST"): "401  401  403  403  403  201  201  404  404  403  403  403  403  201  404  403  201  201",
+    ("tenants/{slug}/webhooks/{webhook_id}/test", "POST"): "401  401  403  403  403  201  201  404  404  403  403  403  403  201  404  403  201  201",
+    ("tenants/{slug}/webhooks/{webhook_id}/deliveries", "GET"): "401  401  403  403  403  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", "POST"): "401  401  403  403  403  201  201  404  404  403  403  403  403  201  404  403  201  201",
     ("tenants/{slug}/readings", "GET"): "401  401  200  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/invoices", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/invoices/{invoice_id}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
@@ -146,6 +169,17 @@ def _api_patterns() -> list[Any]:
     return list(root.url_patterns)
 
 
+def _budget_and_webhook(cast: Cast) -> dict[str, str]:
+    """Ids of a budget and of a webhook with a message in its log."""
+    plan = budgets.Plan("Whole", (budgets.Step(80),), amount=Decimal(100))
+    budget = budgets.create(cast.acme, plan, actor="system:test")
+    endpoint, _ = endpoints.create(cast.acme, "https://hooks.acme.example/in", [], "", "system:test")
+    message = delivery.send_test(endpoint, timezone.now())
+    return {
+        "budget_id": str(budget.public_id), "webhook_id": str(endpoint.public_id), "delivery_id": str(message.public_id),
+    }  # fmt: skip
+
+
 def test_every_route_and_method_has_a_row() -> None:
     served = {(route, method) for route, methods in routes() if route not in NOT_OF_THE_MATRIX for method in methods}
     assert served == set(MATRIX), "add a row (or remove one)"
@@ -160,6 +194,7 @@ def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, 
     column = list(PRINCIPALS).index(name)
     key_id = apikeys.create(cast.acme, name="Target", scopes=["usage:read"], by=None, actor="system:test").key.key_id
     invoice_id = str(issued_invoice(cast.acme).public_id)
+    others = _budget_and_webhook(cast)
     caller = PRINCIPALS[name](callers)
     found, expected = {}, {}
     for (route, method), row in MATRIX.items():
@@ -167,7 +202,7 @@ def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, 
         expected[route, method] = int(row.split()[column])
         with transaction.atomic():
             found[route, method] = caller.send(
-                method, good.path("acme", key_id=key_id, invoice_id=invoice_id), good.body
+                method, good.path("acme", key_id=key_id, invoice_id=invoice_id, **others), good.body
             ).status_code
             transaction.set_rollback(True)  # each request finds the same world
     assert found == expected

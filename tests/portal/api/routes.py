@@ -16,7 +16,11 @@ class Good:
     query: str = ""
 
     def path(self, slug: str, **parts: str) -> str:
-        known = {"key_id": "aaaaaaaabbbbbbbb", "invoice_id": "00000000-0000-4000-8000-000000000000"} | parts
+        known = (
+            {"key_id": "aaaaaaaabbbbbbbb", "invoice_id": "00000000-0000-4000-8000-000000000000"}
+            | dict.fromkeys(("budget_id", "webhook_id", "delivery_id"), "00000000-0000-4000-8000-000000000000")
+            | parts
+        )
         return self.url.format(slug=slug, **known) + self.query
 
 
@@ -29,6 +33,8 @@ _EVENT = {
     "data": {"quantity": "0.5", "model": "H100"},
 }
 _LIMIT = {"limit": 100, "reason": "Test"}
+_BUDGET = {"name": "GPU", "amount": "100", "thresholds": [{"percent": 80}, {"percent": 100, "action": "block"}]}
+_WEBHOOK = {"url": "https://hooks.acme.example/in", "event_types": ["budget.threshold"]}
 _T = "tenants/{slug}"
 _R = "reservations/8e0f4c1a-5b1e-4d57-9c36-0a4a5f3c2f10"
 _JOB = {"gpus": 1, "gpu_model": "H100", "expected_hours": 1}
@@ -59,6 +65,29 @@ ROUTES: dict[str, dict[str, Good]] = {
     "revenue": {"GET": Good("revenue")},
     "focus": {"GET": Good("focus")},
     "tenants/{slug}/budget": {"GET": Good(f"{_T}/budget"), "PUT": Good(f"{_T}/budget", {"amount": "100.00"})},
+    "tenants/{slug}/budgets": {"GET": Good(f"{_T}/budgets"), "POST": Good(f"{_T}/budgets", _BUDGET)},
+    "tenants/{slug}/budgets/{budget_id}": {
+        "GET": Good(f"{_T}/budgets/{{budget_id}}"),
+        "PUT": Good(f"{_T}/budgets/{{budget_id}}", _BUDGET),
+        "PATCH": Good(f"{_T}/budgets/{{budget_id}}", {"amount": "200"}),
+        "DELETE": Good(f"{_T}/budgets/{{budget_id}}"),
+    },
+    "tenants/{slug}/budgets/{budget_id}/mute": {"POST": Good(f"{_T}/budgets/{{budget_id}}/mute", {"until": None})},
+    "tenants/{slug}/budgets/{budget_id}/acknowledge": {
+        "POST": Good(f"{_T}/budgets/{{budget_id}}/acknowledge", {"note": "Seen"})
+    },
+    "tenants/{slug}/webhooks": {"GET": Good(f"{_T}/webhooks"), "POST": Good(f"{_T}/webhooks", _WEBHOOK)},
+    "tenants/{slug}/webhooks/{webhook_id}": {
+        "GET": Good(f"{_T}/webhooks/{{webhook_id}}"),
+        "PATCH": Good(f"{_T}/webhooks/{{webhook_id}}", {"is_active": False}),
+        "DELETE": Good(f"{_T}/webhooks/{{webhook_id}}"),
+    },
+    "tenants/{slug}/webhooks/{webhook_id}/rotate": {"POST": Good(f"{_T}/webhooks/{{webhook_id}}/rotate")},
+    "tenants/{slug}/webhooks/{webhook_id}/test": {"POST": Good(f"{_T}/webhooks/{{webhook_id}}/test")},
+    "tenants/{slug}/webhooks/{webhook_id}/deliveries": {"GET": Good(f"{_T}/webhooks/{{webhook_id}}/deliveries")},
+    "tenants/{slug}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": {
+        "POST": Good(f"{_T}/webhooks/{{webhook_id}}/deliveries/{{delivery_id}}/redeliver")
+    },
     "tenants/{slug}/readings": {
         "GET": Good(f"{_T}/readings", query="?meter=gpu_hours&from=2026-07-01T00:00:00Z&to=2026-07-02T00:00:00Z")
     },
