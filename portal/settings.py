@@ -236,6 +236,7 @@ COLLECTORS = env.structured("COLLECTORS", [])
 # --- Grafana -------------------------------------------------------------------------------------------------------------------
 GRAFANA_OPERATOR_URL = env.text("GRAFANA_OPERATOR_URL", "").rstrip("/")
 GRAFANA_TENANT_URL = env.text("GRAFANA_TENANT_URL", "").rstrip("/")
+GRAFANA_KEYS_DIR = env.text("GRAFANA_KEYS_DIR", "")  # made and published by `manage.py grafana_keys`
 
 # --- People --------------------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "tenants.User"
