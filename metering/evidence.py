@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -12,7 +13,7 @@ from django.db.models import QuerySet
 
 from tenants.models import Tenant
 
-from .models import UsageEvent, UsageRollup
+from .models import Aggregation, InvoiceLine, Meter, UsageEvent, UsageRollup
 
 CALLS = "api_calls"
 
@@ -25,6 +26,37 @@ class CallCount:
     key_id: str
     route_class: str
     calls: int
+
+
+@dataclass(slots=True)
+class LineHour:
+    """An hour behind a line: what was used of the meter in `unit`s (of a level unit × hours), from how many ledger entries."""
+
+    hour: datetime
+    unit: str
+    quantity: Decimal = Decimal(0)
+    events: int = 0
+    gap: int = 0
+
+
+def line_hours(line: InvoiceLine) -> list[LineHour]:
+    """The hours of a usage line, oldest first; none for fees, minimums and adjustments."""
+    detail = line.detail
+    if detail.get("kind") != "usage":
+        return []
+    start, end = (datetime.fromisoformat(detail[edge]) for edge in ("start", "end"))
+    dims = {detail["dim_key"]: detail["dim_value"]} if detail["dim_value"] else None
+    meter = Meter.objects.filter(key=line.meter).first()
+    is_level = meter is not None and meter.aggregation == Aggregation.LEVEL
+    factor = (meter.display_factor if meter else 1) * 10**6 * (3600 if is_level else 1)
+    unit = "" if meter is None else f"{meter.display_unit}-hour" if is_level else meter.display_unit
+    found: dict[datetime, LineHour] = {}
+    for rollup in hours(line.tenant, line.meter, start, end, dims):
+        row = found.setdefault(rollup.hour, LineHour(rollup.hour, unit))
+        row.quantity += rollup.quantity_micro / factor
+        row.events += rollup.events
+        row.gap = max(row.gap, rollup.gap_seconds)
+    return list(found.values())
 
 
 def hours(

@@ -22,7 +22,7 @@ from tenants.models import BillingPeriod, Tenant
 from tenants.problems import Conflict, invalid
 
 from . import memo
-from .models import Aggregation, GapDecision, GapPolicy, GapShare, Meter, MeteringGap
+from .models import Aggregation, GapDecision, GapPolicy, GapShare, Invoice, Meter, MeteringGap
 from .money import MoneyError, exact, plain
 from .periods import Period
 from .pricing import BilledGap, LastKnown, Segment, gap_quantity, gap_segments
@@ -253,6 +253,26 @@ def notes(tenant: Tenant, period: BillingPeriod) -> list[GapNote]:
     return sorted(found, key=lambda note: note.starts_at)
 
 
+def notes_of(invoice: Invoice) -> list[GapNote]:
+    """The gaps of an invoice: as they were frozen when it was issued, as they stand now while it is a draft."""
+    if not invoice.snapshot:
+        return notes(invoice.tenant, invoice.period)
+    return [
+        GapNote(
+            said["collector"],
+            said.get("node", ""),
+            said["meter"],
+            datetime.fromisoformat(said["from"]),
+            datetime.fromisoformat(said["to"]) if said["to"] else None,
+            said["reason"],
+            said.get("done", "Nothing is billed for it."),
+            said.get("billed", ""),
+            said.get("unit", ""),
+        )
+        for said in json.loads(invoice.snapshot).get("gaps", [])
+    ]
+
+
 def note_of(share: GapShare) -> GapNote:
     """The share with what was done about it, in words."""
     gap, meter = share.gap, memo.meters().get(share.meter)
@@ -279,6 +299,20 @@ def in_words(share: GapShare) -> str:
     if rule == "last":
         return "Nothing was in use before it; nothing is billed."
     return "Nothing is billed for it."
+
+
+def last_in_words(share: GapShare) -> list[str]:
+    """'2 hour an hour, H100': what was last known, one text per set of dimensions, largest first."""
+    meter = memo.meters().get(share.meter)
+    if meter is None:
+        return []
+    is_level = meter.aggregation == Aggregation.LEVEL
+    words = []
+    for each in sorted(billed(share).last, key=lambda each: -each.micro_per_second):
+        quantity = each.micro_per_second * (1 if is_level else 3600) / (10**6 * meter.display_factor)
+        names = [value for name, value in sorted(each.dims.items()) if name in ("model", "volume", "project")]
+        words.append(", ".join([f"{plain(quantity)} {meter.display_unit}{'' if is_level else ' an hour'}", *names]))
+    return words
 
 
 def _span(seconds: int) -> str:

@@ -7,6 +7,7 @@ publishing the next one.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -150,6 +151,17 @@ def _books_with_versions() -> Iterable[PriceBook]:
 # ---------------------------------------------------------------------------------------------------------------- change
 
 
+def create(slug: str, name: str, currency: str, *, actor: str) -> PriceBook:
+    """A book without versions, which nobody pays by yet. Raises Invalid."""
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", slug):
+        raise invalid("slug", "Use lower-case letters, digits and inner hyphens, at most 40.", "invalid")
+    with acting(actor, f"price book {slug}"), transaction.atomic():
+        book, made = PriceBook.objects.get_or_create(slug=slug, defaults={"name": name, "currency": currency})
+        if not made:
+            raise invalid("slug", "There is a book of that name.", "unique")
+        return book
+
+
 def new_version(
     book: PriceBook, starts_at: datetime, prices: Sequence[PriceRow] | None = None, *, note: str = "", actor: str
 ) -> PriceBookVersion:
@@ -256,6 +268,6 @@ def _rows_of(version: PriceBookVersion | None) -> list[PriceRow]:
 
 
 __all__ = [
-    "Invalid", "NoPriceBookError", "as_priced", "assign", "book_for", "check", "latest", "new_version", "publish", "published", "reference", "timelines",
+    "Invalid", "NoPriceBookError", "as_priced", "assign", "book_for", "check", "create", "latest", "new_version", "publish", "published", "reference", "timelines",
     "versions_for",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from tenants import calendar
 from tenants import periods as billing_periods
@@ -36,6 +36,7 @@ CHUNK = 100
 FRESH_FOR = timedelta(hours=24)
 INLINE = 50
 """Up to so many tenants the answer is waited for; more are a job of their own."""
+MOST_ROWS = 1000
 KEEP = 5
 """Dry runs kept of a version."""
 
@@ -234,6 +235,12 @@ def _row(run: PriceDryRun, each: Difference) -> PriceDryRunRow:
 def latest(version: PriceBookVersion) -> PriceDryRun | None:
     """The newest dry run of the version, whatever its state."""
     return version.dry_runs.order_by("-id").first()
+
+
+def changed_rows(run: PriceDryRun) -> list[PriceDryRunRow]:
+    """The bills that change or would hold usage, largest rise first; at most MOST_ROWS."""
+    rows = run.rows.exclude(before=F("after"), held="").select_related("tenant")
+    return list(rows.order_by(F("before") - F("after"), "pk")[:MOST_ROWS])
 
 
 def standing(version: PriceBookVersion, now: datetime) -> PriceDryRun | None:

@@ -103,11 +103,24 @@ def navigation(request: HttpRequest) -> list[Item]:
             ],
         ),
         _group(
+            _("Invoices"),
+            [
+                _page(_("Close a month"), "event_available", "admin:metering_invoice_close", "metering.view_invoice"),
+                _only(_list(_("Invoices"), "receipt_long", "metering", "invoice"), but="admin:metering_invoice_close"),
+                _list(_("Credit notes"), "undo", "metering", "creditnote"),
+                _list(_("Billing profiles"), "badge", "metering", "billingprofile"),
+                _list(_("Legal entities"), "account_balance", "metering", "legalentity"),
+                _list(_("Tax rules"), "percent", "metering", "taxrate"),
+            ],
+        ),
+        _group(
             _("Metering"),
             [
                 _list(_("Collectors"), "sensors", "metering", "collectorstatus"),
                 _list(_("Gaps"), "pause_presentation", "metering", "meteringgap"),
+                _list(_("Gaps on bills"), "gavel", "metering", "gapshare"),
                 _list(_("Quarantine"), "report", "metering", "quarantinedevent"),
+                _list(_("Unknown usage"), "help_center", "metering", "unknownusage"),
                 _list(_("GPUs"), "memory", "metering", "gpudevice"),
                 _list(_("Unattributed GPU time"), "help", "metering", "unattributedgputime"),
                 _only(_list(_("Meters"), "straighten", "metering", "meter"), but="admin:metering_meter_usage"),

@@ -3,8 +3,10 @@
 from metering.models import Meter
 from tenants.admin import wording
 
-from . import budget, monitoring, notification, price_book, records
+from . import budget, gap, invoice, monitoring, notification, parties, price_book, records, unknown_usage
 
 wording.use_meters(lambda: list(Meter.objects.values_list("key", flat=True)))
 
-__all__ = ["budget", "monitoring", "notification", "price_book", "records"]
+__all__ = [
+    "budget", "gap", "invoice", "monitoring", "notification", "parties", "price_book", "records", "unknown_usage",
+]  # fmt: skip

@@ -36,6 +36,7 @@ from tenants.admin.base import AuditedAdmin, LookOnly, NeverDeleted, ReadOnlyAdm
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import badge
 
+from .unknown_usage import release_page
 from .usage import usage_page
 
 COLLECTOR_TONES = {CollectorState.OK: "good", CollectorState.UNAVAILABLE: "warn", CollectorState.ERROR: "bad"}
@@ -47,14 +48,22 @@ LATE_AFTER = 3
 class MeterAdmin(NeverDeleted, AuditedAdmin):
     """What is counted. Units are fixed once a meter is there: what has been recorded would mean something else."""
 
-    list_display = ("name", "key", "aggregation", "display_unit", "billing_unit", "event_types", "position")
+    list_display = ("name", "key", "aggregation", "display_unit", "billing_unit", "gap_policy", "position")
     search_fields = ("key", "name")
     ordering = ("position", "key")
     fieldsets = (
         (None, {"fields": (("name", "key"), ("aggregation", "position"), "event_types")}),
         (_("Units"), {"fields": (("base_unit", "display_unit"), ("display_factor", "billing_unit"))}),
     )
+    unknown_fieldset = (
+        _("Where nothing is known"),
+        {"fields": (("gap_policy", "gap_cap_seconds"), "hold_seconds")},
+    )
     custom_urls = (("usage/", "metering_meter_usage", usage_page),)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Meter | None = None) -> Any:
+        """A new meter bills nothing for gaps until somebody says otherwise."""
+        return (*self.fieldsets, self.unknown_fieldset) if obj else self.fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> tuple[str, ...]:
         return ("key", "aggregation", "base_unit", "display_unit", "display_factor", "billing_unit") if obj else ()
@@ -96,10 +105,15 @@ class QuarantinedEventAdmin(ReadOnlyAdmin):
         "payload",
         ("resolved_at", "resolution"),
     )
-    actions = ("resolve_selected",)
+    actions = ("release_selected", "resolve_selected")
 
     def has_resolve_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super(LookOnly, self).has_change_permission(request)
+
+    @admin.action(description=_("Release into the ledger"), permissions=["resolve"])
+    def release_selected(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> HttpResponse:
+        chosen = list(queryset.filter(resolved_at__isnull=True).select_related("tenant"))
+        return release_page(self, request, chosen, action="release_selected", selected=[row.pk for row in chosen])
 
     @admin.action(description=_("Mark as resolved"), permissions=["resolve"])
     def resolve_selected(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> HttpResponse:

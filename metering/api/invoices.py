@@ -21,7 +21,7 @@ from tenants.api.views import OPERATOR, TenantView
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid, ProblemError
 
-from .. import evidence
+from .. import evidence, gap_shares
 from ..billing import documents, issuing, payments
 from ..models import CreditNote, Invoice, InvoiceLine, InvoiceState, Meter
 from ..money import Money, MoneyError, plain
@@ -82,10 +82,25 @@ class CreditNoteSerializer(serializers.Serializer[Any]):
     issued_at = serializers.DateTimeField()
 
 
+class GapNoteSerializer(serializers.Serializer[Any]):
+    """A span in which a meter gave no reading, and what was done about it."""
+
+    collector = serializers.CharField()
+    node = serializers.CharField()
+    meter = serializers.CharField()
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField(allow_null=True, help_text="null while the gap is open.")
+    reason = serializers.CharField()
+    done = serializers.CharField()
+    billed = serializers.CharField(help_text="What it added to the bill, in `unit`; empty where nothing was.")
+    unit = serializers.CharField()
+
+
 class InvoiceDetailSerializer(InvoiceSerializer):
     """An invoice with its lines."""
 
     lines = InvoiceLineSerializer(many=True)
+    gaps = GapNoteSerializer(many=True)
     credit_notes = CreditNoteSerializer(many=True)
 
 
@@ -186,7 +201,7 @@ class InvoiceView(TenantView):
 
     needs = {"GET": Scope.COST_READ}
 
-    @operation("invoice_retrieve", "Read an invoice", answer=InvoiceDetailSerializer, tags=TAGS, examples=[example("Issued", _INVOICE | {"lines": [], "credit_notes": []})])  # fmt: skip
+    @operation("invoice_retrieve", "Read an invoice", answer=InvoiceDetailSerializer, tags=TAGS, examples=[example("Issued", _INVOICE | {"lines": [], "gaps": [], "credit_notes": []})])  # fmt: skip
     def get(self, request: Request, slug: str, invoice_id: str) -> Response:
         """The invoice with its lines and credit notes."""
         return Response(_detail(_find(self, invoice_id)))
@@ -386,6 +401,7 @@ def _detail(invoice: Invoice) -> dict[str, Any]:
     return {
         **_summary(invoice),
         "lines": [_line(line, invoice.currency) for line in lines],
+        "gaps": GapNoteSerializer(gap_shares.notes_of(invoice), many=True).data,
         "credit_notes": [_credit_note(note) for note in invoice.credit_notes.all()],
     }
 

@@ -18,6 +18,7 @@ from .invoices import (
     VoidView,
 )
 from .money import BudgetView, CostsView
+from .price_books import DryRunView, PriceBooksView, PublishView, VersionsView, VersionView
 from .quotas import QuotasView, QuotaView
 from .reservations import (
     CancelView,
@@ -48,6 +49,11 @@ urlpatterns = [
     path("reservations/<str:id>/settle", SettleView.as_view(), name="reservation-settle"),
     path("reservations/<str:id>/cancel", CancelView.as_view(), name="reservation-cancel"),
     path("meters", MetersView.as_view(), name="meters"),
+    path("price-books", PriceBooksView.as_view(), name="price-books"),
+    path("price-books/<str:book>/versions", VersionsView.as_view(), name="price-versions"),
+    path("price-books/<str:book>/versions/<int:number>", VersionView.as_view(), name="price-version"),
+    path("price-books/<str:book>/versions/<int:number>/dry-run", DryRunView.as_view(), name="price-dry-run"),
+    path("price-books/<str:book>/versions/<int:number>/publish", PublishView.as_view(), name="price-publish"),
     path("tenants/<str:slug>/quotas", QuotasView.as_view(), name="quotas"),
     path("tenants/<str:slug>/quotas/<str:meter>", QuotaView.as_view(), name="quota"),
     path("tenants/<str:slug>/usage", UsageView.as_view(), name="usage"),

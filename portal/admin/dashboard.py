@@ -23,11 +23,14 @@ from metering.models import (
     BudgetAlert,
     CollectorState,
     CollectorStatus,
+    GapPolicy,
+    GapShare,
     JobRun,
     MeteringGap,
     Notification,
     NotificationState,
     QuarantinedEvent,
+    UnknownUsage,
 )
 from metering.money import Money
 from portal.web import formats, readings
@@ -131,7 +134,24 @@ def _waiting(now: datetime) -> list[Sign]:
             "warn" if gaps else "good",
             reverse("admin:metering_meteringgap_changelist"),
         ),
+        *_undecided(),
     ]
+
+
+def _undecided() -> list[Sign]:
+    """What holds bills up until somebody acts; nothing where nothing does."""
+    unknown = UnknownUsage.objects.filter(resolved_at__isnull=True).count()
+    gaps = GapShare.objects.filter(policy=GapPolicy.ASK, decision="").count()
+    signs = []
+    if unknown:
+        words = ngettext("%(count)d value cannot be billed", "%(count)d values cannot be billed", unknown)
+        url = reverse("admin:metering_unknownusage_changelist")
+        signs.append(Sign(_("Unknown usage"), words % {"count": unknown}, "bad", url))
+    if gaps:
+        words = ngettext("%(count)d waits for a decision", "%(count)d wait for a decision", gaps)
+        url = f"{reverse('admin:metering_gapshare_changelist')}?waits=yes"
+        signs.append(Sign(_("Gaps on bills"), words % {"count": gaps}, "warn", url))
+    return signs
 
 
 # ----------------------------------------------------------------------------------------------------------------- money

@@ -50,6 +50,8 @@ class Confirmation:
     nothing: Any = ""
     """Said instead of the page when there are no rows; empty where an action needs none."""
     back: str = ""
+    carry: Sequence[tuple[str, str]] = ()
+    """Values that the page sends along with its answer."""
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         """The page, or the effect and the way back."""
@@ -83,9 +85,14 @@ class Confirmation:
             "text": self.text,
             "rows": self.rows,
             "form": form,
-            "hidden": [("action", self.action), *((ACTION_CHECKBOX_NAME, pk) for pk in self.selected)]
-            if self.action
-            else [],
+            "hidden": [
+                *self.carry,
+                *(
+                    [("action", self.action), *((ACTION_CHECKBOX_NAME, pk) for pk in self.selected)]
+                    if self.action
+                    else []
+                ),
+            ],
             "confirmed": CONFIRMED,
             "button": self.button or _("Confirm"),
             "danger": self.danger,

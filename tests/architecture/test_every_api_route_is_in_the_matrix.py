@@ -20,6 +20,7 @@ from metering.webhooks import delivery, endpoints
 from tenants import apikeys, memberships, provisioning
 from tenants.models import TierRateLimit
 from tests.metering.billing.invoices import issued_invoice
+from tests.metering.price_dry_runs.drafts import draft_of_prices
 from tests.portal.api.calling import Api, Callers, patient_enforcement
 from tests.portal.api.routes import ROUTES
 from tests.tenants.cast import Cast
@@ -131,6 +132,14 @@ MATRIX: dict[tuple[str, str], str] = {
     ("tenants/{slug}/invoices/{invoice_id}/credit-notes", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  201  201",
     ("tenants/{slug}/invoices/{invoice_id}/payments", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  201  201",
     ("tenants/{slug}/invoices/{invoice_id}/void", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
+    ("price-books", "GET"):                             "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
+    ("price-books", "POST"):                            "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  201  201",
+    ("price-books/{book}/versions", "GET"):             "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
+    ("price-books/{book}/versions", "POST"):            "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  201  201",
+    ("price-books/{book}/versions/{number}", "GET"):    "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
+    ("price-books/{book}/versions/{number}/dry-run", "GET"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
+    ("price-books/{book}/versions/{number}/dry-run", "POST"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  202  202",
+    ("price-books/{book}/versions/{number}/publish", "POST"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200",
     ("meters", "GET"):                                  "401  401  200  200  200  200  200  200  200  200  403  200  200  200  200  200  200  200",
     ("estimates", "POST"): "401  401  403  403  403  403  403  403  403  403  403  403  200  200  200  403  403  403",
     ("reservations", "GET"): "401  401  403  403  403  403  403  403  403  403  403  403  200  200  200  403  403  403",
@@ -194,6 +203,7 @@ def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, 
     column = list(PRINCIPALS).index(name)
     key_id = apikeys.create(cast.acme, name="Target", scopes=["usage:read"], by=None, actor="system:test").key.key_id
     invoice_id = str(issued_invoice(cast.acme).public_id)
+    draft_of_prices()
     others = _budget_and_webhook(cast)
     caller = PRINCIPALS[name](callers)
     found, expected = {}, {}

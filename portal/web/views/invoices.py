@@ -9,9 +9,9 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
-from metering import evidence
+from metering import evidence, gap_shares
 from metering.billing import documents, payments
-from metering.models import Invoice, InvoiceLine, InvoiceState, Meter
+from metering.models import Invoice, InvoiceLine, InvoiceState
 from metering.money import Money
 from tenants.access import Access
 from tenants.models import Tenant
@@ -57,6 +57,7 @@ def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
         },
         "lines": lines,
         "notes": notes,
+        "gaps": gap_shares.notes_of(invoice),
         "links": links if invoice.snapshot else [],
     }
     return Page("portal/invoice.html", context)
@@ -69,7 +70,7 @@ def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) 
     found = invoice.lines.filter(position=position).first()
     if found is None:
         raise Http404
-    hours = _hours(access.tenant, found)
+    hours = evidence.line_hours(found)
     at = _instant(request.GET.get("hour", ""), hours)
     context = {
         "invoice": _row(invoice),
@@ -77,7 +78,7 @@ def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) 
         "parts": found.detail.get("parts", []),
         "versions": found.detail.get("versions", []),
         "usage": found.detail.get("usage", []),
-        "hours": hours,
+        "hours": [_hour(row) for row in hours],
         "hour": at,
         "readings": _readings(access.tenant, found.meter, at) if at else [],
         "calls": evidence.call_counts(access.tenant, at, at + timedelta(hours=1))
@@ -148,28 +149,13 @@ def _say(amount: Any, currency: str) -> str:
     return formats.money(Money(amount, currency))
 
 
-def _hours(tenant: Tenant, found: InvoiceLine) -> list[dict[str, Any]]:
-    detail = found.detail
-    if detail.get("kind") != "usage":
-        return []
-    start, end = (datetime.fromisoformat(detail[edge]) for edge in ("start", "end"))
-    dims = {detail["dim_key"]: detail["dim_value"]} if detail["dim_value"] else None
-    meter = Meter.objects.filter(key=found.meter).first()
-    factor = (meter.display_factor if meter else 1) * 10**6 * (3600 if meter and meter.aggregation == "level" else 1)
-    by_hour: dict[datetime, dict[str, Any]] = {}
-    for rollup in evidence.hours(tenant, found.meter, start, end, dims):
-        row = by_hour.setdefault(rollup.hour, {"hour": rollup.hour, "quantity": 0, "events": 0, "gap": 0})
-        row["quantity"] += rollup.quantity_micro / factor
-        row["events"] += rollup.events
-        row["gap"] = max(row["gap"], rollup.gap_seconds)
-    unit = (
-        f"{meter.display_unit}-hour" if meter and meter.aggregation == "level" else meter.display_unit if meter else ""
-    )
-    return [row | {"text": f"{formats.number(row['quantity'])} {unit}"} for row in by_hour.values()]
+def _hour(row: evidence.LineHour) -> dict[str, Any]:
+    text = f"{formats.number(row.quantity)} {row.unit}".strip()
+    return {"hour": row.hour, "text": text, "events": row.events, "gap": row.gap}
 
 
-def _instant(text: str, hours: list[dict[str, Any]]) -> datetime | None:
-    return next((row["hour"] for row in hours if row["hour"].isoformat() == text), None)
+def _instant(text: str, hours: list[evidence.LineHour]) -> datetime | None:
+    return next((row.hour for row in hours if row.hour.isoformat() == text), None)
 
 
 def _readings(tenant: Tenant, meter: str, hour: datetime) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from .conftest import Browse
 
 LISTS = sorted(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist" for model in admin.site._registry)
 ADDS = sorted(f"admin:{model._meta.app_label}_{model._meta.model_name}_add" for model in admin.site._registry)
-PAGES = ["admin:metering_meter_usage"]
+PAGES = ["admin:metering_meter_usage", "admin:metering_invoice_close"]
 
 
 @pytest.mark.parametrize("name", LISTS + PAGES)

@@ -114,6 +114,22 @@ ROUTES: dict[str, dict[str, Good]] = {
     "reservations/{id}/settle": {"POST": Good(f"{_R}/settle", {"seconds": 60})},
     "reservations/{id}/cancel": {"POST": Good(f"{_R}/cancel")},
     "meters": {"GET": Good("meters")},
+    "price-books": {
+        "GET": Good("price-books"),
+        "POST": Good("price-books", {"slug": "extra", "name": "Extra", "currency": "USD"}),
+    },
+    "price-books/{book}/versions": {
+        "GET": Good("price-books/default/versions"),
+        "POST": Good("price-books/default/versions", {"starts_at": "2041-01-01T00:00:00Z"}),
+    },
+    "price-books/{book}/versions/{number}": {"GET": Good("price-books/default/versions/1")},
+    "price-books/{book}/versions/{number}/dry-run": {
+        "GET": Good("price-books/default/versions/2/dry-run"),
+        "POST": Good("price-books/default/versions/2/dry-run"),
+    },
+    "price-books/{book}/versions/{number}/publish": {
+        "POST": Good("price-books/default/versions/2/publish", {"reason": "Test"})
+    },
     "tenants/{slug}/api-keys": {
         "GET": Good(f"{_T}/api-keys"),
         "POST": Good(f"{_T}/api-keys", {"name": "Key", "scopes": ["usage:read"]}),

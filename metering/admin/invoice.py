@@ -1,0 +1,377 @@
+"""Invoices as operators see them: frozen, read only, with their lines, documents and evidence; credited, voided, and paid by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextInputWidget
+
+from metering import evidence
+from metering.billing import documents, issuing, payments
+from metering.models import CreditNote, Invoice, InvoiceLine, InvoiceState, Payment
+from metering.money import Money, MoneyError
+from tenants import audit
+from tenants.admin.base import Inline, LookOnly, ReadOnlyAdmin, require
+from tenants.admin.confirm import Confirmation, ReasonOnly
+from tenants.admin.wording import badge, trimmed_limit
+from tenants.problems import Conflict, invalid
+
+from .closing import closing_page
+
+TONES = {InvoiceState.DRAFT: "warn", InvoiceState.ISSUED: "info", InvoiceState.PAID: "good", InvoiceState.VOID: ""}
+MOST_READINGS = 500
+KINDS = ("pdf", "csv", "xlsx", "json")
+
+
+class Credit(ReasonOnly):
+    """Money to give back."""
+
+    amount = forms.CharField(
+        label=_("Amount before tax"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        help_text=_("Empty: all that is left. The tax follows in proportion."),
+    )
+    field_order = ("amount", "reason")
+
+
+class Pay(forms.Form):
+    """Money that arrived."""
+
+    amount = forms.CharField(
+        label=_("Amount"), widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"})
+    )
+    received_on = forms.DateField(label=_("Received on"), widget=UnfoldAdminDateWidget)
+    method = forms.CharField(label=_("How"), max_length=40, initial="bank transfer", widget=UnfoldAdminTextInputWidget)
+    reference = forms.CharField(
+        label=_("Reference"),
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("The payer's or the bank's own. The same one again changes nothing."),
+    )
+
+
+class LineInline(LookOnly, Inline):
+    model = InvoiceLine
+    fields = ("what", "kind", "quantity_words", "unit_price", "amount", "evidence")
+    readonly_fields = fields
+    readonly_preprocess_fields: Any = {"unit_price": trimmed_limit}
+    ordering = ("position",)
+    verbose_name_plural = _("lines")
+
+    @display(description=_("Line"))
+    def what(self, line: InvoiceLine) -> str:
+        steps = format_html_join("", "<p>{}</p>", ((step,) for step in line.detail.get("explanation", [])))
+        return format_html('<details class="pa-steps"><summary>{}</summary>{}</details>', line.description, steps)
+
+    @display(description=_("Quantity"))
+    def quantity_words(self, line: InvoiceLine) -> str:
+        return f"{line.quantity.normalize():f} {line.unit}".strip()
+
+    @display(description=_("Evidence"))
+    def evidence(self, line: InvoiceLine) -> str:
+        url = reverse("admin:metering_invoice_line", args=[line.invoice_id, line.position])
+        return format_html('<a class="pa-link" href="{}">{}</a>', url, _("versions, hours, readings"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InvoiceLine]:
+        return super().get_queryset(request).select_related("invoice", "tenant")
+
+
+class CreditNoteInline(LookOnly, Inline):
+    model = CreditNote
+    fields = ("number", "issued_at", "subtotal", "tax", "total", "reason")
+    readonly_fields = fields
+
+
+class PaymentInline(LookOnly, Inline):
+    model = Payment
+    fields = ("received_at", "amount", "method", "reference", "recorded_by")
+    readonly_fields = fields
+
+
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ("name", "tenant", "month", "state_mark", "total_words", "outstanding", "issued_at", "entity")
+    list_filter = (
+        ("state", ChoicesDropdownFilter),
+        ("tenant", AutocompleteSelectFilter),
+        ("entity", RelatedDropdownFilter),
+        ("issued_at", RangeDateTimeFilter),
+    )
+    search_fields = ("number", "tenant__slug", "tenant__name", "period__key")
+    list_select_related = ("tenant", "period", "entity")
+    inlines = (LineInline, CreditNoteInline, PaymentInline)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("name", "tenant", "month"),
+                    ("state_mark", "entity", "issue_after"),
+                    ("subtotal_words", "tax_words", "total_words", "outstanding"),
+                    ("issued_at", "paid_at", "voided_at", "void_reason"),
+                    ("downloads", "hash_words"),
+                )
+            },
+        ),
+    )
+    actions_detail = ("pay", "credit", "void")
+    custom_urls = (("close/", "metering_invoice_close", closing_page),)
+
+    def get_urls(self) -> list[Any]:
+        return [
+            path(
+                "<int:object_id>/document.<str:kind>",
+                self.admin_site.admin_view(self.document),
+                name="metering_invoice_document",
+            ),
+            path(
+                "<int:object_id>/lines/<int:position>/",
+                self.admin_site.admin_view(self.line),
+                name="metering_invoice_line",
+            ),
+            *super().get_urls(),
+        ]
+
+    def line(self, request: HttpRequest, object_id: int, position: int) -> HttpResponse:
+        """…/invoice/<id>/lines/<position>/: price versions, arithmetic, hours; with ?hour=… the readings of that hour."""
+        require(self.has_view_permission(request))
+        found = (
+            InvoiceLine.objects.filter(invoice=object_id, position=position).select_related("invoice", "tenant").first()
+        )
+        if found is None:
+            raise Http404
+        hours = evidence.line_hours(found)
+        hour = next((row.hour for row in hours if row.hour.isoformat() == request.GET.get("hour", "")), None)
+        until = hour + timedelta(hours=1) if hour else None
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            "admin/portal/invoice_line.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.model._meta,
+                "title": found.description,
+                "line": found,
+                "amount": Money(found.amount, found.invoice.currency),
+                "hours": hours,
+                "hour": hour,
+                "readings": [
+                    evidence.as_dict(each)
+                    for each in evidence.readings(found.tenant, found.meter, hour, until)[:MOST_READINGS]
+                ]
+                if hour and until
+                else [],
+                "calls": evidence.call_counts(found.tenant, hour, until)
+                if hour and until and found.meter == evidence.CALLS
+                else [],
+                "back": reverse("admin:metering_invoice_change", args=[object_id]),
+            },
+        )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
+        return super().get_queryset(request).prefetch_related("credit_notes", "payments")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Only the buttons that the invoice's state allows."""
+        invoice = kwargs.get("obj")
+        allowed = _ALLOWED.get(invoice.state, ()) if invoice else ()
+        context["actions_detail"] = [
+            each for each in context.get("actions_detail", []) if any(f"/{name}/" in each["path"] for name in allowed)
+        ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super(LookOnly, self).has_change_permission(request)
+
+    def document(self, request: HttpRequest, object_id: int, kind: str) -> HttpResponse:
+        """…/invoice/<id>/document.pdf: the frozen document, as the customer has it."""
+        require(self.has_view_permission(request))
+        invoice = Invoice.objects.filter(pk=object_id).first()
+        if invoice is None or kind not in KINDS or not invoice.snapshot:
+            raise Http404
+        try:
+            found = documents.document(invoice, kind)
+        except documents.PdfUnavailableError as error:
+            return HttpResponse(str(error), status=503, content_type="text/plain")
+        answer = HttpResponse(found.content, content_type=found.content_type)
+        answer["Content-Disposition"] = f'attachment; filename="{found.filename}"'
+        return answer
+
+    # ------------------------------------------------------------------------------------------------------- actions
+
+    @action(description=_("Record a payment"), icon="payments", permissions=["act"])
+    def pay(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        invoice = _found(object_id)
+
+        def run(form: forms.Form) -> str:
+            values = form.cleaned_data
+            received = datetime.combine(values["received_on"], time(12), UTC)
+            receipt = payments.Receipt(
+                _money(values["amount"], invoice), values["method"], values["reference"], received
+            )
+            with audit.acting(audit.user_actor(request.user), f"payment {values['reference']}"[:300]):
+                payments.record(invoice, receipt, recorded_by=request.user)  # type: ignore[arg-type]  # operators are users
+            return str(_("Recorded."))
+
+        left = payments.outstanding(invoice)
+        return self._ask(
+            request, invoice, _("Record a payment of %(invoice)s"), Pay, run, button=_("Record"),
+            initial={"amount": left.decimal_string(), "received_on": timezone.now().date()},
+        )  # fmt: skip
+
+    @action(description=_("Credit note"), icon="undo", permissions=["act"])
+    def credit(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        invoice = _found(object_id)
+
+        def run(form: forms.Form) -> str:
+            text, reason = form.cleaned_data["amount"].strip(), form.cleaned_data["reason"]
+            now = timezone.now()
+            with audit.acting(audit.user_actor(request.user), reason):
+                note = issuing.credit(invoice, _money(text, invoice) if text else None, reason, now)
+                payments.settle(issuing.lock(invoice), now)
+            return str(_("%(number)s gives back %(total)s %(currency)s.") % vars_of(note))
+
+        return self._ask(request, invoice, _("Credit %(invoice)s"), Credit, run, button=_("Issue the credit note"), danger=True)  # fmt: skip
+
+    @action(description=_("Void"), icon="block", permissions=["act"])
+    def void(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        invoice = _found(object_id)
+
+        def run(form: forms.Form) -> str:
+            reason = form.cleaned_data["reason"]
+            with audit.acting(audit.user_actor(request.user), reason):
+                issuing.void(invoice, reason, timezone.now())
+            return str(_("Void. Its number stays taken; the month can be invoiced again."))
+
+        return self._ask(request, invoice, _("Void %(invoice)s"), ReasonOnly, run, button=_("Void it"), danger=True)
+
+    def _ask(
+        self, request: HttpRequest, invoice: Invoice, title: Any, form: type[forms.Form], run: Callable[[Any], str], **more: Any
+    ) -> HttpResponse:  # fmt: skip
+        def with_words(filled: forms.Form) -> str:
+            try:
+                return run(filled)
+            except issuing.InvoiceStateError as error:
+                raise Conflict(str(error)) from None
+
+        left_net, left_tax = issuing.left_to_credit(invoice)
+        return Confirmation(
+            page=self,
+            title=title % {"invoice": invoice},
+            rows=[
+                (str(_("Tenant")), str(invoice.tenant)),
+                (str(_("Total")), str(Money(invoice.total, invoice.currency))),
+                (str(_("Open")), str(payments.outstanding(invoice))),
+                (str(_("Left to credit")), f"{left_net} + {left_tax}"),
+            ],
+            form=form,
+            run=with_words,
+            back=reverse("admin:metering_invoice_change", args=[invoice.pk]),
+            **more,
+        ).respond(request)
+
+    # ------------------------------------------------------------------------------------------------------- columns
+
+    @display(description=_("Invoice"), ordering="number")
+    def name(self, invoice: Invoice) -> str:
+        return str(invoice)
+
+    @display(description=_("Month"), ordering="period__starts_at")
+    def month(self, invoice: Invoice) -> str:
+        return f"{invoice.period.key} ({invoice.period.time_zone})"
+
+    @display(description=_("State"), ordering="state")
+    def state_mark(self, invoice: Invoice) -> str:
+        return badge(invoice.get_state_display(), TONES[InvoiceState(invoice.state)])
+
+    @display(description=_("Subtotal"))
+    def subtotal_words(self, invoice: Invoice) -> str:
+        return str(Money(invoice.subtotal, invoice.currency))
+
+    @display(description=_("Tax"))
+    def tax_words(self, invoice: Invoice) -> str:
+        return str(Money(invoice.tax, invoice.currency))
+
+    @display(description=_("Total"), ordering="total")
+    def total_words(self, invoice: Invoice) -> str:
+        return str(Money(invoice.total, invoice.currency))
+
+    @display(description=_("Open"))
+    def outstanding(self, invoice: Invoice) -> str:
+        is_open = invoice.state == InvoiceState.ISSUED
+        return str(payments.outstanding(invoice)) if is_open else "–"
+
+    @display(description=_("Documents"))
+    def downloads(self, invoice: Invoice) -> str:
+        if not invoice.snapshot:
+            return str(_("once it is issued"))
+        urls = [(reverse("admin:metering_invoice_document", args=[invoice.pk, kind]), kind.upper()) for kind in KINDS]
+        return format_html_join(" · ", '<a class="pa-link" href="{}">{}</a>', urls)
+
+    @display(description=_("Hash"))
+    def hash_words(self, invoice: Invoice) -> str:
+        return format_html('<span class="pa-mono pa-break">{}</span>', invoice.hash or "–")
+
+
+class CreditNoteAdmin(ReadOnlyAdmin):
+    list_display = ("number", "tenant", "invoice", "total", "currency", "issued_at", "reason")
+    list_filter = (("tenant", AutocompleteSelectFilter), ("issued_at", RangeDateTimeFilter))
+    search_fields = ("number", "invoice__number", "tenant__slug", "reason")
+    list_select_related = ("tenant", "invoice__period")
+    fields = (
+        ("number", "tenant", "invoice"),
+        ("subtotal", "tax", "total", "currency"),
+        ("issued_at", "reason"),
+        "hash",
+    )
+
+
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    InvoiceState.ISSUED: ("pay", "credit", "void"),
+    InvoiceState.PAID: ("credit",),
+}
+
+
+def vars_of(note: CreditNote) -> dict[str, Any]:
+    """The numbers of a credit note, as they are said."""
+    return {
+        "number": note.number,
+        "total": Money(note.total, note.currency).decimal_string(),
+        "currency": note.currency,
+    }
+
+
+def _found(object_id: int) -> Invoice:
+    found = Invoice.objects.select_related("tenant", "period", "entity").filter(pk=object_id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _money(text: str, invoice: Invoice) -> Money:
+    try:
+        return Money.parse(text, invoice.currency)
+    except MoneyError as error:
+        raise invalid("amount", f"{error}.", "invalid") from None
+
+
+admin.site.register(Invoice, InvoiceAdmin)
+admin.site.register(CreditNote, CreditNoteAdmin)

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from metering import gap_shares, ingestion, rollups
+from metering.billing import closing
+from metering.models import (
+    CreditNote,
+    GapPolicy,
+    GapShare,
+    Invoice,
+    InvoiceState,
+    JobRun,
+    JobState,
+    LegalEntity,
+    Meter,
+    MeteringGap,
+    Payment,
+)
+from tenants import calendar, periods
+from tenants.models import AuditEntry, Tenant
+from tests.metering.billing.invoices import issued_invoice
+from tests.metering.events import event
+from tests.tenants.cast import Cast
+
+from .conftest import Browse, text_of
+
+LAST = calendar.previous_month(calendar.month_key("UTC", timezone.now()))
+
+
+@pytest.fixture
+def olivia(cast: Cast, browse: Browse) -> Client:
+    return browse("olivia")
+
+
+@pytest.fixture
+def used(cast: Cast) -> Tenant:
+    """acme held ten GPU hours last month; its entity waits for five weeks with the invoice."""
+    LegalEntity.objects.update(grace_hours=24 * 35)
+    period = periods.period_by_key(cast.acme, LAST)
+    at = period.ends_at - timedelta(hours=3)
+    ingestion.book(cast.acme, [event("1", at, "10", "gpu_hours", model="H100")], at)
+    rollups.run(at)
+    return cast.acme
+
+
+@pytest.fixture
+def invoice(cast: Cast) -> Invoice:
+    return issued_invoice(cast.acme)
+
+
+def page(olivia: Client, **query: str) -> str:
+    return text_of(olivia.get(reverse("admin:metering_invoice_close"), {"month": LAST, **query}))
+
+
+def post(olivia: Client, **values: str) -> None:
+    answer = olivia.post(f"{reverse('admin:metering_invoice_close')}?month={LAST}", values)
+    assert answer.status_code == 302, text_of(answer)
+
+
+def act(olivia: Client, what: str, invoice: Invoice, **values: str) -> str:
+    url = reverse(f"admin:metering_invoice_{what}", args=[invoice.pk])
+    return text_of(olivia.post(url, {"confirmed": "1", **values}, follow=True))
+
+
+def test_it_is_started_shows_its_progress_and_ends(olivia: Client, used: Tenant) -> None:
+    assert "Ended, no invoice" in page(olivia)
+    post(olivia)
+    run = JobRun.objects.get(task=closing.TASK)
+    assert run.state == JobState.RUNNING
+    post(olivia)
+    assert JobRun.objects.filter(task=closing.TASK).count() == 1
+    assert closing.work_queue(timezone.now()) == 1
+    assert closing.work_queue(timezone.now()) == 0
+    run.refresh_from_db()
+    assert run.detail["outcomes"]["drafted"] == 1
+    assert "1 drafted" in page(olivia)
+    assert "acme" in page(olivia, state="grace")
+
+
+def test_a_month_is_issued_before_its_time_with_a_reason(olivia: Client, used: Tenant) -> None:
+    post(olivia, tenant="acme", confirmed="1", reason="the customer asked for it")
+    invoice = Invoice.objects.get()
+    assert invoice.state == InvoiceState.ISSUED
+    entry = AuditEntry.objects.filter(table_name="metering_invoice").latest("id")
+    assert (entry.actor, entry.reason) == ("user:olivia", "the customer asked for it")
+    answer = olivia.post(
+        f"{reverse('admin:metering_invoice_close')}?month={LAST}", {"tenant": "acme", "confirmed": "1"}
+    )
+    assert answer.status_code == 200, "no reason"
+
+
+def test_what_waits_for_somebody_is_named(olivia: Client, used: Tenant) -> None:
+    Meter.objects.filter(key="gpu_hours").update(gap_policy=GapPolicy.ASK)
+    period = periods.period_by_key(used, LAST)
+    MeteringGap.objects.create(
+        tenant=used, collector="gpus", node="n", meter="gpu_hours", starts_at=period.ends_at - timedelta(hours=2),
+        ends_at=period.ends_at - timedelta(hours=1), reason="no driver",
+    )  # fmt: skip
+    gap_shares.settle(timezone.now())
+    assert "1 gap" in page(olivia, state="held")
+    share = GapShare.objects.get()
+    url = reverse("admin:metering_gapshare_decide", args=[share.pk])
+    assert "10 hour an hour, H100" in text_of(olivia.get(url))
+    olivia.post(url, {"confirmed": "1", "decision": "amount", "reason": "x"})
+    share.refresh_from_db()
+    assert share.waits, "a quantity is missing"
+    olivia.post(url, {"confirmed": "1", "decision": "amount", "amount": "1.5", "reason": "measured by hand"})
+    share.refresh_from_db()
+    assert (share.amount, share.decided_by) == (Decimal("1.5"), "user:olivia")
+    assert "No tenant." in page(olivia, state="held")
+
+
+@pytest.mark.parametrize("month", ["2026-13", "july", "2026-1"])
+def test_another_form_of_month_is_not_found(olivia: Client, month: str) -> None:
+    assert olivia.get(reverse("admin:metering_invoice_close"), {"month": month}).status_code == 404
+
+
+def test_support_looks_and_starts_nothing(browse: Browse, used: Tenant) -> None:
+    sam = browse("sam")
+    assert "Close the month" not in page(sam)
+    assert sam.post(f"{reverse('admin:metering_invoice_close')}?month={LAST}").status_code == 403
+    assert not JobRun.objects.exists()
+
+
+def test_an_invoice_is_read_down_to_its_readings(olivia: Client, invoice: Invoice) -> None:
+    text = text_of(olivia.get(reverse("admin:metering_invoice_change", args=[invoice.pk])))
+    assert invoice.number in text
+    assert 'name="_save"' not in text
+    opened = reverse("admin:metering_invoice_line", args=[invoice.pk, 1])
+    assert opened in text
+    answer = olivia.get(opened)
+    hour = answer.context["hours"][0].hour.isoformat()
+    assert "last-month" in text_of(olivia.get(opened, {"hour": hour}))
+    document = olivia.get(reverse("admin:metering_invoice_document", args=[invoice.pk, "json"]))
+    assert document.content == invoice.snapshot.encode()
+
+
+def test_money_is_given_back_up_to_what_is_left(olivia: Client, invoice: Invoice) -> None:
+    assert "at most" in act(olivia, "credit", invoice, amount="25.01", reason="too much")
+    for bad in ("NaN", "-1", "0", "x"):
+        act(olivia, "credit", invoice, amount=bad, reason="bad")
+    assert not CreditNote.objects.exists()
+    act(olivia, "credit", invoice, amount="5", reason="outage")
+    act(olivia, "credit", invoice, amount="", reason="the rest")
+    assert [note.total for note in CreditNote.objects.order_by("pk")] == [Decimal("5.00"), Decimal("20.00")]
+    invoice.refresh_from_db()
+    assert invoice.state == InvoiceState.PAID, "nothing is open any more"
+
+
+def test_a_payment_is_recorded_once(olivia: Client, invoice: Invoice) -> None:
+    values = {"amount": "25.00", "received_on": "2026-01-05", "method": "bank", "reference": "4711"}
+    assert "is open" in act(olivia, "pay", invoice, **{**values, "amount": "25.01"})
+    act(olivia, "pay", invoice, **values)
+    act(olivia, "pay", invoice, **values)
+    payment = Payment.objects.get()
+    assert (payment.amount, payment.recorded_by and payment.recorded_by.username) == (Decimal("25.00"), "olivia")
+    invoice.refresh_from_db()
+    assert invoice.state == InvoiceState.PAID
+
+
+def test_void_asks_why(olivia: Client, invoice: Invoice) -> None:
+    act(olivia, "void", invoice, reason="")
+    invoice.refresh_from_db()
+    assert invoice.state == InvoiceState.ISSUED
+    act(olivia, "void", invoice, reason="wrong customer")
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.void_reason) == (InvoiceState.VOID, "wrong customer")
+
+
+@pytest.mark.parametrize("grace", ["NaN", "-1", "1.5", "9999", "x"])
+def test_a_grace_that_makes_no_sense_is_refused(olivia: Client, grace: str) -> None:
+    from .conftest import form_values
+
+    entity = LegalEntity.objects.get(is_default=True)
+    url = reverse("admin:metering_legalentity_change", args=[entity.pk])
+    values = form_values(olivia.get(url))
+    assert olivia.post(url, {**values, "grace_hours": grace, "audit_reason": "x"}).status_code == 200
+    entity.refresh_from_db()
+    assert entity.grace_hours is None
+    assert olivia.post(url, {**values, "grace_hours": "48", "audit_reason": "x"}).status_code == 302
+    entity.refresh_from_db()
+    assert entity.grace_hours == 48
