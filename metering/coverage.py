@@ -1,7 +1,7 @@
 """Which GPU time a reservation pays for, so that no collector bills it again.
 
 A reservation bills its GPUs from its start to its end, whatever runs (metering/reservations). A collector bills what it finds held. The rule
-that lets each GPU second be billed once (ADR 19):
+that lets each GPU second be billed once (ADR 20):
 
 - On a device, a reservation *covers* a share of what its tenant holds there: its fraction of a GPU, or the MIG instance.
 - It covers first the devices on which a process names it (`AURELIUS_RESERVATION_ID`), then, as far as its GPUs reach, other devices of its

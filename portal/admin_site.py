@@ -122,6 +122,7 @@ def navigation(request: HttpRequest) -> list[Item]:
                 _list(_("Quarantine"), "report", "metering", "quarantinedevent"),
                 _list(_("Unknown usage"), "help_center", "metering", "unknownusage"),
                 _list(_("GPUs"), "memory", "metering", "gpudevice"),
+                _list(_("Reservations"), "event_seat", "metering", "reservation"),
                 _list(_("Unattributed GPU time"), "help", "metering", "unattributedgputime"),
                 _only(_list(_("Meters"), "straighten", "metering", "meter"), but="admin:metering_meter_usage"),
             ],

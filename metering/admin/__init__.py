@@ -1,12 +1,13 @@
 """The operators' pages of metering. Importing this package registers them."""
 
 from metering.models import Meter
+from metering.reservations.caps import GPUS_AT_ONCE, HOURS_OF_ONE
 from tenants.admin import wording
 
-from . import budget, gap, invoice, monitoring, notification, parties, price_book, records, unknown_usage
+from . import budget, gap, invoice, monitoring, notification, parties, price_book, records, reservation, unknown_usage
 
-wording.use_meters(lambda: list(Meter.objects.values_list("key", flat=True)))
+wording.use_meters(lambda: [*Meter.objects.values_list("key", flat=True), GPUS_AT_ONCE, HOURS_OF_ONE])
 
 __all__ = [
-    "budget", "gap", "invoice", "monitoring", "notification", "parties", "price_book", "records", "unknown_usage",
+    "budget", "gap", "invoice", "monitoring", "notification", "parties", "price_book", "records", "reservation", "unknown_usage",
 ]  # fmt: skip

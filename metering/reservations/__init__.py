@@ -6,5 +6,5 @@
     keeping.run                            the periodic part: lapse what is abandoned, book full hours, build Redis anew
     reading.running, reading.cost_so_far   for pages
 
-PostgreSQL is the truth, Redis decides (tenants/enforcement/holds.py), book.py keeps them together. ADR 19 tells why and how.
+PostgreSQL is the truth, Redis decides (tenants/enforcement/holds.py), book.py keeps them together. ADR 20 tells why and how.
 """

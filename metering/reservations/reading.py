@@ -39,6 +39,17 @@ def cost(row: Reservation, now: datetime) -> Money:
     return round_line(estimates.share(row, micro), row.currency)
 
 
+def reserved_hours(row: Reservation) -> Decimal:
+    """GPU hours that were reserved."""
+    seconds = slices.gpu_seconds(row.gpus, row.fraction, row.expected_seconds)
+    return round_half_up(Fraction(seconds, 3_600), 6)
+
+
+def estimate(row: Reservation) -> Money:
+    """What all of it is expected to cost."""
+    return round_line(row.estimate, row.currency)
+
+
 def expected_end(row: Reservation) -> datetime:
     """When it is expected to end."""
     return row.started_at + timedelta(seconds=row.expected_seconds)
@@ -69,7 +80,7 @@ def described(row: Reservation, now: datetime) -> dict[str, Any]:
         "seconds": Decimal(str((held_until(row, now) - row.started_at).total_seconds())),
         "gpu_hours": gpu_hours(row, now),
         "cost": cost(row, now).decimal_string(),
-        "estimate": round_line(row.estimate, row.currency).decimal_string(),
+        "estimate": estimate(row).decimal_string(),
         "currency": row.currency,
         "price_version": row.price_version,
         "overrun": is_overrun(row, now),

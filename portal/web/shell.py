@@ -19,6 +19,7 @@ MANAGERS = (Role.OWNER, Role.ADMIN)
 PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "overview": ALL,
     "usage": ALL,
+    "reservations": ALL,
     "costs": (*MANAGERS, Role.BILLING),
     "quotas": ALL,
     "invoices": (*MANAGERS, Role.BILLING),
@@ -71,7 +72,7 @@ def navigation(role: Role, slug: str) -> list[NavGroup]:
     """The pages that a role may open, in groups."""
     watch = [("monitoring", _("Monitoring"))] if settings.GRAFANA_TENANT_URL else []
     groups = [
-        ("", [("overview", _("Overview")), ("usage", _("Usage")), ("quotas", _("Quotas & limits")), *watch]),
+        ("", [("overview", _("Overview")), ("usage", _("Usage")), ("reservations", _("Reservations")), ("quotas", _("Quotas & limits")), *watch]),
         (_("Billing"), [("costs", _("Costs")), ("invoices", _("Invoices")), ("budget", _("Budget"))]),
         (_("Access"), [("keys", _("API keys")), ("members", _("Members")), ("activity", _("Activity"))]),
     ]

@@ -19,9 +19,11 @@ _METERS = {
     "api_calls": gettext_lazy("API calls"),
     "gpu_hours": gettext_lazy("GPU hours"),
     "storage_gb": gettext_lazy("GB of storage"),
+    "reserved_gpus": gettext_lazy("GPUs reserved at once"),
+    "reservation_hours": gettext_lazy("Hours of one reservation"),
 }
-_LEVELS = frozenset({"storage_gb"})
-"""Meters whose quota is on what is held now, not on what adds up over a month."""
+_LEVELS = frozenset({"storage_gb", "reserved_gpus", "reservation_hours"})
+"""Names of quotas on what is held now, not on what adds up over a month."""
 _PER_USER = {
     Window.MINUTE: gettext_lazy("Calls per user and minute"),
     Window.HOUR: gettext_lazy("Calls per user and hour"),

@@ -7,13 +7,13 @@ from django.test import Client
 
 from .conftest import text_of
 
-PAGES = ("", "usage", "quotas", "costs", "invoices", "budget", "keys", "members", "activity")
+PAGES = ("", "usage", "reservations", "quotas", "costs", "invoices", "budget", "keys", "members", "activity")
 ALLOWED = {
     "alice": set(PAGES),
     "ada": set(PAGES),
-    "carol": {"", "usage", "quotas", "costs", "invoices", "budget"},
-    "bob": {"", "usage", "quotas", "keys"},
-    "victor": {"", "usage", "quotas"},
+    "carol": {"", "usage", "reservations", "quotas", "costs", "invoices", "budget"},
+    "bob": {"", "usage", "reservations", "quotas", "keys"},
+    "victor": {"", "usage", "reservations", "quotas"},
 }
 
 
