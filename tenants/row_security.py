@@ -25,7 +25,7 @@ READ_ONLY = frozenset({
     "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory",
     "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
     "metering.MonitoringAlert",
-    "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage",
+    "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage", "metering.GpuHolderHour",
 })  # fmt: skip
 """Tenant tables that the role may read but never write."""
 

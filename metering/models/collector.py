@@ -31,6 +31,12 @@ class CollectorStatus(models.Model):
     duration_ms = models.PositiveIntegerField(default=0)
     runs = models.PositiveBigIntegerField(default=0)
     failures = models.PositiveBigIntegerField(default=0)
+    events = models.PositiveBigIntegerField(default=0, db_default=0, help_text=_("Usage events booked."))
+    buffered = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text=_("Reports that wait on the node's disk, as it said with the last one that came."),
+    )
     memory = models.JSONField(
         default=dict, blank=True, editable=False, help_text=_("What the next run needs to go on from this one.")
     )

@@ -22,6 +22,9 @@ class GpuDevice(models.Model):
     """
 
     node = models.CharField(max_length=120)
+    collector = models.CharField(
+        max_length=80, blank=True, default="", db_default="", help_text=_("Which of the node's collectors reads it.")
+    )
     uuid = models.CharField(max_length=96)
     parent_uuid = models.CharField(
         max_length=96, blank=True, help_text=_("Set for a MIG instance: the GPU that it is a part of.")
@@ -107,3 +110,71 @@ class UnattributedGpuTime(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device}: {self.seconds} s"
+
+
+class GpuDeviceHour(models.Model):
+    """What a device did in one UTC hour, added up from its samples: the read model of fleet pages.
+
+    A row is written again with each run of the collector (about 60 times an hour) and never after its hour; at 1,000 GPUs there are 24,000
+    rows a day, kept for `housekeeping.KEEP_GPU_HOURS`. Means are quotients: utilisation is busy_seconds / known_seconds, memory
+    memory_byte_seconds / memory_seconds, power energy_joules / energy_seconds. What a GPU does not offer has 0 known seconds: unknown, not 0.
+    """
+
+    device = models.ForeignKey(GpuDevice, on_delete=models.CASCADE, related_name="hours")
+    hour = models.DateTimeField(help_text=_("Start of the hour, UTC."))
+    samples = models.PositiveIntegerField(default=0)
+    observed_seconds = models.FloatField(
+        default=0, help_text=_("Time between samples that are near enough to each other.")
+    )
+    held_seconds = models.FloatField(
+        default=0, help_text=_("Part of it in which somebody held the device; shares are added.")
+    )
+    known_seconds = models.FloatField(default=0, help_text=_("Part of it for which the utilisation is known."))
+    busy_seconds = models.FloatField(default=0, help_text=_("Utilisation × time."))
+    memory_seconds = models.FloatField(default=0)
+    memory_byte_seconds = models.FloatField(default=0)
+    memory_peak_bytes = models.BigIntegerField(null=True, blank=True)
+    energy_seconds = models.FloatField(default=0)
+    energy_joules = models.FloatField(default=0)
+    temperature_peak_celsius = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-hour", "device"]
+        verbose_name = _("GPU hour")
+        constraints = [models.UniqueConstraint(fields=["device", "hour"], name="metering_gpudevicehour_once")]
+        indexes = [models.Index(fields=["hour"], name="metering_gpudevicehour_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.device_id}: {self.hour:%Y-%m-%d %H:00}"
+
+
+class GpuHolderHour(models.Model):
+    """What one holder (null: nobody could be named) held of a device in one UTC hour, and how much of that lay idle.
+
+    Whole GPUs count: `held_seconds` of a MIG instance are its part of the GPU. Time counts as idle while what the holder's processes used
+    was below `collectors.using.IDLE_BELOW`; where that is not known, neither `busy_seconds` nor `idle_seconds` grow. Time that a
+    reservation pays for counts here like any other.
+    """
+
+    device = models.ForeignKey(GpuDevice, on_delete=models.CASCADE, related_name="holder_hours")
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    hour = models.DateTimeField(help_text=_("Start of the hour, UTC."))
+    held_seconds = models.FloatField(default=0)
+    known_seconds = models.FloatField(default=0)
+    busy_seconds = models.FloatField(default=0)
+    idle_seconds = models.FloatField(default=0)
+    energy_joules = models.FloatField(default=0)
+
+    class Meta:
+        ordering = ["-hour", "device"]
+        verbose_name = _("GPU hour of a holder")
+        verbose_name_plural = _("GPU hours of holders")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["device", "hour", "tenant"], name="metering_gpuholderhour_once", nulls_distinct=False
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "hour"], name="metering_gpuholderhour_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.device_id} of {self.tenant_id}: {self.hour:%Y-%m-%d %H:00}"
