@@ -14,7 +14,7 @@ from bench.enforcement_script import key_without_nul, script_words
 from bench.report import Report
 
 NAME = "enforcement: reservations"
-GOALS = {"script_per_decision": (">=", 0.1)}
+GOALS = {"script_per_decision": (">=", 0.08)}
 RUNNING = 100
 CLIENTS = 8
 

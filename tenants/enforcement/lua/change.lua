@@ -22,6 +22,10 @@ else
   used, amount, gpus, cost = told, 0, 0, tonumber(ARGV[5])
   ended = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[6])
 end
-redis.call('HSET', KEYS[1], 'h:' .. ARGV[2], struct.pack(FORM, amount, gpus, cost, ended, tag))
+if ended ~= 0 and cost == 0 then
+  redis.call('HDEL', KEYS[1], 'h:' .. ARGV[2])
+else
+  redis.call('HSET', KEYS[1], 'h:' .. ARGV[2], struct.pack(FORM, amount, gpus, cost, ended, tag))
+end
 if used > 0 then redis.call('HINCRBY', KEYS[1], 'used', used) end
 return 1

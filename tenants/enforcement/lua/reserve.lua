@@ -12,7 +12,7 @@
 -- Reply: {status, used, held, GPUs held, cost held, cost held of the project, epoch}; status 1 granted, 2 over the month's cap, 3 too many
 --   holds, 4 there with another amount (new) or not there (more), 5 too many GPUs, 6 over the money, 7 over the project's, 9 not built
 -- Held amounts are those of the other holds. The same id with the same amount is granted again and counted once.
--- Nothing is forgotten by itself: the database says when a hold has ended (change.lua), or builds all of them anew (build.lua).
+-- No running hold is forgotten by itself: the database says when a hold has ended (change.lua), or builds all of them anew (build.lua).
 -- Example: EVALSHA <sha> 1 r:{acme} <generation>2611 8e0f… new 36000 360000 72210 10000 80000 1000 25000000 '' <8 zero bytes> ''
 if #KEYS ~= 1 or #ARGV ~= 13 then return redis.error_reply('ERR reserve takes 1 key and 13 arguments') end
 local there = redis.call('HGETALL', KEYS[1])
@@ -28,7 +28,11 @@ local held, busy, money, projects, count = 0, 0, 0, 0, 0
 for name, packed in pairs(fields) do
   if string.sub(name, 1, 2) == 'h:' and name ~= mine then
     local amount, some, price, ended, tag = struct.unpack(FORM, packed)
-    if ended == 0 then held, busy, count = held + amount, busy + some, count + 1 end
+    if ended == 0 then
+      held, busy, count = held + amount, busy + some, count + 1
+    elseif ended <= now then
+      redis.call('HDEL', KEYS[1], name)
+    end
     if ended == 0 or ended > now then
       money = money + price
       if tag == ARGV[12] then projects = projects + price end
