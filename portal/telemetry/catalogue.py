@@ -62,7 +62,7 @@ def rows(business: Iterable[Metric]) -> list[Row]:
 def _of_module(module: ModuleType, where: str) -> Iterator[Row]:
     for metric in vars(module).values():
         if isinstance(metric, MetricWrapperBase):
-            kind = metric._type
+            kind = str(metric._type)
             name = metric._name + ("_total" if kind == "counter" else "")
             yield Row(name, kind, tuple(metric._labelnames), metric._documentation, where)
 

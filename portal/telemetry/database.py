@@ -6,6 +6,7 @@ or not; with ten statements a request that was most of the price of tracing.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -30,24 +31,26 @@ class LeanCursorTracer(instrumentation.CursorTracer):
             statement = statement.as_string(cursor)
         elif isinstance(statement, bytes):
             statement = statement.decode("utf-8", "replace")
-        operation = statement.lstrip("( \n")[:20].split(None, 1)[0].upper() if statement.strip("( \n") else "SQL"
-        attributes = {
-            "db.system.name": "postgresql",
-            "db.namespace": api.database,
-            "db.operation.name": operation,
-            "db.query.text": statement[:MAX_STATEMENT],
-            **self._server(),
-        }
+        operation, attributes = told(statement, api.database, api._server_address)
         with api._tracer.start_as_current_span(operation, kind=trace.SpanKind.CLIENT, attributes=attributes):
             return query_method(*args, **kwargs)
 
-    def _server(self) -> dict[str, Any]:
-        api = self._db_api_integration
-        return {
-            name: value
-            for name, value in (("server.address", api._server_address), ("server.port", api._server_port))
-            if value is not None
-        }
+
+@functools.lru_cache(maxsize=1_024)
+def told(statement: str, database: str, server: str | None) -> tuple[str, dict[str, Any]]:
+    """The name and the attributes of a statement's span. Statements come again: Django writes the same ones for every request."""
+    words = statement.strip("( \n")[:20].split(None, 1)
+    operation = words[0].upper() if words else "SQL"
+    attributes: dict[str, Any] = {
+        "db.system.name": "postgresql",
+        "db.namespace": database,
+        "db.operation.name": operation,
+        "db.query.text": statement[:MAX_STATEMENT],
+        "peer.service": "postgresql",
+    }
+    if server is not None:
+        attributes["server.address"] = server
+    return operation, attributes
 
 
 def instrument(provider: Any) -> None:

@@ -20,7 +20,7 @@ from opentelemetry.trace import Status
 
 from portal.telemetry import metrics
 from portal.telemetry.config import Tracing
-from portal.telemetry.redaction import scrub
+from portal.telemetry.redaction import scrub_again as scrub
 
 log = logging.getLogger(__name__)
 
