@@ -30,7 +30,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.OWNER: ALL_SCOPES,
     Role.ADMIN: ALL_SCOPES,
     Role.BILLING: frozenset({Scope.DECIDE, *_READING, *_MONEY}),
-    Role.MEMBER: frozenset({Scope.DECIDE, Scope.RESERVE, *_READING}),
+    Role.MEMBER: frozenset({Scope.DECIDE, Scope.RESERVE, Scope.QUOTA_WRITE, *_READING}),
     Role.VIEWER: _READING,
 }
 """What a key of a person in that role may do at most. Usage is reported by the platform's services, so only owners and admins give that."""

@@ -3,18 +3,19 @@
 from .apikey import ApiKey, OperatorToken
 from .audit import AuditEntry
 from .block import TenantBlock
+from .grant_rule import GrantRule
 from .idempotency import IdempotencyRecord
 from .invitation import Invitation
 from .membership import Membership, Role
 from .override import LimitKind, Override
 from .period import BillingPeriod
-from .quota_request import QuotaRequest
+from .quota_request import QuotaRequest, QuotaRequestState
 from .tenant import Tenant, TenantState
 from .tier import QuotaMode, Tier, TierQuota, TierRateLimit, Window
 from .tier_history import TierHistory
 from .user import User
 
 __all__ = [
-    "ApiKey", "AuditEntry", "BillingPeriod", "IdempotencyRecord", "Invitation", "LimitKind", "Membership", "OperatorToken", "Override",
-    "QuotaMode", "QuotaRequest", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Window",
+    "ApiKey", "AuditEntry", "BillingPeriod", "GrantRule", "IdempotencyRecord", "Invitation", "LimitKind", "Membership", "OperatorToken", "Override",
+    "QuotaMode", "QuotaRequest", "QuotaRequestState", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Window",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ class Scope(models.TextChoices):
     USAGE_WRITE = "usage:write", _("Send usage events")
     USAGE_READ = "usage:read", _("Read usage")
     QUOTA_READ = "quota:read", _("Read quotas and limits")
+    QUOTA_WRITE = "quota:write", _("Ask for higher limits")
     COST_READ = "cost:read", _("Read costs")
     BUDGET_READ = "budget:read", _("Read budgets")
     BUDGET_WRITE = "budget:write", _("Change budgets")
