@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 
 from django.db import connection, transaction
@@ -14,11 +15,11 @@ from django.db.models import Exists, OuterRef, Q
 from tenants import audit, calendar, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import jobs
+from .. import jobs, memo
 from ..models import GapPolicy, GapShare, Invoice, InvoiceState, JobRun, JobState
 from . import announcing
-from .drafting import PeriodOpenError, draft
-from .issuing import InvoiceStateError, issue
+from .drafting import PeriodOpenError, draft, prepare
+from .issuing import InvoiceStateError, freeze, issue
 from .parties import NoEntityError, entity_for, grace_of, profile_of
 
 Outcome = Literal[
@@ -26,6 +27,7 @@ Outcome = Literal[
 ]
 TASK = "close month"
 EVERY = 20
+AT_ONCE = 20
 MOST_FAILURES = 20
 
 
@@ -41,8 +43,12 @@ class Closed:
 def close(month: str, now: datetime) -> Iterator[Closed]:
     """Close 'YYYY-MM' for every tenant, one transaction each; yields as it goes. Raises ValueError for another form of month."""
     calendar.parse_month(month)
-    for tenant in Tenant.objects.select_related("tier").order_by("pk").iterator(chunk_size=500):
-        yield close_tenant(tenant, month, now)
+    everyone = Tenant.objects.select_related("tier").order_by("pk").iterator(chunk_size=500)
+    while some := list(islice(everyone, AT_ONCE)):
+        # Meters and prices are read once for some tenants. What is published meanwhile is adjusted on the next invoice.
+        with memo.remembering():
+            found = [close_tenant(tenant, month, now) for tenant in some]
+        yield from found
 
 
 def close_tenant(tenant: Tenant, month: str, now: datetime) -> Closed:
@@ -72,8 +78,9 @@ def close_tenant(tenant: Tenant, month: str, now: datetime) -> Closed:
 
 
 def _draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Closed:
-    invoice = draft(tenant, period, now)
-    if not invoice.lines.exists():
+    prepared = prepare(tenant, period, now)
+    invoice = prepared.invoice
+    if not prepared.has_lines:
         invoice.delete()
         return Closed(tenant, "nothing to invoice")
     return Closed(tenant, "drafted", f"{invoice.total} {invoice.currency}")
@@ -164,9 +171,11 @@ def _close_by_hand(period: str, now: datetime) -> bool:
 @transaction.atomic
 def _issue(tenant: Tenant, period: BillingPeriod, now: datetime) -> Closed:
     # Two closings at once meet at the invoice's row lock; the second finds it issued and gets it back unchanged.
-    if not draft(tenant, period, now).lines.exists():
-        return _draft(tenant, period, now)
-    invoice = issue(tenant, period, now)
+    prepared = prepare(tenant, period, now)
+    if not prepared.has_lines:
+        prepared.invoice.delete()
+        return Closed(tenant, "nothing to invoice")
+    invoice = freeze(prepared, now)
     announcing.announce(invoice)
     return Closed(tenant, "issued", invoice.number)
 

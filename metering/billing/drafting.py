@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,8 @@ from django.db import transaction
 
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs, gap_shares
-from ..models import Invoice, InvoiceLine, InvoiceState, Meter, PriceBookVersion, UsageRollup
+from .. import costs, gap_shares, memo
+from ..models import BillingProfile, Invoice, InvoiceLine, InvoiceState, Meter, PriceBookVersion, UsageRollup
 from ..money import Money, plain
 from ..pricing import Adjustment, Line, Rating, adjust, tax
 from .parties import entity_for, grace_of, profile_of, tax_rate_for, tax_rule
@@ -28,12 +29,26 @@ class PeriodOpenError(ValueError):
     """The period has not ended yet."""
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An invoice, locked until the transaction ends, with the rating that its draft was just written from."""
+
+    invoice: Invoice
+    rating: Rating
+    has_lines: bool
+
+
 def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
     """The period's invoice: made as a draft, or recomputed while it is one; an issued one comes back as it is.
 
     Raises PeriodOpenError before the period's end, NoEntityError when nobody is set up to invoice.
     """
+    return prepare(tenant, period, now).invoice
+
+
+@transaction.atomic
+def prepare(tenant: Tenant, period: BillingPeriod, now: datetime) -> Prepared:
+    """`draft` with what issuing needs of it, so that nothing is rated twice."""
     if now < period.ends_at:
         raise PeriodOpenError(
             f"{period.key} ends at {period.ends_at:%Y-%m-%d %H:%M} UTC; it cannot be invoiced before."
@@ -57,23 +72,30 @@ def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
     )
     if invoice.state == InvoiceState.DRAFT:
         invoice.entity, invoice.issue_after = entity, period.ends_at + grace_of(entity)
-        _write(invoice, rating, list(_adjustments(tenant, period)), now)
-    return invoice
+        count = _write(invoice, rating, list(_adjustments(tenant, period)), profile, now)
+        return Prepared(invoice, rating, count > 0)
+    return Prepared(invoice, rating, has_lines=True)
 
 
 def lines_of(rating: Rating) -> list[InvoiceLine]:
     """The rating's lines as unsaved invoice lines: what a preview shows is what a draft holds."""
-    meters = {meter.key: meter for meter in Meter.objects.all()}
+    meters = memo.meters()
     return [_usage_line(line, meters, position) for position, line in enumerate(rating.lines, start=1)]
 
 
-def _write(invoice: Invoice, rating: Rating, adjustments: list[tuple[Invoice, Adjustment]], now: datetime) -> None:
+def _write(
+    invoice: Invoice,
+    rating: Rating,
+    adjustments: list[tuple[Invoice, Adjustment]],
+    profile: BillingProfile,
+    now: datetime,
+) -> int:
     lines = lines_of(rating)
     lines += [
         _adjustment_line(origin, change, len(lines) + n) for n, (origin, change) in enumerate(adjustments, start=1)
     ]
     subtotal = sum((Money(line.amount, rating.currency) for line in lines), Money.zero(rating.currency))
-    taxed = tax(subtotal, tax_rule(tax_rate_for(profile_of(invoice.tenant))))
+    taxed = tax(subtotal, tax_rule(tax_rate_for(profile)))
     invoice.lines.all().delete()
     for line in lines:
         line.invoice, line.tenant = invoice, invoice.tenant
@@ -81,6 +103,7 @@ def _write(invoice: Invoice, rating: Rating, adjustments: list[tuple[Invoice, Ad
     invoice.currency, invoice.computed_at = rating.currency, now
     invoice.subtotal, invoice.tax, invoice.total = taxed.subtotal.amount, taxed.tax.amount, taxed.total.amount
     invoice.save(update_fields=["entity", "issue_after", "currency", "computed_at", "subtotal", "tax", "total"])
+    return len(lines)
 
 
 def _adjustments(tenant: Tenant, period: BillingPeriod) -> Iterable[tuple[Invoice, Adjustment]]:

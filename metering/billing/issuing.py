@@ -14,13 +14,13 @@ from django.utils.translation import gettext as _
 
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs, gap_shares
+from .. import gap_shares
 from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, NumberSequence
 from ..models.invoice import INVOICE_TRANSITIONS
 from ..money import Money, plain
-from ..pricing import Quarantined
+from ..pricing import Quarantined, Rating
 from . import parties
-from .drafting import draft
+from .drafting import Prepared, prepare
 
 GENESIS = "0" * 64
 
@@ -39,7 +39,13 @@ def issue(tenant: Tenant, period: BillingPeriod, now: datetime, *, before_grace:
 
     Raises GraceError until `issue_after` has passed, unless `before_grace`.
     """
-    invoice = draft(tenant, period, now)
+    return freeze(prepare(tenant, period, now), now, before_grace=before_grace)
+
+
+@transaction.atomic
+def freeze(prepared: Prepared, now: datetime, *, before_grace: bool = False) -> Invoice:
+    """Issue what `prepare` has just written and locked, within the same transaction."""
+    invoice = prepared.invoice
     if invoice.state != InvoiceState.DRAFT:
         return invoice
     if now < invoice.issue_after and not before_grace:
@@ -50,7 +56,7 @@ def issue(tenant: Tenant, period: BillingPeriod, now: datetime, *, before_grace:
     invoice.state, invoice.issued_at = InvoiceState.ISSUED, now
     invoice.sequence, invoice.number = sequence.next_number - 1, number
     invoice.previous_hash = sequence.last_hash or GENESIS
-    invoice.snapshot = canonical(_snapshot(invoice))
+    invoice.snapshot = canonical(_snapshot(invoice, prepared.rating))
     invoice.hash = digest(invoice.snapshot)
     invoice.save()
     _link(sequence, invoice.hash)
@@ -177,7 +183,7 @@ def _link(sequence: NumberSequence, document_hash: str) -> None:
     sequence.save(update_fields=["next_number", "last_hash"])
 
 
-def _snapshot(invoice: Invoice) -> dict[str, Any]:
+def _snapshot(invoice: Invoice, rating: Rating) -> dict[str, Any]:
     profile = parties.profile_of(invoice.tenant)
     rate = parties.tax_rate_for(profile)
     return {
@@ -217,7 +223,7 @@ def _snapshot(invoice: Invoice) -> dict[str, Any]:
         "tax": _say(invoice.tax, invoice.currency),
         "total": _say(invoice.total, invoice.currency),
         "gaps": [note.as_dict() for note in gap_shares.notes(invoice.tenant, invoice.period)],
-        "not_priced": [_not_priced(item) for item in costs.rating(invoice.tenant, invoice.period).quarantined],
+        "not_priced": [_not_priced(item) for item in rating.quarantined],
     }
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from metering.billing import closing
-from metering.billing.drafting import PeriodOpenError, draft
+from metering.billing.drafting import PeriodOpenError, Prepared, draft
 from metering.billing.issuing import GraceError, issue
 from metering.models import Invoice, InvoiceState, Notification
 from tenants import periods
@@ -46,14 +46,14 @@ def test_one_tenants_trouble_keeps_nobody_else_waiting(
     acme: Tenant, globex: Tenant, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use("job-1", "10", on=datetime(2026, 7, 8, 12))
-    original = closing.draft
+    original = closing.prepare
 
-    def fails_for_acme(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
+    def fails_for_acme(tenant: Tenant, period: BillingPeriod, now: datetime) -> Prepared:
         if tenant == acme:
             raise RuntimeError("trouble")
         return original(tenant, period, now)
 
-    monkeypatch.setattr(closing, "draft", fails_for_acme)
+    monkeypatch.setattr(closing, "prepare", fails_for_acme)
     results = {each.tenant.slug: (each.outcome, each.detail) for each in closing.close("2026-07", AUGUST)}
     assert results == {"acme": ("failed", "RuntimeError: trouble"), "globex": ("nothing to invoice", "")}
 
