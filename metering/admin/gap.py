@@ -88,12 +88,16 @@ class GapShareAdmin(ReadOnlyAdmin):
     search_fields = ("tenant__slug", "tenant__name", "gap__collector", "gap__node", "meter")
     list_select_related = ("tenant", "gap")
     fields = (
-        ("tenant", "meter_words", "state_mark"),
-        ("collector", "node", "gap_reason"),
-        ("starts_at", "ends_at", "length"),
-        ("last_known", "policy", "cap_seconds"),
+        ("tenant", "state_mark"),
+        ("meter_words", "length"),
+        ("starts_at", "ends_at"),
+        ("collector", "node"),
+        "gap_reason",
+        "last_known",
+        ("policy", "cap_seconds"),
         ("done", "billed"),
-        ("decided_by", "reason", "changed_at"),
+        ("decided_by", "changed_at"),
+        "reason",
     )
     actions = ("decide_selected",)
     actions_detail = ("decide",)

@@ -123,11 +123,14 @@ class InvoiceAdmin(ReadOnlyAdmin):
             None,
             {
                 "fields": (
-                    ("name", "tenant", "month"),
-                    ("state_mark", "entity", "issue_after"),
-                    ("subtotal_words", "tax_words", "total_words", "outstanding"),
-                    ("issued_at", "paid_at", "voided_at", "void_reason"),
-                    ("downloads", "hash_words"),
+                    ("tenant", "month"),
+                    ("state_mark", "entity"),
+                    ("subtotal_words", "tax_words"),
+                    ("total_words", "outstanding"),
+                    ("issue_after", "issued_at"),
+                    ("paid_at", "voided_at"),
+                    ("downloads", "void_reason"),
+                    "hash_words",
                 )
             },
         ),
@@ -243,10 +246,8 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
         def run(form: forms.Form) -> str:
             text, reason = form.cleaned_data["amount"].strip(), form.cleaned_data["reason"]
-            now = timezone.now()
             with audit.acting(audit.user_actor(request.user), reason):
-                note = issuing.credit(invoice, _money(text, invoice) if text else None, reason, now)
-                payments.settle(issuing.lock(invoice), now)
+                note = payments.credit(invoice, _money(text, invoice) if text else None, reason, timezone.now())
             return str(_("%(number)s gives back %(total)s %(currency)s.") % vars_of(note))
 
         return self._ask(request, invoice, _("Credit %(invoice)s"), Credit, run, button=_("Issue the credit note"), danger=True)  # fmt: skip

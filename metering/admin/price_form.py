@@ -71,6 +71,13 @@ class PriceForm(forms.ModelForm):
     class Meta:
         model = Price
         fields = ("meter", "charge_model", "unit_price", "dim_key", "dim_value")
+        labels = {
+            "charge_model": _("Model"),
+            "unit_price": _("Price"),
+            "dim_key": _("Only where"),
+            "dim_value": _("is"),
+        }
+        help_texts = {"dim_key": _("A dimension, such as “model”: this price is for one value of it.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

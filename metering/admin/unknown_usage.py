@@ -88,8 +88,9 @@ class UnknownUsageAdmin(ReadOnlyAdmin):
     search_fields = ("meter", "dim_value", "tenant__slug", "tenant__name")
     list_select_related = ("tenant",)
     fields = (
-        ("tenant", "kind", "state_mark"),
-        ("meter", "dim_key", "dim_value"),
+        ("tenant", "state_mark"),
+        ("kind", "meter"),
+        ("dim_key", "dim_value"),
         "quantity",
         ("first_seen_at", "last_seen_at"),
         ("alerted_on", "resolved_at"),

@@ -292,7 +292,7 @@ class CreditNotesView(TenantView):
         """Give money back on an issued invoice: at most what is left of it. Operators only."""
         values, invoice = self.body(CreditBody), _find(self, invoice_id)
         amount = _money(values["amount"], invoice.currency) if "amount" in values else None
-        note = _refusing(lambda: issuing.credit(invoice, amount, values["reason"], timezone.now()))
+        note = _refusing(lambda: payments.credit(invoice, amount, values["reason"], timezone.now()))
         return Response(_credit_note(note), status=201)
 
 

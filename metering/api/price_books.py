@@ -215,7 +215,7 @@ class VersionView(ApiView):
     needs = {"GET": OPERATOR}
 
     @operation("price_version_retrieve", "Read a version", answer=VersionShape, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found"], examples=[example("A draft", _VERSION)])  # fmt: skip
-    def get(self, request: Request, book: str, number: int) -> Response:
+    def get(self, request: Request, book: str, number: str) -> Response:
         """The version with its prices."""
         return Response(_version(_find_version(book, number)))
 
@@ -226,7 +226,7 @@ class DryRunView(ApiView):
     needs = {"GET": OPERATOR, "POST": OPERATOR}
 
     @operation("price_dry_run_retrieve", "Read a dry run", answer=DryRunShape, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found"], examples=[example("Done", _RUN)])  # fmt: skip
-    def get(self, request: Request, book: str, number: int) -> Response:
+    def get(self, request: Request, book: str, number: str) -> Response:
         """The version's latest dry run; 404 before the first."""
         version = _find_version(book, number)
         run = price_dry_runs.latest(version)
@@ -235,7 +235,7 @@ class DryRunView(ApiView):
         return Response(_run(version, run))
 
     @operation("price_dry_run_create", "Start a dry run", answer=DryRunShape, status=202, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found", "conflict"], examples=[example("Queued", _RUN | {"state": "queued", "done": 0, "allows_publishing": False, "sums": [], "results": []}, status=202)])  # fmt: skip
-    def post(self, request: Request, book: str, number: int) -> HttpResponse:
+    def post(self, request: Request, book: str, number: str) -> HttpResponse:
         """Rates every tenant's last and present month under the old and the new prices, as a job: read it until it is done."""
         version = _find_version(book, number)
         run = price_dry_runs.request(version, timezone.now(), actor=self.caller.actor)
@@ -248,7 +248,7 @@ class PublishView(ApiView):
     needs = {"POST": OPERATOR}
 
     @operation("price_version_publish", "Publish a version", request=PublishBody, answer=VersionShape, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found", "conflict"], examples=[example("Publish", {"reason": "Price list of 2027"}, request=True)])  # fmt: skip
-    def post(self, request: Request, book: str, number: int) -> Response:
+    def post(self, request: Request, book: str, number: str) -> Response:
         """Needs a finished dry run of these very prices. A start in the past is refused without `force`; the reason is audited."""
         version, values = _find_version(book, number), self.body(PublishBody)
         price_dry_runs.publish(
@@ -264,9 +264,10 @@ def _find(slug: str) -> PriceBook:
     return found
 
 
-def _find_version(slug: str, number: int) -> PriceBookVersion:
+def _find_version(slug: str, number: str) -> PriceBookVersion:
     rows = PriceBookVersion.objects.select_related("book").prefetch_related("prices")
-    found = rows.filter(book__slug=slug, number=number).first() if number < 2**31 else None
+    is_number = number.isascii() and number.isdecimal() and len(number) < 10
+    found = rows.filter(book__slug=slug, number=int(number)).first() if is_number else None
     if found is None:
         raise access.NotFound(slug)
     return found

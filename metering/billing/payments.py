@@ -11,9 +11,10 @@ from django.db import transaction
 
 from tenants.models import User
 
-from ..models import Invoice, InvoiceState, Payment
+from ..models import CreditNote, Invoice, InvoiceState, Payment
 from ..money import Money, total
 from .issuing import InvoiceStateError, lock
+from .issuing import credit as issue_credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,14 @@ def record(invoice: Invoice, receipt: Receipt, recorded_by: User | None = None) 
     )  # fmt: skip
     settle(locked, receipt.received_at)
     return payment
+
+
+@transaction.atomic
+def credit(invoice: Invoice, amount: Money | None, reason: str, now: datetime) -> CreditNote:
+    """`issuing.credit`; an invoice on which nothing is open any more is paid."""
+    note = issue_credit(invoice, amount, reason, now)
+    settle(lock(invoice), now)
+    return note
 
 
 def outstanding(invoice: Invoice) -> Money:
