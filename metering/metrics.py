@@ -25,14 +25,18 @@ from prometheus_client.registry import Collector
 from metering.models import (
     CollectorState,
     CollectorStatus,
+    DeliveryState,
+    DirtyHour,
     GpuDevice,
     MeteringGap,
     Notification,
     NotificationState,
     QuarantinedEvent,
     UnattributedGpuTime,
+    WebhookDelivery,
 )
 from metering.money_metrics import MoneyMetrics
+from tenants.models import Tenant, TenantState
 
 KEEP_SECONDS = 30
 FRESH = timedelta(minutes=5)
@@ -72,7 +76,14 @@ class DatabaseMetrics(Collector):
         up = GaugeMetricFamily("portal_database_metrics_up", "1 when this scrape could read the database.")
         try:
             now = timezone.now()
-            found = [*gpus(now), *collectors(now), *notifications(now), *self._money_families(now)]
+            found = [
+                *gpus(now),
+                *collectors(now),
+                *notifications(now),
+                *webhooks(now),
+                *books(now),
+                *self._money_families(now),
+            ]
         except DatabaseError:
             log.exception("metrics.database_away")
             up.add_metric([], 0)
@@ -184,6 +195,36 @@ def notifications(now: datetime) -> Iterator[Metric]:
     first = Notification.objects.filter(waiting).aggregate(first=Min("created_at"))["first"]
     oldest.add_metric([], max(0.0, (now - first).total_seconds()) if first else 0)
     yield from (states, oldest)
+
+
+def webhooks(now: datetime) -> Iterator[Metric]:
+    """Messages to tenants' endpoints by state, and how long the oldest waits."""
+    states = GaugeMetricFamily("portal_webhook_deliveries", "Webhook messages by state.", labels=["state"])
+    counts = dict(WebhookDelivery.objects.values_list("state").annotate(count=Count("pk")).order_by())
+    for state in DeliveryState.values:
+        states.add_metric([state], counts.get(state, 0))
+    oldest = GaugeMetricFamily(
+        "portal_webhook_oldest_waiting_seconds",
+        "Age of the oldest webhook message that is not delivered yet; 0 when none waits.",
+    )
+    waiting = Q(state__in=[DeliveryState.PENDING, DeliveryState.SENDING])
+    first = WebhookDelivery.objects.filter(waiting).aggregate(first=Min("created_at"))["first"]
+    oldest.add_metric([], max(0.0, (now - first).total_seconds()) if first else 0)
+    yield from (states, oldest)
+
+
+def books(now: datetime) -> Iterator[Metric]:
+    """Tenants by state, and how far the rollups are behind the ledger."""
+    tenants = GaugeMetricFamily("portal_tenants", "Tenants by state.", labels=["state"])
+    counts = dict(Tenant.objects.values_list("state").annotate(count=Count("pk")).order_by())
+    for state in TenantState.values:
+        tenants.add_metric([state], counts.get(state, 0))
+    lag = GaugeMetricFamily(
+        "portal_rollup_lag_seconds", "Since when the oldest hour waits to be rolled up; 0 when none waits."
+    )
+    first = DirtyHour.objects.aggregate(first=Min("marked_at"))["first"]
+    lag.add_metric([], max(0.0, (now - first).total_seconds()) if first else 0)
+    yield from (tenants, lag)
 
 
 def _overdue(row: CollectorStatus, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from metering import budgets, ingestion, metrics, rollups
 from metering.models import (
     CollectorStatus,
+    DirtyHour,
     GpuDevice,
     MeteringGap,
     Notification,
@@ -20,6 +21,8 @@ from metering.models import (
     QuarantinedEvent,
     TenantPriceBook,
     UnattributedGpuTime,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 
 pytestmark = pytest.mark.django_db
@@ -227,3 +230,30 @@ def test_no_histogram_has_a_tenant_and_counters_end_in_total(scrape):
         assert family.type in {"gauge", "counter"}
         assert family.name.startswith("portal_")
         assert family.documentation
+
+
+def test_tenants_by_state_and_the_lag_of_the_rollups(scrape, cast):
+    before = scrape()["portal_tenants"]
+    cast.globex.state = "suspended"
+    cast.globex.save()
+    found = scrape()
+    assert found["portal_tenants"][labels(state="suspended")] == before[labels(state="suspended")] + 1
+    assert found["portal_rollup_lag_seconds"] == {labels(): 0}
+
+    DirtyHour.objects.create(tenant=cast.acme, meter="api_calls", hour=NOW)
+    DirtyHour.objects.update(marked_at=NOW - timedelta(seconds=90))
+    assert scrape()["portal_rollup_lag_seconds"] == {labels(): 90}
+
+
+def test_webhook_messages_by_state(scrape, cast):
+    endpoint = WebhookEndpoint.objects.create(tenant=cast.acme, url="https://a.example/", secret="x")
+    for number, state in enumerate(["pending", "failed", "delivered"]):
+        WebhookDelivery.objects.create(
+            tenant=cast.acme, endpoint=endpoint, message_id=str(number), event_type="x", body="{}", state=state,
+            give_up_at=NOW, created_at=NOW - timedelta(seconds=30 + number),
+        )  # fmt: skip
+    found = scrape()
+    assert found["portal_webhook_deliveries"] == {
+        labels(state="pending"): 1, labels(state="sending"): 0, labels(state="delivered"): 1, labels(state="failed"): 1,
+    }  # fmt: skip
+    assert found["portal_webhook_oldest_waiting_seconds"] == {labels(): 30}

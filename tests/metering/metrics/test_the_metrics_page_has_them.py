@@ -15,7 +15,9 @@ def _anew() -> None:
 
 
 def test_with_the_token(client, settings):
-    page = client.get("/metrics/business", headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"}).content.decode()
+    page = client.get(
+        "/metrics/business", headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"}
+    ).content.decode()
 
     assert "portal_database_metrics_up 1.0" in page
     assert 'portal_notifications{state="failed"} 0.0' in page
