@@ -84,13 +84,17 @@ def _summary(mine: QuerySet[Reservation]) -> str:
     if not rows:
         return _("Nothing is held now.")
     return ngettext("%(gpus)s GPU is held.", "%(gpus)s GPUs are held.", 1 if gpus == 1 else 2) % {
-        "gpus": formats.number(gpus)
+        "gpus": formats.number(gpus, 0 if gpus == int(gpus) else 2)
     }
 
 
 def _what(row: Reservation) -> str:
-    part = "" if row.fraction == 1 else f" × {formats.number(row.fraction)}"
-    return f"{row.gpus} × {row.gpu_model}{part}"
+    whole = f"{row.gpus} × {row.gpu_model}"
+    return (
+        whole
+        if row.fraction == 1
+        else _("%(part)s of %(gpus)s") % {"part": formats.percent(row.fraction * 100), "gpus": whole}
+    )
 
 
 def _row(row: Reservation, access: Access, now: datetime) -> dict[str, Any]:
