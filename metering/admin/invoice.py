@@ -22,89 +22,23 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextInputWidget
 
 from metering import evidence
 from metering.billing import documents, issuing, payments
-from metering.models import CreditNote, Invoice, InvoiceLine, InvoiceState, Payment
+from metering.models import CreditNote, Invoice, InvoiceLine, InvoiceState
 from metering.money import Money, MoneyError
 from tenants import audit
-from tenants.admin.base import Inline, LookOnly, ReadOnlyAdmin, require
+from tenants.admin.base import LookOnly, ReadOnlyAdmin, require
 from tenants.admin.confirm import Confirmation, ReasonOnly
-from tenants.admin.wording import badge, trimmed_limit
+from tenants.admin.wording import badge
 from tenants.problems import Conflict, invalid
 
 from .closing import closing_page
+from .invoice_parts import Credit, CreditNoteInline, LineInline, Pay, PaymentInline
 
 TONES = {InvoiceState.DRAFT: "warn", InvoiceState.ISSUED: "info", InvoiceState.PAID: "good", InvoiceState.VOID: ""}
 MOST_READINGS = 500
 KINDS = ("pdf", "csv", "xlsx", "json")
-
-
-class Credit(ReasonOnly):
-    """Money to give back."""
-
-    amount = forms.CharField(
-        label=_("Amount before tax"),
-        required=False,
-        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-        help_text=_("Empty: all that is left. The tax follows in proportion."),
-    )
-    field_order = ("amount", "reason")
-
-
-class Pay(forms.Form):
-    """Money that arrived."""
-
-    amount = forms.CharField(
-        label=_("Amount"), widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"})
-    )
-    received_on = forms.DateField(label=_("Received on"), widget=UnfoldAdminDateWidget)
-    method = forms.CharField(label=_("How"), max_length=40, initial="bank transfer", widget=UnfoldAdminTextInputWidget)
-    reference = forms.CharField(
-        label=_("Reference"),
-        max_length=120,
-        widget=UnfoldAdminTextInputWidget,
-        help_text=_("The payer's or the bank's own. The same one again changes nothing."),
-    )
-
-
-class LineInline(LookOnly, Inline):
-    model = InvoiceLine
-    fields = ("what", "kind", "quantity_words", "unit_price", "amount", "evidence")
-    readonly_fields = fields
-    readonly_preprocess_fields: Any = {"unit_price": trimmed_limit}
-    ordering = ("position",)
-    verbose_name_plural = _("lines")
-
-    @display(description=_("Line"))
-    def what(self, line: InvoiceLine) -> str:
-        steps = format_html_join("", "<p>{}</p>", ((step,) for step in line.detail.get("explanation", [])))
-        return format_html('<details class="pa-steps"><summary>{}</summary>{}</details>', line.description, steps)
-
-    @display(description=_("Quantity"))
-    def quantity_words(self, line: InvoiceLine) -> str:
-        return f"{line.quantity.normalize():f} {line.unit}".strip()
-
-    @display(description=_("Evidence"))
-    def evidence(self, line: InvoiceLine) -> str:
-        url = reverse("admin:metering_invoice_line", args=[line.invoice_id, line.position])
-        return format_html('<a class="pa-link" href="{}">{}</a>', url, _("versions, hours, readings"))
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[InvoiceLine]:
-        return super().get_queryset(request).select_related("invoice", "tenant")
-
-
-class CreditNoteInline(LookOnly, Inline):
-    model = CreditNote
-    fields = ("number", "issued_at", "subtotal", "tax", "total", "reason")
-    readonly_fields = fields
-
-
-class PaymentInline(LookOnly, Inline):
-    model = Payment
-    fields = ("received_at", "amount", "method", "reference", "recorded_by")
-    readonly_fields = fields
 
 
 class InvoiceAdmin(ReadOnlyAdmin):
@@ -332,19 +266,6 @@ class InvoiceAdmin(ReadOnlyAdmin):
         return format_html('<span class="pa-mono pa-break">{}</span>', invoice.hash or "–")
 
 
-class CreditNoteAdmin(ReadOnlyAdmin):
-    list_display = ("number", "tenant", "invoice", "total", "currency", "issued_at", "reason")
-    list_filter = (("tenant", AutocompleteSelectFilter), ("issued_at", RangeDateTimeFilter))
-    search_fields = ("number", "invoice__number", "tenant__slug", "reason")
-    list_select_related = ("tenant", "invoice__period")
-    fields = (
-        ("number", "tenant", "invoice"),
-        ("subtotal", "tax", "total", "currency"),
-        ("issued_at", "reason"),
-        "hash",
-    )
-
-
 _ALLOWED: dict[str, tuple[str, ...]] = {
     InvoiceState.ISSUED: ("pay", "credit", "void"),
     InvoiceState.PAID: ("credit",),
@@ -375,4 +296,3 @@ def _money(text: str, invoice: Invoice) -> Money:
 
 
 admin.site.register(Invoice, InvoiceAdmin)
-admin.site.register(CreditNote, CreditNoteAdmin)
