@@ -27,7 +27,7 @@ def held(cast: Cast, redis_server: object) -> Reservation:
 
 def test_who_holds_what_until_when_and_at_what_cost(held: Reservation, browse: Browse) -> None:
     body = text_of(browse("alice").get("/t/acme/reservations"))
-    for words in ("2 GPUs are held.", "2 × H100", "bob", "project: mammo", "$5.00", "/ $60.00", "Release"):
+    for words in ("2 GPUs are held.", "2 × H100", "bob", "project: mammo", "$5.", "/ $60.00", "Release"):
         assert words in body, words
 
 
