@@ -60,6 +60,18 @@ fmt: dev-env ## format the code and repair what can be repaired
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 	@$(BIN)/djlint --reformat --quiet templates || true
 
+.PHONY: stack-tools
+stack-tools: ## build what tests of the observability stack need beyond Debian's packages (needs Go)
+	@bin/stack-tools
+
+.PHONY: stack-check
+stack-check: dev-env ## check the whole compose stack without Docker: compose, nginx, rules, mails, collector, Grafana, queries
+	@$(BIN)/python -m infra.observability.as_code.stack_check
+
+.PHONY: test-stack
+test-stack: dev-env assets ## run the tests on real Prometheus, Alertmanager, nginx and exporters (Debian packages; says what is missing)
+	@$(BIN)/python -m pytest -n0 -p no:randomly tests/observability $(ARGS)
+
 .PHONY: dashboards
 dashboards: dev-env ## write the Grafana dashboards from their code
 	@$(BIN)/python -m infra.observability.as_code
