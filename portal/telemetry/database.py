@@ -10,7 +10,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.instrumentation import psycopg as instrumentation
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from psycopg.sql import Composable
@@ -32,12 +34,23 @@ class LeanCursorTracer(instrumentation.CursorTracer):
         elif isinstance(statement, bytes):
             statement = statement.decode("utf-8", "replace")
         operation, attributes = told(statement, api.database, api._server_address)
-        with api._tracer.start_as_current_span(operation, kind=trace.SpanKind.CLIENT, attributes=attributes):
+        # A statement has no spans below it, so that its own need not become the current one.
+        span: Any = api._tracer.start_span(operation, kind=trace.SpanKind.CLIENT)
+        span._attributes = attributes
+        try:
             return query_method(*args, **kwargs)
+        except psycopg.Error as error:
+            # Not the message: PostgreSQL quotes rows in it.
+            wrong = {"error.type": type(error).__name__, "db.response.status_code": error.sqlstate or ""}
+            span._attributes = BoundedAttributes(attributes={**attributes, **wrong}, immutable=False)
+            span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
+            raise
+        finally:
+            span.end()
 
 
 @functools.lru_cache(maxsize=1_024)
-def told(statement: str, database: str, server: str | None) -> tuple[str, dict[str, Any]]:
+def told(statement: str, database: str, server: str | None) -> tuple[str, BoundedAttributes]:
     """The name and the attributes of a statement's span. Statements come again: Django writes the same ones for every request."""
     words = statement.strip("( \n")[:20].split(None, 1)
     operation = words[0].upper() if words else "SQL"
@@ -50,7 +63,7 @@ def told(statement: str, database: str, server: str | None) -> tuple[str, dict[s
     }
     if server is not None:
         attributes["server.address"] = server
-    return operation, attributes
+    return operation, BoundedAttributes(attributes=attributes, immutable=False)
 
 
 def instrument(provider: Any) -> None:
