@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.access import Access, tenants_of
 from tenants.models import Role, Tenant
 
+from . import held_back
 from .components import NavItem
+from .held_back import HeldBack
 
 ALL = (Role.OWNER, Role.ADMIN, Role.BILLING, Role.MEMBER, Role.VIEWER)
 MANAGERS = (Role.OWNER, Role.ADMIN)
@@ -25,6 +28,7 @@ PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "invoices": (*MANAGERS, Role.BILLING),
     "budget": (*MANAGERS, Role.BILLING),
     "keys": (*MANAGERS, Role.MEMBER),
+    "webhooks": MANAGERS,
     "members": MANAGERS,
     "activity": MANAGERS,
     "monitoring": (*MANAGERS, Role.BILLING),
@@ -49,6 +53,7 @@ class Shell:
     home_url: str
     others: list[Tenant]
     nav: list[NavGroup]
+    held_back: list[HeldBack] = field(default_factory=list)
 
     @property
     def initial(self) -> str:
@@ -56,7 +61,7 @@ class Shell:
 
 
 def build(access: Access) -> Shell:
-    """The Shell for a reader; one query, for the tenants they can switch to."""
+    """The Shell for a reader; two queries: the tenants they can switch to, and what is held back."""
     tenant = access.tenant
     others = [other for other in tenants_of(access.membership.user) if other.pk != tenant.pk]
     return Shell(
@@ -65,6 +70,7 @@ def build(access: Access) -> Shell:
         reverse("web:overview", args=[tenant.slug]),
         others,
         navigation(access.role, tenant.slug),
+        held_back.of(access, timezone.now()),
     )
 
 
@@ -72,9 +78,26 @@ def navigation(role: Role, slug: str) -> list[NavGroup]:
     """The pages that a role may open, in groups."""
     watch = [("monitoring", _("Monitoring"))] if settings.GRAFANA_TENANT_URL else []
     groups = [
-        ("", [("overview", _("Overview")), ("usage", _("Usage")), ("reservations", _("Reservations")), ("quotas", _("Quotas & limits")), *watch]),
-        (_("Billing"), [("costs", _("Costs")), ("invoices", _("Invoices")), ("budget", _("Budget"))]),
-        (_("Access"), [("keys", _("API keys")), ("members", _("Members")), ("activity", _("Activity"))]),
+        (
+            "",
+            [
+                ("overview", _("Overview")),
+                ("usage", _("Usage")),
+                ("reservations", _("Reservations")),
+                ("quotas", _("Quotas & limits")),
+                *watch,
+            ],
+        ),
+        (_("Billing"), [("costs", _("Costs")), ("invoices", _("Invoices")), ("budget", _("Budgets & alerts"))]),
+        (
+            _("Access"),
+            [
+                ("keys", _("API keys")),
+                ("webhooks", _("Webhooks")),
+                ("members", _("Members")),
+                ("activity", _("Activity")),
+            ],
+        ),
     ]
     built = [
         NavGroup(

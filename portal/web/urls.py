@@ -20,6 +20,7 @@ from .views import (
     sessions,
     styleguide,
     usage,
+    webhooks,
 )
 
 
@@ -64,6 +65,23 @@ tenant_pages = [
     path("reservations/<uuid:reservation_id>/release", reservations.release, name="reservation-release"),
     path("quotas", quotas.index, name="quotas"),
     path("budget", budget.index, name="budget"),
+    path("budget/new", budget.create, name="budget-create"),
+    path("budget/<uuid:budget_id>", budget.edit, name="budget-edit"),
+    path("budget/<uuid:budget_id>/mute", budget.mute, name="budget-mute"),
+    path("budget/<uuid:budget_id>/end", budget.end, name="budget-end"),
+    path("budget/alerts/<row:alert_id>/acknowledge", budget.acknowledge, name="budget-acknowledge"),
+    path("webhooks", webhooks.index, name="webhooks"),
+    path("webhooks/new", webhooks.create, name="webhook-create"),
+    path("webhooks/<uuid:endpoint_id>", webhooks.detail, name="webhook"),
+    path("webhooks/<uuid:endpoint_id>/edit", webhooks.edit, name="webhook-edit"),
+    path("webhooks/<uuid:endpoint_id>/rotate", webhooks.rotate, name="webhook-rotate"),
+    path("webhooks/<uuid:endpoint_id>/remove", webhooks.remove, name="webhook-remove"),
+    path("webhooks/<uuid:endpoint_id>/test", webhooks.test, name="webhook-test"),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/<uuid:delivery_id>/redeliver",
+        webhooks.redeliver,
+        name="webhook-redeliver",
+    ),
     path("keys", keys.index, name="keys"),
     path("keys/new", keys.create, name="key-create"),
     path("keys/<slug:key_id>/revoke", keys.revoke, name="key-revoke"),

@@ -24,7 +24,7 @@ def test_pages_say_so(suspended: Cast, browse: Callable[[str], Client]) -> None:
     assert "Create key" not in body
 
 
-@pytest.mark.parametrize("page", ["keys/new", "members/new", "budget"])
+@pytest.mark.parametrize("page", ["keys/new", "members/new", "budget/new", "webhooks/new"])
 def test_nothing_can_be_changed(suspended: Cast, browse: Callable[[str], Client], page: str) -> None:
     answer = browse("alice").post(
         f"/t/acme/{page}",

@@ -7,7 +7,19 @@ from django.test import Client
 
 from .conftest import text_of
 
-PAGES = ("", "usage", "reservations", "quotas", "costs", "invoices", "budget", "keys", "members", "activity")
+PAGES = (
+    "",
+    "usage",
+    "reservations",
+    "quotas",
+    "costs",
+    "invoices",
+    "budget",
+    "keys",
+    "webhooks",
+    "members",
+    "activity",
+)
 ALLOWED = {
     "alice": set(PAGES),
     "ada": set(PAGES),
@@ -31,8 +43,8 @@ def test_the_menu_offers_only_what_opens(browse: Callable[[str], Client], person
 
 
 @pytest.mark.parametrize("person", ["carol", "bob", "victor"])
-@pytest.mark.parametrize("page", ["keys/new", "members/new", "budget"])
+@pytest.mark.parametrize("page", ["keys/new", "members/new", "budget/new"])
 def test_posting_needs_the_same_role(browse: Callable[[str], Client], person: str, page: str) -> None:
-    allowed = {("carol", "budget"), ("bob", "keys/new")}
+    allowed = {("carol", "budget/new"), ("bob", "keys/new")}
     answer = browse(person).post(f"/t/acme/{page}", {})
     assert answer.status_code == (400 if (person, page) in allowed else 403)
