@@ -212,6 +212,8 @@ def _data(event: Mapping[str, Any], slug: str) -> dict[str, Any]:
     content_type = event.get("datacontenttype")
     if content_type is not None and not (isinstance(content_type, str) and _JSON_TYPE.fullmatch(content_type)):
         raise EventError("unsupported_data", "`datacontenttype` is application/json.")
+    if "data_base64" in event:
+        raise EventError("unsupported_data", "`data_base64` is not taken: send `data`, a JSON object.")
     data = event.get("data")
     if type(data) is not dict:
         raise EventError("invalid_data", "`data` is a JSON object with `quantity`.")

@@ -161,7 +161,8 @@ def _listed(document: Any, media_type: str) -> list[Any]:
     if media_type == BATCH:
         raise Invalid(FieldError("", "not_a_list", f"{BATCH} carries an array of events."))
     if not isinstance(document, Mapping) or not document:
-        raise Invalid(FieldError("", "not_an_object", "Send an event, or an array of events."))
+        told = "Send an event, such as the example in the documentation (an object with id, source, type, time, data), or an array of events."
+        raise Invalid(FieldError("", "not_an_object", told))
     return [document]
 
 

@@ -178,14 +178,12 @@ class UsageView(TenantView):
         day = parse_date(text)
         instant = parse_instant(text) if day is None else None
         year = (day or instant).year if day or instant else 0  # type: ignore[union-attr]
+        if not year:
+            told = "Send a date, such as 2026-07-01, or an instant, such as 2026-07-01T00:00:00Z."
+            raise Invalid(FieldError(f"?{name}", "invalid", told))
         if not FIRST_YEAR <= year <= LAST_YEAR:
-            raise Invalid(
-                FieldError(
-                    f"?{name}",
-                    "invalid",
-                    "Send a date, such as 2026-07-01, or an instant, such as 2026-07-01T00:00:00Z.",
-                )
-            )
+            told = f"There is no usage outside the years {FIRST_YEAR} to {LAST_YEAR}."
+            raise Invalid(FieldError(f"?{name}", "out_of_range", told))
         if day is None:
             return instant
         local = periods.day_period(self.tenant.time_zone, day)

@@ -120,6 +120,7 @@ def test_seventeen_dimensions():
         ({"specversion": "0.3"}, "unsupported_version"),
         ({"specversion": None}, "unsupported_version"),
         ({"datacontenttype": "text/xml"}, "unsupported_data"),
+        ({"data_base64": "e30="}, "unsupported_data"),
         ({"data": None}, "invalid_data"),
         ({"data": [1]}, "invalid_data"),
         ({"data": "e30="}, "invalid_data"),
