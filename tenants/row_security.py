@@ -26,6 +26,7 @@ READ_ONLY = frozenset({
     "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
     "metering.MonitoringAlert",
     "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage", "metering.GpuHolderHour",
+    "metering.GpuNotice", "metering.GpuOwnerRule",
 })  # fmt: skip
 """Tenant tables that the role may read but never write."""
 

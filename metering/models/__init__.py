@@ -6,6 +6,7 @@ from .collector import CollectorState, CollectorStatus, GapDecision, GapShare, M
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
 from .gpu import GpuAssignment, GpuDevice, GpuDeviceHour, GpuHolderHour, UnattributedGpuTime
+from .gpu_care import GpuNotice, GpuNoticeKind, GpuOwnerRule, IdleReleaseRule, OwnerFact
 from .invoice import (
     BillingProfile,
     CreditNote,
@@ -34,7 +35,7 @@ __all__ = [
     "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
     "DeliveryState", "DryRunState", "GapDecision", "GapPolicy", "GapShare", "PriceDryRun", "PriceDryRunRow", "TaxRate", "UnknownKind", "UnknownUsage", "WebhookDelivery", "WebhookEndpoint",
     "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
-    "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "JobRun", "JobState", "Meter", "MeteringGap",
+    "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "GpuNotice", "GpuNoticeKind", "GpuOwnerRule", "IdleReleaseRule", "OwnerFact", "JobRun", "JobState", "Meter", "MeteringGap",
     "AlertState", "MonitoringAlert", "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
     "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip
