@@ -11,9 +11,11 @@ class MeteringConfig(AppConfig):
 
     def ready(self) -> None:
         from metering import checks, counters  # models are there only now
+        from metering.quota_requests import telling
         from metering.webhooks import listening
         from tenants.enforcement import ledger
 
         checks.register()
         ledger.register(counters.CallLedger())
         listening.register()
+        telling.register()

@@ -10,3 +10,7 @@ from django.dispatch import Signal
 
 blocked = Signal()
 resumed = Signal()
+
+quota_asked = Signal()
+quota_decided = Signal()
+"""A tenant has asked for a higher limit; it was granted or denied. Arguments of both: `request` (a QuotaRequest with its tenant), `now`."""

@@ -19,6 +19,7 @@ from .invoices import (
 )
 from .money import BudgetView, CostsView
 from .price_books import DryRunView, PriceBooksView, PublishView, VersionsView, VersionView
+from .quota_requests import QuotaApproveView, QuotaDenyView, QuotaRequestsView, QuotaRequestView
 from .quotas import QuotasView, QuotaView
 from .reservations import (
     CancelView,
@@ -56,6 +57,12 @@ urlpatterns = [
     path("price-books/<str:book>/versions/<str:number>/publish", PublishView.as_view(), name="price-publish"),
     path("tenants/<str:slug>/quotas", QuotasView.as_view(), name="quotas"),
     path("tenants/<str:slug>/quotas/<str:meter>", QuotaView.as_view(), name="quota"),
+    path("tenants/<str:slug>/quota-requests", QuotaRequestsView.as_view(), name="quota-requests"),
+    path("tenants/<str:slug>/quota-requests/<str:request_id>", QuotaRequestView.as_view(), name="quota-request"),
+    path(
+        "tenants/<str:slug>/quota-requests/<str:request_id>/approve", QuotaApproveView.as_view(), name="quota-approve"
+    ),
+    path("tenants/<str:slug>/quota-requests/<str:request_id>/deny", QuotaDenyView.as_view(), name="quota-deny"),
     path("tenants/<str:slug>/usage", UsageView.as_view(), name="usage"),
     path("tenants/<str:slug>/costs", CostsView.as_view(), name="costs"),
     path("tenants/<str:slug>/forecast", ForecastView.as_view(), name="forecast"),

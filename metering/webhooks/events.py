@@ -6,6 +6,7 @@ BUDGET_THRESHOLD = "budget.threshold"
 BUDGET_BACK_UNDER = "budget.back_under"
 QUOTA_THRESHOLD = "quota.threshold"
 QUOTA_EXHAUSTED = "quota.exhausted"
+QUOTA_REQUEST_DECIDED = "quota_request.decided"
 INVOICE_ISSUED = "invoice.issued"
 INVOICE_PAID = "invoice.paid"
 INVOICE_VOID = "invoice.void"
@@ -20,6 +21,7 @@ EVENTS: dict[str, str] = {
     BUDGET_BACK_UNDER: "A raised budget is back under a threshold",
     QUOTA_THRESHOLD: "80 % of a quota are used",
     QUOTA_EXHAUSTED: "A quota is used up",
+    QUOTA_REQUEST_DECIDED: "A request for a higher limit was granted or denied",
     INVOICE_ISSUED: "An invoice was issued",
     INVOICE_PAID: "An invoice is paid",
     INVOICE_VOID: "An invoice was declared void",

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from metering import budgets
 from metering.webhooks import delivery, endpoints
-from tenants import apikeys, memberships, provisioning
+from tenants import apikeys, memberships, provisioning, quota_requests
 from tenants.models import TierRateLimit
 from tests.metering.billing.invoices import issued_invoice
 from tests.metering.price_dry_runs.drafts import draft_of_prices
@@ -98,6 +98,12 @@ MATRIX: dict[tuple[str, str], str] = {
     ("tenants/{slug}/quotas/{meter}", "PUT"):           "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
     ("tenants/{slug}/quotas/{meter}", "PATCH"):         "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
     ("tenants/{slug}/quotas/{meter}", "DELETE"):        "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  204  204",
+    ("tenants/{slug}/quota-requests", "GET"):           "401  401  200  200  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/quota-requests", "POST"):          "401  401  403  201  403  201  201  404  404  403  403  403  403  201  404  403  201  201",
+    ("tenants/{slug}/quota-requests/{request_id}", "GET"): "401  401  200  200  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/quota-requests/{request_id}", "DELETE"): "401  401  403  200  403  200  200  404  404  403  403  403  403  200  404  403  200  200",
+    ("tenants/{slug}/quota-requests/{request_id}/approve", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
+    ("tenants/{slug}/quota-requests/{request_id}/deny", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
     ("tenants/{slug}/usage", "GET"):                    "401  401  200  200  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/costs", "GET"):                    "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/forecast", "GET"):                 "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
@@ -184,8 +190,13 @@ def _budget_and_webhook(cast: Cast) -> dict[str, str]:
     budget = budgets.create(cast.acme, plan, actor="system:test")
     endpoint, _ = endpoints.create(cast.acme, "https://hooks.acme.example/in", [], "", "system:test")
     message = delivery.send_test(endpoint, timezone.now())
+    wish = quota_requests.Wish("quota", "gpu_hours", Decimal(150), "Test")
+    asked = quota_requests.request(
+        cast.acme, wish, by=None, actor="system:test", user=cast.people["bob"], now=timezone.now()
+    )
     return {
         "budget_id": str(budget.public_id), "webhook_id": str(endpoint.public_id), "delivery_id": str(message.public_id),
+        "request_id": str(asked.public_id),
     }  # fmt: skip
 
 
@@ -203,8 +214,8 @@ def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, 
     column = list(PRINCIPALS).index(name)
     key_id = apikeys.create(cast.acme, name="Target", scopes=["usage:read"], by=None, actor="system:test").key.key_id
     invoice_id = str(issued_invoice(cast.acme).public_id)
-    draft_of_prices()
     others = _budget_and_webhook(cast)
+    draft_of_prices()
     caller = PRINCIPALS[name](callers)
     found, expected = {}, {}
     for (route, method), row in MATRIX.items():

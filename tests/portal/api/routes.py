@@ -18,7 +18,9 @@ class Good:
     def path(self, slug: str, **parts: str) -> str:
         known = (
             {"key_id": "aaaaaaaabbbbbbbb", "invoice_id": "00000000-0000-4000-8000-000000000000"}
-            | dict.fromkeys(("budget_id", "webhook_id", "delivery_id"), "00000000-0000-4000-8000-000000000000")
+            | dict.fromkeys(
+                ("budget_id", "webhook_id", "delivery_id", "request_id"), "00000000-0000-4000-8000-000000000000"
+            )
             | parts
         )
         return self.url.format(slug=slug, **known) + self.query
@@ -35,6 +37,7 @@ _EVENT = {
 _LIMIT = {"limit": 100, "reason": "Test"}
 _BUDGET = {"name": "GPU", "amount": "100", "thresholds": [{"percent": 80}, {"percent": 100, "action": "block"}]}
 _WEBHOOK = {"url": "https://hooks.acme.example/in", "event_types": ["budget.threshold"]}
+_MORE = {"name": "storage_gb", "asked": 5000, "justification": "Archive of 2019"}
 _T = "tenants/{slug}"
 _R = "reservations/8e0f4c1a-5b1e-4d57-9c36-0a4a5f3c2f10"
 _JOB = {"gpus": 1, "gpu_model": "H100", "expected_hours": 1}
@@ -56,6 +59,20 @@ ROUTES: dict[str, dict[str, Good]] = {
         "PUT": Good(f"{_T}/quotas/gpu_hours", _LIMIT),
         "PATCH": Good(f"{_T}/quotas/gpu_hours", _LIMIT),
         "DELETE": Good(f"{_T}/quotas/gpu_hours"),
+    },
+    "tenants/{slug}/quota-requests": {
+        "GET": Good(f"{_T}/quota-requests"),
+        "POST": Good(f"{_T}/quota-requests", _MORE),
+    },
+    "tenants/{slug}/quota-requests/{request_id}": {
+        "GET": Good(f"{_T}/quota-requests/{{request_id}}"),
+        "DELETE": Good(f"{_T}/quota-requests/{{request_id}}"),
+    },
+    "tenants/{slug}/quota-requests/{request_id}/approve": {
+        "POST": Good(f"{_T}/quota-requests/{{request_id}}/approve", {"granted": 120, "reason": "Test"})
+    },
+    "tenants/{slug}/quota-requests/{request_id}/deny": {
+        "POST": Good(f"{_T}/quota-requests/{{request_id}}/deny", {"reason": "Test"})
     },
     "tenants/{slug}/usage": {"GET": Good(f"{_T}/usage", query="?meter=gpu_hours&granularity=day")},
     "tenants/{slug}/costs": {"GET": Good(f"{_T}/costs", query="?group_by=model")},
