@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -24,8 +27,12 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from metering import budgets
+from metering.budgets import plan, setting, shares
 from metering.models import Budget, BudgetAlert, BudgetThreshold, QuotaAlert
-from tenants.admin.base import AuditedAdmin, Inline, LookOnly, ReadOnlyAdmin, ReasonForm, acting
+from tenants import audit
+from tenants.admin.base import AuditedAdmin, Inline, LookOnly, ReadOnlyAdmin, ReasonForm
+from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import amount, badge, meter_name
 
 MARK_TONES = ((100, "bad"), (90, "warn"), (0, "info"))
@@ -60,10 +67,24 @@ class ThresholdForm(forms.ModelForm):
         return proposed or super().has_changed()
 
 
+class Thresholds(BaseInlineFormSet):
+    def clean(self) -> None:
+        """Ascending, each once, and no action milder than one below it."""
+        super().clean()
+        rows = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        rows = [row for row in rows if row.get("percent")]
+        if self.instance.pk:  # a mark that is added below stands last in the form
+            rows.sort(key=lambda row: row["percent"])
+        steps = [plan.Step(row["percent"], row["action"], tuple(row.get("recipients") or ())) for row in rows]
+        if wrong := plan.step_errors(steps, of_platform=self.instance.tenant_id is None):
+            raise ValidationError([error.detail for error in wrong])
+
+
 class ThresholdInline(TabularInline):
     model = BudgetThreshold
     form = ThresholdForm
-    fields = ("percent", "recipients")
+    formset = Thresholds
+    fields = ("percent", "action", "recipients")
     verbose_name_plural = _("Warn at")
     hide_title = True
 
@@ -94,12 +115,34 @@ class ThresholdInline(TabularInline):
 
 class BudgetForm(ReasonForm):
     def clean(self) -> dict[str, Any]:
-        """A tenant's budget is in the tenant's currency: costs are compared with it, and money is never converted."""
+        """The rules of the portal and the API: the currency of the prices, and a plan that makes sense (budgets.plan)."""
         values = super().clean() or {}
-        tenant, currency = values.get("tenant"), values.get("currency")
-        if tenant is not None and currency is not None and currency != tenant.currency:
-            self.add_error("currency", _("This tenant pays in %(currency)s.") % {"currency": tenant.currency})
+        tenant, currency = values.get("tenant", self.instance.tenant), values.get("currency")
+        paid_in = budgets.billed_in(tenant)
+        if currency is not None and currency != paid_in:
+            whose = _("This tenant pays in %(currency)s.") if tenant else _("The platform counts in %(currency)s.")
+            self.add_error("currency", whose % {"currency": paid_in})
+        if not self.errors:
+            for error in plan.errors(self._plan(values), paid_in, of_platform=tenant is None):
+                name = error.pointer.strip("/")
+                if not name.startswith("thresholds"):
+                    self.add_error(name if name in self.fields else None, error.detail)
         return values
+
+    def _plan(self, values: dict[str, Any]) -> plan.Plan:
+        share = values.get("percent_of_last")
+        now = self.instance
+        return plan.Plan(
+            name=values.get("name", now.name),
+            steps=(),
+            amount=None if share else values.get("amount", now.amount),
+            percent_of_last=share,
+            floor=values.get("floor"),
+            period=values.get("period", now.period),
+            scope=values.get("scope", now.scope),
+            scope_value=values.get("scope_value", now.scope_value),
+            basis=values.get("basis", now.basis),
+        )
 
 
 class BudgetAdmin(AuditedAdmin):
@@ -118,7 +161,15 @@ class BudgetAdmin(AuditedAdmin):
     fieldsets = (
         (
             None,
-            {"fields": (("tenant", "name"), ("amount", "currency"), ("period", "basis"), ("is_active", "is_primary"))},
+            {
+                "fields": (
+                    ("tenant", "name"),
+                    ("amount", "currency"),
+                    ("percent_of_last", "floor"),
+                    ("period", "basis"),
+                    ("is_active", "is_primary"),
+                )
+            },
         ),
         (_("Scope and silence"), {"classes": ["collapse"], "fields": (("scope", "scope_value"), "muted_until")}),
     )
@@ -127,7 +178,20 @@ class BudgetAdmin(AuditedAdmin):
         return super().get_queryset(request).prefetch_related("thresholds")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> tuple[str, ...]:
-        return ("tenant",) if obj else ()
+        if obj is None:
+            return ()
+        # The platform's own amount is PLATFORM_BUDGET_USD; what is typed here would be undone by the next check.
+        return ("tenant", "amount", "currency", "percent_of_last", "floor") if _is_platforms(obj) else ("tenant",)
+
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
+        """A share of the period before is worked out at once; a budget that is about something else now starts anew."""
+        obj.settled_for = ""
+        shares.settle(obj, timezone.now())
+        super().save_model(request, obj, form, change)
+        if change and {"scope", "scope_value", "period", "basis", "currency"} & set(form.changed_data):
+            setting.forget(
+                obj, timezone.now(), audit.user_actor(request.user), "the budget is about something else now"
+            )
 
     def has_delete_permission(self, request: HttpRequest, obj: Budget | None = None) -> bool:
         """A budget that has warned is switched off instead: its alerts stay."""
@@ -139,6 +203,21 @@ class BudgetAdmin(AuditedAdmin):
             row.save()
         for row in formset.deleted_objects:
             row.delete()
+
+    actions = ("mute_a_week", "unmute")
+
+    @admin.action(description=_("Mute for a week"), permissions=["change"])
+    def mute_a_week(self, request: HttpRequest, queryset: QuerySet[Budget]) -> None:
+        now = timezone.now()
+        for budget in queryset:
+            budgets.mute(budget, now + timedelta(days=7), now, actor=audit.user_actor(request.user))
+        self.message_user(request, _("No mails of them for a week."))
+
+    @admin.action(description=_("Send mails again"), permissions=["change"])
+    def unmute(self, request: HttpRequest, queryset: QuerySet[Budget]) -> None:
+        for budget in queryset:
+            budgets.unmute(budget, actor=audit.user_actor(request.user))
+        self.message_user(request, _("Mails of them are sent again."))
 
     @display(description=_("Tenant"), ordering="tenant__slug")
     def owner(self, budget: Budget) -> Any:
@@ -155,6 +234,10 @@ class BudgetAdmin(AuditedAdmin):
     @display(description=_("State"))
     def state_mark(self, budget: Budget) -> str:
         return state_badge(budget)
+
+
+def _is_platforms(budget: Budget) -> bool:
+    return budget.tenant_id is None and budget.is_primary
 
 
 class BudgetInline(LookOnly, Inline):
@@ -187,7 +270,7 @@ class BudgetInline(LookOnly, Inline):
 
 
 class BudgetAlertAdmin(ReadOnlyAdmin):
-    list_display = ("crossed_at", "owner", "mark", "cost_in_words", "period_key", "state_mark")
+    list_display = ("crossed_at", "owner", "mark", "cost_in_words", "period_key", "action", "state_mark", "seen_by")
     list_filter = (("tenant", AutocompleteSelectFilter), ("crossed_at", RangeDateTimeFilter))
     search_fields = ("tenant__slug", "tenant__name", "budget__name", "period_key")
     list_select_related = ("tenant", "budget")
@@ -197,10 +280,31 @@ class BudgetAlertAdmin(ReadOnlyAdmin):
         return super(LookOnly, self).has_change_permission(request)
 
     @admin.action(description=_("Acknowledge"), permissions=["acknowledge"])
-    def acknowledge(self, request: HttpRequest, queryset: QuerySet[BudgetAlert]) -> None:
-        with acting(request, "Acknowledged in the admin"):
-            count = queryset.filter(acknowledged_at__isnull=True).update(acknowledged_at=timezone.now())
-        self.message_user(request, _("Acknowledged: %(count)d.") % {"count": count})
+    def acknowledge(self, request: HttpRequest, queryset: QuerySet[BudgetAlert]) -> HttpResponse:
+        waiting = list(queryset.filter(acknowledged_at__isnull=True).select_related("tenant", "budget"))
+
+        def run(form: forms.Form) -> str:
+            count = budgets.acknowledge(
+                waiting, timezone.now(), actor=audit.user_actor(request.user), note=form.cleaned_data["reason"]
+            )
+            return str(_("Acknowledged: %(count)d.") % {"count": count})
+
+        return Confirmation(
+            page=self,
+            title=_("Acknowledge"),
+            text=_("Who has seen them, when, and your note are kept with the alerts; the tenant reads them."),
+            rows=[(str(alert.tenant or _("Platform")), str(alert)) for alert in waiting],
+            form=ReasonOnly,
+            run=run,
+            action="acknowledge",
+            selected=[alert.pk for alert in waiting],
+            button=_("Acknowledge"),
+            nothing=_("These are acknowledged already."),
+        ).respond(request)
+
+    @display(description=_("Seen by"))
+    def seen_by(self, alert: BudgetAlert) -> str:
+        return " – ".join(filter(None, [alert.acknowledged_by, alert.acknowledged_note])) or "–"
 
     @display(description=_("Tenant"), ordering="tenant__slug")
     def owner(self, alert: BudgetAlert) -> Any:

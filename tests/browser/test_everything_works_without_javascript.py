@@ -54,12 +54,14 @@ def test_a_role_is_changed_on_a_page_of_its_own(visit: Callable[..., Visit], sta
 def test_the_budget_is_saved(visit: Callable[..., Visit]) -> None:
     window = visit("carol", script=False)
     page = window.page
-    page.goto(window.base + "/t/acme/budget")
+    page.goto(window.base + "/t/acme/budget/new")
+    page.fill("[name=name]", "GPU")
+    page.select_option("[name=about]", "meter:gpu_hours")
     page.fill("[name=amount]", "7500")
-    page.fill("[name=thresholds]", "50, 100")
+    page.fill("[name=steps-0-percent]", "50")
     page.click("text=Save budget")
     assert "Budget saved" in page.inner_text("#toasts")
-    assert page.input_value("[name=thresholds]") == "50, 100"
+    assert page.inner_text("main").count("$7,500") >= 1
 
 
 def test_usage_is_asked_by_a_form(visit: Callable[..., Visit]) -> None:

@@ -60,3 +60,43 @@ def test_a_budget_that_has_warned_is_not_deleted(cast: Cast, browse: Browse) -> 
         browse("olivia").post(reverse("admin:metering_budget_delete", args=[budget.pk]), {"post": "yes"}).status_code
         == 403
     )
+
+
+def test_the_currency_is_that_of_the_prices(cast: Cast, browse: Browse) -> None:
+    type(cast.acme).objects.filter(pk=cast.acme.pk).update(currency="EUR")
+    assert filled_in(browse, cast, currency="USD").status_code == 302
+    assert Budget.objects.get(tenant=cast.acme).currency == "USD"
+
+
+def test_an_action_is_not_milder_than_one_below_it(cast: Cast, browse: Browse) -> None:
+    answer = filled_in(browse, cast, **{"thresholds-0-action": "block", "thresholds-2-action": "throttle"})
+    assert "not milder" in text_of(answer)
+    assert not Budget.objects.filter(tenant=cast.acme).exists()
+
+
+def test_marks_out_of_order_are_refused(cast: Cast, browse: Browse) -> None:
+    answer = filled_in(browse, cast, **{"thresholds-0-percent": "95"})
+    assert "ascending order" in text_of(answer)
+    assert not Budget.objects.filter(tenant=cast.acme).exists()
+
+
+def test_the_platforms_amount_is_the_setting_and_cannot_be_typed(cast: Cast, browse: Browse) -> None:
+    budget = Budget.objects.create(tenant=None, name="Platform budget", amount=10_000)
+    olivia = browse("olivia")
+    url = reverse("admin:metering_budget_change", args=[budget.pk])
+    page = olivia.get(url)
+    assert 'name="amount"' not in text_of(page)
+    olivia.post(url, {**form_values(page), "amount": "5", "audit_reason": "try"})
+    budget.refresh_from_db()
+    assert budget.amount == 10_000
+
+
+def test_an_acknowledgement_says_who_and_why(cast: Cast, browse: Browse) -> None:
+    budget = Budget.objects.create(tenant=cast.acme, amount=100)
+    alert = BudgetAlert.objects.create(
+        budget=budget, tenant=cast.acme, period_key="2026-07", percent=80, cost=80, amount=100
+    )
+    body = {"action": "acknowledge", "_selected_action": [alert.pk], "confirmed": "1", "reason": "called them"}
+    browse("olivia").post(reverse("admin:metering_budgetalert_changelist"), body)
+    alert.refresh_from_db()
+    assert (alert.acknowledged_by, alert.acknowledged_note) == ("user:olivia", "called them")
