@@ -31,7 +31,7 @@ PLACED_FOR = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """A reservation as collectors see it. `capacity` is what it can cover on this node, in whole GPUs."""
+    """A reservation as collectors see it. `capacity` is what it can cover on this node, in whole GPUs; `job` the batch job that it is for."""
 
     id: str
     tenant: str
@@ -40,6 +40,7 @@ class Reserved:
     capacity: Fraction
     started_at: datetime
     ended_at: datetime | None = None
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,5 +175,12 @@ def _reserved(row: Reservation, node: str, now: datetime) -> Reserved:
     )
     capacity = max(Fraction(0), row.gpus * fraction - elsewhere)
     return Reserved(
-        str(row.public_id), row.tenant.slug, row.gpu_model, fraction, capacity, row.started_at, row.ended_at
+        str(row.public_id),
+        row.tenant.slug,
+        row.gpu_model,
+        fraction,
+        capacity,
+        row.started_at,
+        row.ended_at,
+        str(row.labels.get("job", "")),
     )

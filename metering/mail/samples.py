@@ -11,6 +11,7 @@ from metering.money import Money
 
 from .anomalies import AnomalyFacts, spend_anomaly
 from .finance import Report, Row, finance_letter
+from .gpus import IdleFacts, NobodysFacts, ReleaseFacts, idle, release_announced, released, unattributed
 from .letters import BackUnderFacts, BudgetFacts, CostLine, QuotaFacts, back_under_notice, budget_alert, quota_alert
 from .rendering import Letter
 
@@ -131,6 +132,39 @@ def finance() -> Letter:
     return finance_letter(Report("2026-06", rows), "month,tenant\r\n2026-06,acme\r\n", NOW)
 
 
+def gpu_unattributed() -> Letter:
+    facts = [
+        NobodysFacts("H100 0 on gpu-01", Decimal("3.25"), ["python (pid 4711): no PORTAL_TENANT in its environment"])
+    ]
+    return unattributed(facts, 1, NOW)
+
+
+def gpu_idle() -> Letter:
+    facts = IdleFacts(
+        "Acme Radiology",
+        "acme",
+        "Europe/Zurich",
+        "H100 0 on gpu-01",
+        NOW - timedelta(hours=5),
+        timedelta(hours=5),
+        "$2.50",
+    )
+    return idle(facts, NOW)
+
+
+_RELEASE = ReleaseFacts(
+    "Acme Radiology", "acme", "Europe/Zurich", "2 × H100", timedelta(hours=2, minutes=10), NOW + timedelta(hours=1)
+)
+
+
+def gpu_release_announced() -> Letter:
+    return release_announced(_RELEASE, NOW)
+
+
+def gpu_released() -> Letter:
+    return released(_RELEASE, NOW)
+
+
 SAMPLES: dict[str, Callable[[], Letter]] = {
     "budget-80": budget_80,
     "budget-exceeded": budget_exceeded,
@@ -142,4 +176,8 @@ SAMPLES: dict[str, Callable[[], Letter]] = {
     "quota-80": quota_80,
     "quota-full": quota_full,
     "quota-storage": storage_quota,
+    "gpu-unattributed": gpu_unattributed,
+    "gpu-idle": gpu_idle,
+    "gpu-release-announced": gpu_release_announced,
+    "gpu-released": gpu_released,
 }
