@@ -12,7 +12,8 @@ if __name__ == "__main__":
         from portal.demo.__main__ import main
 
         sys.exit(main(sys.argv[2:]))
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    node_only = sys.argv[1:2] == ["collect"]  # has neither database nor the portal's secrets
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.node_settings" if node_only else "portal.settings")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # says itself what to set

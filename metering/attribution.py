@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from django.db import transaction
@@ -115,36 +116,56 @@ class ProcessOwner:
     reservation: str = ""
 
 
-def owner_of(
-    pid: int, *, proc: Path, variable: str, tenants: Collection[str], reserved: Mapping[str, str] | None = None
-) -> ProcessOwner:
-    """The tenant of the reservation that the process's environment names, else the one that it names in `variable`.
+class Owners:
+    """Whose the processes of a node are, asked in one sample. `tenants` are those that may be named, `reserved` the tenants of known
+    reservations by id.
 
-    `tenants` are those that may be named, `reserved` the tenants of known reservations by id.
-
-    The environment is what the launcher gave the process. Only list a node whose launcher sets it, not its users (docs/operations.md).
+    A process belongs to the tenant of the reservation that its environment names, else to the one that it names in `variable`. The
+    environment is what the launcher gave the process: list only a node whose launcher sets it, not its users (docs/collectors.md). It
+    does not change while the process lives, so what it says is remembered between samples.
     """
-    folder = proc / str(pid)
-    try:
-        age, name = _age_and_name(folder, proc)
-    except (OSError, ValueError, IndexError):
-        return ProcessOwner(None, None, f"pid {pid}", "the process is gone or in another pid namespace")
-    label = f"{name} (pid {pid})"
-    if not variable:
-        return ProcessOwner(None, age, label, "environments are not read on this node")
-    try:
-        environment = (folder / "environ").read_bytes().split(b"\0")
-    except OSError as error:
-        return ProcessOwner(None, age, label, f"its environment cannot be read: {error.strerror}")
-    reservation = _named(environment, RESERVATION_VARIABLE)
-    if reserved and reservation in reserved:
-        return ProcessOwner(reserved[reservation], age, label, reservation=reservation)
-    slug = _named(environment, variable)
-    if slug in tenants:
-        return ProcessOwner(slug, age, label)
-    return ProcessOwner(
-        None, age, label, f"{variable} names no tenant: {slug[:40]!r}" if slug else f"no {variable} in its environment"
-    )
+
+    def __init__(
+        self, *, proc: Path, variable: str, tenants: Collection[str], reserved: Mapping[str, str] | None = None
+    ) -> None:
+        self.proc, self.variable, self.tenants, self.reserved = str(proc), variable, tenants, reserved or {}
+        self.uptime: float | None = None
+        """Seconds since the node started, read with the first process: all ages of a sample are of one instant."""
+
+    def of(self, pid: int) -> ProcessOwner:
+        """What can be said about one process."""
+        folder = f"{self.proc}/{pid}"
+        try:
+            started, name = _start_and_name(folder)
+            if self.uptime is None:
+                self.uptime = float(_read(f"{self.proc}/uptime").split()[0])
+        except (OSError, ValueError, IndexError):
+            return ProcessOwner(None, None, f"pid {pid}", "the process is gone or in another pid namespace")
+        age = max(0.0, self.uptime - started / _TICKS)
+        label = f"{name} (pid {pid})"
+        if not self.variable:
+            return ProcessOwner(None, age, label, "environments are not read on this node")
+        try:
+            said = _said(folder, started, self.variable)
+        except OSError as error:
+            return ProcessOwner(None, age, label, f"its environment cannot be read: {error.strerror}")
+        reservation, slug = said
+        if reservation in self.reserved:
+            return ProcessOwner(self.reserved[reservation], age, label, reservation=reservation)
+        if slug in self.tenants:
+            return ProcessOwner(slug, age, label)
+        why = f"{self.variable} names no tenant: {slug[:40]!r}" if slug else f"no {self.variable} in its environment"
+        return ProcessOwner(None, age, label, why)
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@lru_cache(maxsize=32_768)
+def _said(folder: str, started: int, variable: str) -> tuple[str, str]:
+    """(reservation, tenant) that a process names; `started` tells it from another that got its number later."""
+    environment = _read_bytes(f"{folder}/environ").split(b"\0")
+    return _named(environment, RESERVATION_VARIABLE), _named(environment, variable)
 
 
 def _named(environment: Iterable[bytes], variable: str) -> str:
@@ -154,12 +175,27 @@ def _named(environment: Iterable[bytes], variable: str) -> str:
     )
 
 
-def _age_and_name(folder: Path, proc: Path) -> tuple[float, str]:
-    stat = (folder / "stat").read_text(errors="replace")
-    name = stat[stat.index("(") + 1 : stat.rindex(")")]  # may itself hold spaces and brackets
-    started = int(stat[stat.rindex(")") + 2 :].split()[19]) / os.sysconf("SC_CLK_TCK")
-    uptime = float((proc / "uptime").read_text().split()[0])
-    return max(0.0, uptime - started), name
+def _start_and_name(folder: str) -> tuple[int, str]:
+    stat = _read(f"{folder}/stat")
+    bracket = stat.rindex(")")
+    name = stat[stat.index("(") + 1 : bracket]  # may itself hold spaces and brackets
+    return int(stat[bracket + 2 :].split(None, 20)[19]), name
+
+
+def _read(path: str) -> str:
+    return _read_bytes(path).decode(errors="replace")
+
+
+def _read_bytes(path: str) -> bytes:
+    """A file of /proc, whole. Thousands are read per sample, and this costs a third of open()."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while part := os.read(descriptor, 65_536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 # ------------------------------------------------------------------------------------------------------------ assignments

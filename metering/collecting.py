@@ -19,8 +19,8 @@ from django.conf import settings
 from django.db import transaction
 
 from metering import attribution, coverage, gaps, gpus, ingestion, jobs
-from metering.collectors import config
-from metering.collectors.base import EVERYTHING, Collected, CollectedEvent, Collector, Gap
+from metering.collectors import config, running
+from metering.collectors.base import Collected, CollectedEvent, Collector
 from metering.models import CollectorState, CollectorStatus
 from metering.money import from_micro
 from tenants.models import Tenant, TenantState
@@ -32,9 +32,22 @@ LEASE_BEYOND_TIMEOUT = timedelta(minutes=2)
 log = logging.getLogger(__name__)
 
 
-def run_due(now: datetime) -> list[str]:
-    """Run every collector of this node whose interval has begun and that has not run in it; the names of those that ran."""
-    return [entry["name"] for entry in configured(settings.NODE_NAME) if _run(entry, settings.NODE_NAME, now)]
+def run_due(now: datetime, only: str | None = None) -> list[str]:
+    """Run every collector of this node (or `only` that one) whose interval has begun and that has not run in it; who ran."""
+    entries = [entry for entry in configured(settings.NODE_NAME) if only in (None, entry["name"])]
+    return [entry["name"] for entry in entries if _run(entry, settings.NODE_NAME, now)]
+
+
+def queues() -> list[tuple[str, str | None]]:
+    """(collector, queue) of everything that is configured; None is the queue that every worker takes from."""
+    entries = settings.COLLECTORS if isinstance(settings.COLLECTORS, list) else []
+    good = [entry for entry in entries if isinstance(entry, dict) and not list(config.entry_problems(entry))]
+    return [(entry["name"], queue_of(entry["node"]) if "node" in entry else None) for entry in good]
+
+
+def queue_of(node: str) -> str:
+    """The Celery queue that only the workers on that node take from."""
+    return f"node.{node}"
 
 
 def configured(node: str) -> list[Mapping[str, Any]]:
@@ -55,12 +68,13 @@ def source_of(name: str, node: str) -> str:
 def _run(entry: Mapping[str, Any], node: str, now: datetime) -> bool:
     status = CollectorStatus.objects.filter(name=entry["name"], node=node).first()
     tenants = {tenant.slug: tenant for tenant in Tenant.objects.exclude(state=TenantState.CLOSED)}
+    of_gpus = entry["kind"] in config.OF_GPUS
     collector = config.build(
         entry,
         node=node,
         tenants=tenants.keys(),
-        assigned=attribution.in_force(node, now - timedelta(days=1), now) if entry["kind"] == "nvml" else (),
-        reserved=coverage.in_force(node, now - timedelta(days=1), now) if entry["kind"] == "nvml" else (),
+        assigned=attribution.in_force(node, now - timedelta(days=1), now) if of_gpus else (),
+        reserved=coverage.in_force(node, now - timedelta(days=1), now) if of_gpus else (),
         memory=status.memory if status else {},
     )
     slot = _slot(now, collector.interval_seconds)
@@ -72,7 +86,7 @@ def _run(entry: Mapping[str, Any], node: str, now: datetime) -> bool:
             if run is None:
                 return False
             started = time.monotonic()
-            collected = _collect(collector, now, started + collector.timeout_seconds)
+            collected = running.collect(collector, now, started + collector.timeout_seconds)
             run.detail = {"state": collected.state, "events": len(collected.events), "detail": collected.detail}
             with transaction.atomic():
                 run.save_progress(lease)  # the run is still ours, and stays so until the commit
@@ -95,15 +109,6 @@ def _still_the_last(status: CollectorStatus | None, name: str, node: str) -> Non
         raise OvertakenError(f"{name} on {node} ran again before this run had ended")
 
 
-def _collect(collector: Collector, now: datetime, deadline: float) -> Collected:
-    try:
-        return collector.collect(now, deadline)
-    except Exception as error:  # a fault of the collector itself
-        log.exception("collector.raised", extra={"collector": collector.name})
-        reason = f"{type(error).__name__}: {error}"[:300]
-        return Collected(CollectorState.ERROR, detail=reason, gaps=(Gap(EVERYTHING, reason),))
-
-
 def keep(
     collector: Collector,
     node: str,
@@ -112,16 +117,18 @@ def keep(
     now: datetime,
     *,
     duration: float,
+    booked_at: datetime | None = None,
 ) -> None:
-    """Write everything of a run, in the caller's transaction. `duration` in seconds; `now` is when the run began."""
-    refused = _book(collector, node, collected.events, tenants, now)
+    """Write everything of a run, in the caller's transaction. `duration` in seconds; `now` is when the run began, `booked_at` the present
+    where that is another time."""
+    refused = _book(collector, node, collected.events, tenants, booked_at or now)
     detail = "; ".join(part for part in (collected.detail, refused) if part)[:300]
     status, _ = CollectorStatus.objects.select_for_update().get_or_create(
         name=collector.name, node=node, defaults={"kind": collector.kind, "state": collected.state, "last_run_at": now}
     )
     gaps.keep(collector, node, collected, tenants, now, last_ok_at=status.last_ok_at)
-    if collector.kind == "nvml":
-        gpus.keep(node, collected, now)
+    if collector.kind in config.OF_GPUS:
+        gpus.keep(collector.name, node, collected, tenants, now)
         coverage.keep(node, collected.sightings, now)
     status.kind, status.state, status.detail = collector.kind, collected.state, detail
     status.readings = dict(collected.readings)
@@ -129,6 +136,7 @@ def keep(
         status.memory = dict(collected.memory)
     status.interval_seconds, status.duration_ms = collector.interval_seconds, round(duration * 1000)
     status.last_run_at, status.runs = now, status.runs + 1
+    status.events += len(collected.events)
     if collected.state == CollectorState.OK:
         status.last_ok_at = now
     else:
@@ -145,6 +153,8 @@ def _book(
         by_tenant[event.tenant].append(event)
     refused: Counter[str] = Counter()
     source = source_of(collector.name, node)
+    for slug in sorted(by_tenant.keys() - tenants.keys()):
+        refused[f"{slug}: there is no such tenant"] += len(by_tenant.pop(slug))
     for slug in sorted(by_tenant):  # always in the same order: two runs cannot deadlock
         for result in ingestion.book(
             tenants[slug], [cloud_event(event, source) for event in by_tenant[slug]], now, own=True

@@ -230,8 +230,10 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Aurelius Portal <portal@loc
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # --- Collectors ----------------------------------------------------------------------------------------------------------------
-# [{"name": "volumes", "kind": "filesystem", "root": "/srv/tenants", …}]; kinds and fields: docs/operations.md
+# [{"name": "volumes", "kind": "filesystem", "root": "/srv/tenants", …}]; kinds and fields: docs/collectors.md
 COLLECTORS = env.structured("COLLECTORS", [])
+# {"gpu-01": "<random text>"}: tokens of nodes that report through the API (`manage.py collect`)
+COLLECTOR_TOKENS = env.structured("COLLECTOR_TOKENS", {})
 
 # --- Grafana -------------------------------------------------------------------------------------------------------------------
 GRAFANA_OPERATOR_URL = env.text("GRAFANA_OPERATOR_URL", "").rstrip("/")

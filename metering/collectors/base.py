@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from metering.coverage import Sighting
 from metering.models.collector import CollectorState
 
+from .using import DeviceUse, HolderUse
+
 EVERYTHING = ""
 """The subject of a gap that is about all that a collector reads."""
 
@@ -94,6 +96,8 @@ class Collected:
     unattributed: tuple[UnattributedTime, ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
     sightings: tuple[Sighting, ...] = ()
+    device_uses: tuple[DeviceUse, ...] = ()
+    holder_uses: tuple[HolderUse, ...] = ()
 
 
 class Collector(Protocol):

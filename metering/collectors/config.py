@@ -1,4 +1,4 @@
-"""settings.COLLECTORS: a list of objects, each with `name`, `kind` and the fields of its kind. See docs/operations.md.
+"""settings.COLLECTORS: a list of objects, each with `name`, `kind` and the fields of its kind. See docs/collectors.md.
 
 Every problem is found here and told by the system checks; what has none can be built.
 """
@@ -14,11 +14,18 @@ from typing import Any
 from metering.attribution import Assigned
 from metering.coverage import Reserved
 
+from .amd import AmdCollector
 from .base import Collector
+from .buckets import S3Collector
+from .databases import PostgresCollector
 from .filesystem import FilesystemCollector
 from .nvml import NvmlCollector
+from .prometheus import PrometheusCollector
+from .rolling import rolled
 
 NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
+OF_GPUS = frozenset({"nvml", "amd", "prometheus"})
+"""Kinds that know devices, and tell gaps of their own for the time in which they did not run."""
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
 
@@ -76,30 +83,104 @@ COMMON: dict[str, Field] = {
     "interval": _seconds(5, 86_400),
     "timeout": _seconds(1, 500),
 }
+
+
+def _slugs(value: Any) -> str:
+    good = isinstance(value, dict) and all(isinstance(slug, str) and slug for slug in value.values())
+    return "" if good and value else 'is not an object such as {"acme-data": "acme"}'
+
+
+def _slugs_below(value: Any) -> str:
+    good = isinstance(value, dict) and value and all(_slugs(each) == "" for each in value.values())
+    return "" if good else 'is not an object such as {"warehouse": {"acme": "acme"}}'
+
+
+def _address(value: Any) -> str:
+    return "" if isinstance(value, str) and re.match(r"https?://[^\s/]", value) else "is not an http(s) address"
+
+
+def _texts(value: Any) -> str:
+    good = isinstance(value, dict) and all(isinstance(each, str) and each for each in value.values())
+    return "" if good else "is not an object of texts"
+
+
+def _line(most: int) -> Field:
+    return Field(
+        lambda value: (
+            "" if isinstance(value, str) and 0 < len(value) <= most else f"is not a text of up to {most} characters"
+        )
+    )
+
+
+def _selector(value: Any) -> str:
+    good = isinstance(value, str) and re.match(r"^([a-zA-Z_:][\w:]*)?(\{[^}]*\})?\Z", value) and value
+    return "" if good else 'is not a plain series selector such as DCGM_FI_DEV_GPU_UTIL{namespace!=""}'
+
+
+_DEVICES: dict[str, Field] = {
+    "max_gap": _seconds(5, 86_400),
+    "sample_every": _seconds(1, 3_600),
+    "environment": Field(
+        lambda value: (
+            "" if value == "" or (isinstance(value, str) and VARIABLE.match(value)) else "is not the name of a variable"
+        )
+    ),
+    "proc": Field(_absolute),
+    "models": Field(_names),
+}
 KINDS: dict[str, dict[str, Field]] = {
-    "nvml": {
-        "max_gap": _seconds(5, 86_400),
-        "environment": Field(
+    "nvml": _DEVICES,
+    "amd": _DEVICES | {"library": Field(_absolute)},
+    "prometheus": {
+        "url": Field(_address, True),
+        "selector": Field(_selector, True),
+        "measure": _one_of("held", "integral", "increase", "level"),
+        "event_type": _line(40),
+        "tenant_label": _line(100),
+        "mapping": Field(_slugs),
+        "device_label": _line(100),
+        "model_label": _line(100),
+        "dims": Field(_texts),
+        "scale": Field(
             lambda value: (
-                ""
-                if value == "" or (isinstance(value, str) and VARIABLE.match(value))
-                else "is not the name of a variable"
+                "" if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e18 else "is not a number above 0"
             )
         ),
-        "proc": Field(_absolute),
+        "up": Field(_selector),
+        "devices": _one_of(True, False),
         "models": Field(_names),
+        "token_file": Field(_absolute),
+        "max_gap": _seconds(1, 3_600),
+        "lag": _seconds(0, 3_600),
     },
     "filesystem": {
         "root": Field(_absolute, True),
-        "volume": Field(
-            lambda value: (
-                "" if isinstance(value, str) and 0 < len(value) <= 80 else "is not a name of up to 80 characters"
-            )
-        ),
+        "volume": _line(80),
         "measure": _one_of("allocated", "apparent"),
         "require_mount": _one_of(True, False),
+        "entries_per_second": Field(
+            lambda value: (
+                "" if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "is not a whole number above 0"
+            )
+        ),
     },
-}
+    "s3": {
+        "buckets": Field(_slugs, True),
+        "endpoint": Field(_address),
+        "region": _line(60),
+        "profile": _line(60),
+        "versions": _one_of(True, False),
+        "multipart": _one_of(True, False),
+        "inventory": Field(_texts),
+        "stale_after": _seconds(3_600, 31_536_000),
+        "request_timeout": _seconds(1, 120),
+    },
+    "postgresql": {
+        "dsn_file": Field(_absolute, True),
+        "databases": Field(_slugs),
+        "schemas": Field(_slugs_below),
+    },
+}  # fmt: skip
 
 
 def problems(configured: Any) -> Iterator[Problem]:
@@ -120,13 +201,13 @@ def entry_problems(entry: Mapping[str, Any], where: str = "the collector") -> It
         if name not in entry:
             if field.required:
                 yield Problem(
-                    1, f"{where} has no {name!r}.", f"Add {name!r}; docs/operations.md lists the fields of every kind."
+                    1, f"{where} has no {name!r}.", f"Add {name!r}; docs/collectors.md lists the fields of every kind."
                 )
         elif wrong := field.check(entry[name]):
             yield Problem(
                 1,
                 f"{where}: {name} = {entry[name]!r} {wrong}.",
-                "Correct the value; docs/operations.md lists the fields.",
+                "Correct the value; docs/collectors.md lists the fields.",
             )
     if isinstance(kind, str) and kind in KINDS:
         for name in sorted(set(entry) - set(fields)):
@@ -147,11 +228,30 @@ def build(
     reserved: Sequence[Reserved] = (),
 ) -> Collector:
     """The collector of a configuration that has no problems."""
-    renamed = {"interval": "interval_seconds", "timeout": "timeout_seconds", "max_gap": "max_gap_seconds"}
-    given = {renamed.get(name, name): value for name, value in entry.items() if name not in {"kind", "node"}}
-    given |= {name: Path(given[name]) for name in ("root", "proc") if name in given}
-    if entry["kind"] == "filesystem":
-        return FilesystemCollector(**given, node=node, tenants=tenants, memory=memory)
+    given = {_RENAMED.get(name, name): value for name, value in entry.items() if name not in {"kind", "node"}}
+    given |= {name: Path(given[name]) for name in ("root", "proc", "dsn_file") if name in given}
+    given |= {"node": node, "tenants": tenants, "memory": memory}
+    match entry["kind"]:
+        case "filesystem":
+            return FilesystemCollector(**given)
+        case "s3":
+            return S3Collector(**given)
+        case "postgresql":
+            return PostgresCollector(**given)
+        case "prometheus":
+            return PrometheusCollector(**given, assigned=assigned)
     if "max_gap_seconds" not in given and "interval_seconds" in given:
         given["max_gap_seconds"] = 3 * given["interval_seconds"]
-    return NvmlCollector(**given, node=node, tenants=tenants, assigned=assigned, reserved=reserved, memory=memory)
+    kind = AmdCollector if entry["kind"] == "amd" else NvmlCollector
+    return rolled(kind(**given, assigned=assigned, reserved=reserved))
+
+
+_RENAMED = {
+    name: f"{name}_seconds"
+    for name in ("interval", "timeout", "max_gap", "sample_every", "lag", "stale_after", "request_timeout")
+}
+
+
+def interval_of(entry: Mapping[str, Any]) -> int:
+    """Seconds between two runs of a configuration that has no problems."""
+    return build(entry, node="", tenants=(), assigned=(), memory={}).interval_seconds

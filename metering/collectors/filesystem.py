@@ -18,7 +18,7 @@ from typing import Any, Literal
 from metering.models.collector import CollectorState
 
 from .base import EVERYTHING, Collected, CollectedEvent, Gap, unavailable
-from .trees import TreeWalk
+from .trees import Pace, TreeWalk
 
 MICRO = 1_000_000
 
@@ -35,6 +35,7 @@ class FilesystemCollector:
     timeout_seconds: int = 120
     measure: Literal["allocated", "apparent"] = "allocated"
     require_mount: bool = False
+    entries_per_second: int = 0
     tenants: Collection[str] = frozenset()
     memory: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,6 +96,7 @@ class _Run:
         self.sizes: dict[str, dict[str, int]] = {}
         self.unfinished: dict[str, Any] = {}
         self.stopped = False
+        self.pace = Pace(collector.entries_per_second) if collector.entries_per_second else None
 
     def measure(self, slug: str) -> None:
         """One tenant's tree: a reading, or a gap that says why not."""
@@ -143,7 +145,9 @@ class _Run:
     def _walk(self, slug: str) -> TreeWalk:
         kept = self.collector.memory.get("walk", {})
         root = self.collector.root / slug
-        return TreeWalk.resume(root, kept["state"]) if kept.get("tenant") == slug else TreeWalk(root)
+        walk = TreeWalk.resume(root, kept["state"]) if kept.get("tenant") == slug else TreeWalk(root)
+        walk.pace = self.pace
+        return walk
 
     def _reading(self, slug: str, size: int) -> None:
         dims = {"volume": self.collector.volume or self.collector.name}

@@ -1,19 +1,22 @@
-"""Reads NVML once and prints one JSON document. Run as a program of its own, never imported by the portal.
+"""Reads NVML and prints one line of JSON for each line that it is sent. Run as a program of its own, never imported by the portal.
 
 A hanging or crashing driver then costs a child process, not a worker. Nothing here imports Django.
 
     {"driver": "580.00", "devices": [{"index": 0, "uuid": "GPU-…", "name": "NVIDIA H100 80GB HBM3", "mig": false, "slices": 1, "of": 1,
       "parent": "", "readings": {"utilization_percent": 93, …}, "unread": ["energy_joules"],
-      "processes": [{"pid": 4711, "memory_bytes": 1024}]},
+      "processes": [{"pid": 4711, "memory_bytes": 1024, "sm_percent": 40}],
+      "accounts": [{"pid": 4710, "started_at_us": 1790000000000000, "milliseconds": 1500, "gpu_percent": 80, "memory_peak_bytes": 1024}]},
      {"index": 1, "error": "GPU is lost"}]}
     {"unavailable": "NVML Shared Library Not Found"}
 
 A device with `error` could not be read whole: nothing about it may be billed. A reading that this GPU or driver does not offer is
-listed in `unread` and absent from `readings`; it is never 0.
+listed in `unread` and absent from `readings`; it is never 0. `accounts` is there where the driver's accounting mode is on: the processes
+that have ended, as long as the driver remembers them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 from collections.abc import Callable
@@ -32,8 +35,7 @@ FAILURES = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError)
 def read_all() -> dict[str, Any]:
     """Everything that NVML says about this machine's GPUs; MIG instances are listed as devices of their own."""
     try:
-        pynvml.nvmlInit()
-        count = pynvml.nvmlDeviceGetCount()
+        count = _count()
         driver = optional(pynvml.nvmlSystemGetDriverVersion)
     except FAILURES as error:
         return {"unavailable": f"NVML: {reason(error)}"}
@@ -41,6 +43,17 @@ def read_all() -> dict[str, Any]:
     for index in range(count):
         devices.extend(read_gpu(index))
     return {"driver": driver, "devices": devices}
+
+
+def _count() -> int:
+    """How many GPUs there are. None at all makes it ask the driver anew: it may have been unloaded, which is an error and not a number."""
+    pynvml.nvmlInit()
+    count: int = pynvml.nvmlDeviceGetCount()
+    if count == 0:
+        pynvml.nvmlShutdown()
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+    return count
 
 
 def read_gpu(index: int) -> list[dict[str, Any]]:
@@ -52,6 +65,10 @@ def read_gpu(index: int) -> list[dict[str, Any]]:
         found["name"] = pynvml.nvmlDeviceGetName(handle)
         found["mig"] = bool((optional(pynvml.nvmlDeviceGetMigMode, handle) or [0])[0])
         found |= {"parent": "", "slices": 1, "of": 1, "processes": [] if found["mig"] else processes(handle)}
+        if found["processes"]:
+            add_utilization(handle, found["processes"])
+        if (ended := accounts(handle)) is not None:
+            found["accounts"] = ended
         found["readings"], found["unread"] = readings(handle)
         return [found, *(mig_instances(handle, found) if found["mig"] else [])]
     except FAILURES as error:
@@ -126,11 +143,57 @@ def processes(handle: Any) -> list[dict[str, Any]]:
     for attempt in range(3):
         try:
             found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            return [{"pid": each.pid, "memory_bytes": each.usedGpuMemory} for each in found]
+            return [
+                {"pid": each.pid} | ({} if each.usedGpuMemory is None else {"memory_bytes": each.usedGpuMemory})
+                for each in found
+            ]
         except pynvml.NVMLError_InsufficientSize:
             if attempt == 2:
                 raise
     return []
+
+
+_last_utilization: dict[int, int] = {}
+"""By device handle: the newest process sample that was read, in µs of the driver's clock."""
+
+
+def add_utilization(handle: Any, of: list[dict[str, Any]]) -> None:
+    """`sm_percent` of each process: the mean of the driver's samples since the last call. Left out where it is not offered."""
+    key = id(handle) if not hasattr(handle, "contents") else _address(handle)
+    try:
+        samples = pynvml.nvmlDeviceGetProcessUtilization(handle, _last_utilization.get(key, 0))
+    except FAILURES as error:
+        if getattr(error, "value", None) in NOT_OFFERED | {pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS}:
+            return
+        raise
+    by_pid: dict[int, list[int]] = {}
+    for sample in samples:
+        by_pid.setdefault(sample.pid, []).append(sample.smUtil)
+        _last_utilization[key] = max(_last_utilization.get(key, 0), sample.timeStamp)
+    for process in of:
+        if found := by_pid.get(process["pid"]):
+            process["sm_percent"] = sum(found) / len(found)
+
+
+def _address(handle: Any) -> int:
+    return ctypes.cast(handle, ctypes.c_void_p).value or 0
+
+
+def accounts(handle: Any) -> list[dict[str, Any]] | None:
+    """Processes that have ended, from the driver's accounts; None where accounting mode is off or not offered."""
+    if optional(pynvml.nvmlDeviceGetAccountingMode, handle) != pynvml.NVML_FEATURE_ENABLED:
+        return None
+    found = []
+    for pid in optional(pynvml.nvmlDeviceGetAccountingPids, handle) or ():
+        try:
+            stats = pynvml.nvmlDeviceGetAccountingStats(handle, pid)
+        except pynvml.NVMLError_NotFound:
+            continue  # forgotten meanwhile
+        if not stats.isRunning:
+            entry = {"pid": pid, "started_at_us": stats.startTime, "milliseconds": stats.time}
+            peak = {} if stats.maxMemoryUsage is None else {"memory_peak_bytes": stats.maxMemoryUsage}
+            found.append(entry | {"gpu_percent": stats.gpuUtilization} | peak)
+    return found
 
 
 def optional(ask: Callable[..., Any], *arguments: Any) -> Any:
@@ -150,4 +213,5 @@ def reason(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    json.dump(read_all(), sys.stdout)
+    for _ in sys.stdin:
+        print(json.dumps(read_all()), flush=True)  # noqa: T201

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,28 @@ BLOCK = 512
 """Bytes of a block in st_blocks, whatever the file system's own block size."""
 MOST_TO_REMEMBER = 50_000
 """A walk with more open directories and hard links than this is not put down on paper; it starts again."""
+
+
+class Pace:
+    """A quota of I/O: at most `per_second` entries are looked at in a second, so that a walk leaves the disk to those who work with it."""
+
+    def __init__(
+        self,
+        per_second: int,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.per_second, self.sleep, self.monotonic = per_second, sleep, monotonic
+        self._free_at = monotonic()
+
+    def spent(self, entries: int, deadline: float) -> None:
+        """Wait until the entries that were looked at are paid for, but not beyond the deadline."""
+        now = self.monotonic()
+        self._free_at = max(self._free_at, now) + entries / self.per_second
+        wait = min(self._free_at, deadline) - now
+        if wait > 0.01:  # shorter sleeps cost more than they spare
+            self.sleep(wait)
 
 
 @dataclass
@@ -33,6 +55,7 @@ class TreeWalk:
     pending: list[str] = field(default_factory=lambda: [""])
     links: set[tuple[int, int]] = field(default_factory=set)
     device: int | None = None
+    pace: Pace | None = field(default=None, compare=False)
 
     def run(self, deadline: float) -> bool:
         """Walk until done (True) or until `time.monotonic()` reaches `deadline` (False: call again to go on)."""
@@ -100,6 +123,8 @@ class TreeWalk:
         self.directories += 1
         self.links |= links
         self.pending.extend(below)
+        if self.pace is not None:
+            self.pace.spent(files + len(below) + 1, deadline)
         return True
 
     # ----------------------------------------------------------------------------------------------------- going on later

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.attribution import owner_of
+from metering.attribution import Owners
 
 TENANTS = {"acme", "globex"}
 
@@ -22,7 +22,7 @@ def test_a_real_process():
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-        owner = owner_of(child.pid, proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS)
+        owner = Owners(proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS).of(child.pid)
     finally:
         child.kill()
         child.communicate()
@@ -36,7 +36,7 @@ def test_a_real_process():
 def test_a_process_that_is_gone():
     child = subprocess.Popen(["true"])
     child.wait()
-    owner = owner_of(child.pid, proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS)
+    owner = Owners(proc=Path("/proc"), variable="PORTAL_TENANT", tenants=TENANTS).of(child.pid)
 
     assert (owner.tenant, owner.age_seconds) == (None, None)
     assert owner.why == "the process is gone or in another pid namespace"
@@ -55,7 +55,7 @@ def test_a_process_that_is_gone():
 )
 def test_nobody_is_named(proc, environment, why):
     proc.add(11, **environment)
-    owner = owner_of(11, proc=proc.root, variable="PORTAL_TENANT", tenants=TENANTS)
+    owner = Owners(proc=proc.root, variable="PORTAL_TENANT", tenants=TENANTS).of(11)
 
     assert (owner.tenant, owner.why) == (None, why)
 
@@ -63,11 +63,11 @@ def test_nobody_is_named(proc, environment, why):
 def test_environments_are_not_read_where_that_is_switched_off(proc):
     proc.add(11, PORTAL_TENANT="acme")
 
-    assert owner_of(11, proc=proc.root, variable="", tenants=TENANTS).tenant is None
+    assert Owners(proc=proc.root, variable="", tenants=TENANTS).of(11).tenant is None
 
 
 def test_a_process_name_may_hold_brackets_and_spaces(proc):
     proc.add(11, age=42, name="a) S 1 (b", PORTAL_TENANT="acme")
-    owner = owner_of(11, proc=proc.root, variable="PORTAL_TENANT", tenants=TENANTS)
+    owner = Owners(proc=proc.root, variable="PORTAL_TENANT", tenants=TENANTS).of(11)
 
     assert (owner.age_seconds, owner.name) == (42, "a) S 1 (b (pid 11)")

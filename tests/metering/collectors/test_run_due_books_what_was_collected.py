@@ -174,7 +174,7 @@ def test_when_the_ledger_fails_nothing_is_kept_and_the_next_run_bills_it_all(nod
 def test_a_run_that_was_overtaken_keeps_nothing(node, monkeypatch):
     """Slot 2's run reads while slot 1's is still reading; both start from the same memory, only the first to end counts."""
     collecting.run_due(START)
-    real = collecting._collect
+    real = collecting.running.collect
     nested = []
 
     def slow(collector, now, deadline):
@@ -184,7 +184,7 @@ def test_a_run_that_was_overtaken_keeps_nothing(node, monkeypatch):
             collecting.run_due(now + MINUTE)
         return collected
 
-    monkeypatch.setattr(collecting, "_collect", slow)
+    monkeypatch.setattr(collecting.running, "collect", slow)
     collecting.run_due(START + MINUTE)
 
     assert events("gpu_hours") == [("acme", 120_000_000)]

@@ -54,7 +54,7 @@ def test_the_longest_gap_follows_the_interval():
     [
         ({"name": "GPUs"}, "name = 'GPUs'"),
         ({"name": "a" * 41}, "up to 40"),
-        ({"kind": "amd"}, "is not one of nvml, filesystem"),
+        ({"kind": "tpu"}, "is not one of nvml, amd, prometheus, filesystem, s3, postgresql"),
         ({"interval": 4}, "from 5 to 86400"),
         ({"interval": "60"}, "interval = '60'"),
         ({"interval": True}, "interval = True"),
