@@ -86,6 +86,8 @@ def navigation(request: HttpRequest) -> list[Item]:
             [
                 _only(_list(_("Tenants"), "apartment", "tenants", "tenant"), but="admin:tenants_tenant_costs"),
                 _list(_("Overrides"), "tune", "tenants", "override"),
+                _list(_("Requests for more"), "contact_support", "tenants", "quotarequest"),
+                _list(_("Rules for grants"), "rule", "tenants", "grantrule"),
                 _list(_("Tiers"), "layers", "tenants", "tier"),
                 _list(_("API keys"), "key", "tenants", "apikey"),
                 _list(_("Members"), "group", "tenants", "membership"),

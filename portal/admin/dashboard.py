@@ -36,7 +36,7 @@ from metering.money import Money
 from portal.web import formats, readings
 from tenants import enforcement
 from tenants.admin.base import require
-from tenants.models import Tenant, TenantState
+from tenants.models import QuotaRequest, QuotaRequestState, Tenant, TenantState
 
 from . import charts, platform, queues
 
@@ -134,8 +134,17 @@ def _waiting(now: datetime) -> list[Sign]:
             "warn" if gaps else "good",
             reverse("admin:metering_meteringgap_changelist"),
         ),
+        _requests(),
         *_undecided(),
     ]
+
+
+def _requests() -> Sign:
+    """Requests for higher limits that wait for an operator."""
+    count = QuotaRequest.objects.filter(state=QuotaRequestState.PENDING).count()
+    words = ngettext("%(count)d waits for a decision", "%(count)d wait for a decision", count) % {"count": count}
+    url = f"{reverse('admin:tenants_quotarequest_changelist')}?state__exact={QuotaRequestState.PENDING.value}"
+    return Sign(_("Pending requests"), words if count else _("None wait"), "warn" if count else "good", url)
 
 
 def _undecided() -> list[Sign]:

@@ -21,7 +21,7 @@ from .gauges import sentence
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert in words. `tone` is warn or bad."""
+    """One alert in words. `tone` is good, warn or bad."""
 
     tone: str
     title: str
