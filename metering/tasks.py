@@ -20,6 +20,7 @@ from metering import (
     unknown_usage,
 )
 from metering.billing import closing
+from metering.quota_requests import ending
 from metering.reservations import keeping
 from metering.webhooks import delivery
 
@@ -114,6 +115,12 @@ def send_webhooks() -> None:
 def find_anomalies() -> None:
     """Judge the last settled day of every tenant, once each."""
     anomalies.find_all(timezone.now())
+
+
+@shared_task
+def warn_of_ending_grants() -> None:
+    """Tell who has a higher limit for a while that it ends soon."""
+    ending.warn_all(timezone.now())
 
 
 @shared_task
