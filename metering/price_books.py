@@ -1,6 +1,7 @@
 """Price books in use: which prices a tenant pays when, and how new versions come into force.
 
-A tenant pays by a book of its own while one is assigned, else by the book of the tier it was on at the time, else by the default book.
+A tenant pays by a book of its own while one is assigned, else by the book that the tier it was on had at the time, else by the default
+book (see books_in_force.py).
 A book is a sequence of published versions; a version that has started never changes (the database refuses), so prices change by
 publishing the next one.
 """
@@ -8,32 +9,28 @@ publishing the next one.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Max, Prefetch
+from django.db.models import Max
 
 from tenants.audit import acting
-from tenants.models import Tenant, TierHistory
+from tenants.models import Tenant, TenantState, Tier
 from tenants.problems import Conflict, Invalid, invalid
 
-from . import memo
+from . import books_in_force
+from .books_in_force import ALWAYS, timelines
 from .models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from .money import MoneyError
 from .pricing import (
     EVERYTHING,
-    BookInForce,
     PriceError,
     PriceRow,
     PriceVersion,
     check_publishable,
     parse_version,
-    timeline,
 )
-
-ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoPriceBookError(LookupError):
@@ -42,15 +39,10 @@ class NoPriceBookError(LookupError):
 
 def book_for(tenant: Tenant, instant: datetime) -> PriceBook:
     """The book whose prices hold for the tenant at the aware instant. Raises NoPriceBookError."""
-    own = TenantPriceBook.objects.filter(tenant=tenant, starts_at__lte=instant).order_by("-starts_at").first()
-    if own is not None and (own.ends_at is None or instant < own.ends_at):
-        return own.book
-    tier_id = next((tier for tier, start in reversed(_tiers([tenant])[tenant.pk]) if start <= instant), tenant.tier_id)
-    book = PriceBook.objects.filter(pk__in=TierPriceBook.objects.filter(tier=tier_id).values("book")).first()
-    book = book or PriceBook.objects.filter(is_default=True).first()
+    book = books_in_force.book_at(tenant, instant)
     if book is None:
         raise NoPriceBookError("There is no price book for this tenant, and no default one.")
-    return book
+    return PriceBook.objects.get(pk=book)
 
 
 def versions_for(tenant: Tenant) -> tuple[PriceVersion, ...]:
@@ -58,54 +50,9 @@ def versions_for(tenant: Tenant) -> tuple[PriceVersion, ...]:
     return timelines([tenant])[tenant.pk]
 
 
-def timelines(
-    tenants: Iterable[Tenant], instead: Mapping[int, tuple[PriceVersion, ...]] | None = None
-) -> dict[int, tuple[PriceVersion, ...]]:
-    """`versions_for` of many tenants, by tenant id, in a few queries. `instead`: by book id, versions to try in place of the published ones."""
-    everyone = list(tenants)
-    versions, default, of_tier = memo.once("price books", _all_books)
-    versions = {**versions, **(instead or {})}
-    own: dict[int, list[BookInForce]] = defaultdict(list)
-    for row in TenantPriceBook.objects.filter(tenant__in=[tenant.pk for tenant in everyone]):
-        own[row.tenant_id].append(BookInForce(versions[row.book_id], row.starts_at, row.ends_at))
-    tiers = _tiers(everyone) if of_tier else {}
-    found: dict[int, tuple[PriceVersion, ...]] = {}
-    shared: dict[int | None, tuple[PriceVersion, ...]] = {}
-    for tenant in everyone:
-        layer = _tier_layer(
-            [(of_tier.get(tier, default), start) for tier, start in tiers.get(tenant.pk, [(tenant.tier_id, ALWAYS)])],
-            versions,
-        )
-        if tenant.pk in own or len(layer) > 1:
-            found[tenant.pk] = timeline(layer, own.get(tenant.pk, []))
-        else:
-            book_id = of_tier.get(tenant.tier_id, default)
-            if book_id not in shared:
-                shared[book_id] = timeline(layer)
-            found[tenant.pk] = shared[book_id]
-    return found
-
-
-def _tiers(tenants: Sequence[Tenant]) -> dict[int, list[tuple[int, datetime]]]:
-    """Since when each tenant was on which tier, in order; the first one holds from ever."""
-    found: dict[int, list[tuple[int, datetime]]] = defaultdict(list)
-    rows = TierHistory.objects.filter(tenant__in=[tenant.pk for tenant in tenants]).order_by("starts_at", "id")
-    for tenant_id, tier_id, starts_at in rows.values_list("tenant_id", "tier_id", "starts_at"):
-        found[tenant_id].append((tier_id, starts_at if found[tenant_id] else ALWAYS))
-    return found
-
-
-def _tier_layer(
-    books: Sequence[tuple[int | None, datetime]], versions: dict[int, tuple[PriceVersion, ...]]
-) -> list[BookInForce]:
-    """Books that follow one another, each until the next one starts."""
-    changes = [(book, start) for at, (book, start) in enumerate(books) if at == 0 or books[at - 1][0] != book]
-    ends: list[datetime | None] = [*(start for _, start in changes[1:]), None]
-    return [
-        BookInForce(versions[book], start, end)
-        for (book, start), end in zip(changes, ends, strict=True)
-        if book is not None and end != start
-    ]
+def books_of_tiers() -> books_in_force.TierBooks:
+    """By tier id, since when which book is in force for it, oldest first."""
+    return books_in_force.read_books().of_tiers
 
 
 def as_priced(version: PriceBookVersion) -> PriceVersion:
@@ -131,21 +78,6 @@ def published(book: PriceBook) -> tuple[PriceVersion, ...]:
     """The book's published versions as the rules of pricing see them, in order."""
     rows = book.versions.filter(published_at__isnull=False).select_related("book").prefetch_related("prices")
     return tuple(map(as_priced, rows.order_by("starts_at")))
-
-
-def _all_books() -> tuple[dict[int, tuple[PriceVersion, ...]], int | None, dict[int, int]]:
-    """The priced versions of every book, the default book, and the book of each tier."""
-    books = {book.pk: book for book in _books_with_versions()}
-    versions = {pk: tuple(map(as_priced, book.versions.all())) for pk, book in books.items()}
-    default = next((pk for pk, book in books.items() if book.is_default), None)
-    return versions, default, dict(TierPriceBook.objects.values_list("tier_id", "book_id"))
-
-
-def _books_with_versions() -> Iterable[PriceBook]:
-    published = PriceBookVersion.objects.filter(published_at__isnull=False).select_related("book")
-    return PriceBook.objects.prefetch_related(
-        Prefetch("versions", published.order_by("starts_at").prefetch_related("prices"))
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------------- change
@@ -246,8 +178,8 @@ def assign(
         raise invalid(
             "book", f"{book.name} is in {book.currency}, and the tenant is billed in another currency.", "currency"
         )
-    if not book.versions.filter(published_at__isnull=False, starts_at__lte=starts_at).exists():
-        raise invalid("book", f"{book.name} has no published prices at that time.", "no_version")
+    _check_currency(book, [tenant])
+    _check_priced(book, starts_at)
     with acting(actor, reason), transaction.atomic():
         Tenant.objects.select_for_update().get(pk=tenant.pk)
         others = TenantPriceBook.objects.filter(tenant=tenant).exclude(ends_at__lte=starts_at)
@@ -256,6 +188,52 @@ def assign(
         return TenantPriceBook.objects.create(
             tenant=tenant, book=book, starts_at=starts_at, ends_at=ends_at, reason=reason
         )
+
+
+def assign_tier(
+    tier: Tier, book: PriceBook, starts_at: datetime, now: datetime, *, reason: str, actor: str, force: bool = False
+) -> TierPriceBook:
+    """Have a tier's tenants pay by the book from `starts_at` on; what was used before costs what it did. Raises Invalid.
+
+    A start in the past changes bills of open periods and adjusts issued ones: only `force` allows it.
+    """
+    if not reason.strip():
+        raise invalid("reason", "Say why; the trail keeps it.", "required")
+    if starts_at <= now and not force:
+        raise invalid("starts_at", "It starts in the future; what was used already keeps its price.", "invalid_start")
+    if starts_at.minute or starts_at.second or starts_at.microsecond:
+        raise invalid("starts_at", "It starts on a full hour (UTC).", "invalid_start")
+    _check_priced(book, starts_at)
+    with acting(actor, reason), transaction.atomic():
+        Tier.objects.select_for_update().get(pk=tier.pk)
+        if TierPriceBook.objects.filter(tier=tier, starts_at=starts_at).exists():
+            raise invalid("starts_at", "Another book starts for the tier at that instant.", "unique")
+        tenants = Tenant.objects.filter(tier=tier).exclude(state=TenantState.CLOSED).order_by("slug")
+        _check_currency(book, tenants)
+        books = books_in_force.read_books()
+        others = {pk for pk, _ in books_in_force.books_of([(tier.pk, ALWAYS)], books.of_tiers, books.default)}
+        strange = {books.currencies[pk] for pk in others if pk is not None} - {book.currency}
+        if strange and tenants.exists():
+            raise invalid(
+                "book",
+                f"{book.name} is in {book.currency}, and {tier.name} is billed in {', '.join(sorted(strange))}: "
+                "nothing is converted, and a bill has one currency.",
+                "currency",
+            )
+        return TierPriceBook.objects.create(tier=tier, book=book, starts_at=starts_at, reason=reason.strip()[:300])
+
+
+def _check_currency(book: PriceBook, tenants: Iterable[Tenant]) -> None:
+    """Raises Invalid when a tenant is billed in another currency than the book's."""
+    others = [f"{tenant.slug} ({tenant.currency})" for tenant in tenants if tenant.currency != book.currency]
+    if others:
+        named = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        raise invalid("book", f"{book.name} is in {book.currency}; billed in another currency: {named}.", "currency")
+
+
+def _check_priced(book: PriceBook, starts_at: datetime) -> None:
+    if not book.versions.filter(published_at__isnull=False, starts_at__lte=starts_at).exists():
+        raise invalid("book", f"{book.name} has no published prices at that time.", "no_version")
 
 
 def _rows_of(version: PriceBookVersion | None) -> list[PriceRow]:
@@ -268,6 +246,6 @@ def _rows_of(version: PriceBookVersion | None) -> list[PriceRow]:
 
 
 __all__ = [
-    "Invalid", "NoPriceBookError", "as_priced", "assign", "book_for", "check", "create", "latest", "new_version", "publish", "published", "reference", "timelines",
+    "ALWAYS", "Invalid", "NoPriceBookError", "as_priced", "assign", "assign_tier", "book_for", "books_of_tiers", "check", "create", "latest", "new_version", "publish", "published", "reference", "timelines",
     "versions_for",
 ]  # fmt: skip

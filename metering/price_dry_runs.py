@@ -22,11 +22,11 @@ from django.db.models import F, Q
 
 from tenants import calendar
 from tenants import periods as billing_periods
-from tenants.models import Tenant
+from tenants.models import Tenant, Tier
 from tenants.problems import Conflict
 
 from . import gap_shares, jobs, period_usage, price_books
-from .models import DryRunState, PriceBookVersion, PriceDryRun, PriceDryRunRow
+from .models import DryRunState, PriceBook, PriceBookVersion, PriceDryRun, PriceDryRunRow
 from .periods import Period
 from .pricing import PriceVersion, Rating, Segment
 from .rated_usage import edges, month_of, priced_dimensions, rate_usage
@@ -81,12 +81,36 @@ def compare(
     everyone = list(tenants)
     for first in range(0, len(everyone), chunk):
         some = everyone[first : first + chunk]
-        before, after = price_books.timelines(some), price_books.timelines(some, changed)
-        yield [
-            difference
-            for is_current in (False, True)
-            for difference in _month(some, _months(some, now, is_current), before, after, now, is_current)
-        ]
+        yield _both_months(some, price_books.timelines(some), price_books.timelines(some, changed), now)
+
+
+def compare_tier(tier: Tier, book: PriceBook, starts_at: datetime, now: datetime) -> Iterator[list[Difference]]:
+    """Both months of everyone who was on the tier in them, by its book and by `book` from `starts_at` on; writes nothing.
+
+    A start in the future is tried as if the book had been in force in both months.
+    """
+    rows = price_books.books_of_tiers().get(tier.pk, ())
+    start = price_books.ALWAYS if starts_at > now else starts_at
+    kept = [(at, each) for at, each in rows if at < start]
+    later = [(at, each) for at, each in rows if at > start and starts_at <= now]
+    tried = {tier.pk: [*kept, (start, book.pk), *later]}
+    everyone = list(Tenant.objects.select_related("tier").filter(tier_history__tier=tier).distinct().order_by("slug"))
+    for first in range(0, len(everyone), CHUNK):
+        some = everyone[first : first + CHUNK]
+        yield _both_months(some, price_books.timelines(some), price_books.timelines(some, tiers_instead=tried), now)
+
+
+def _both_months(
+    tenants: Sequence[Tenant],
+    before: Mapping[int, tuple[PriceVersion, ...]],
+    after: Mapping[int, tuple[PriceVersion, ...]],
+    now: datetime,
+) -> list[Difference]:
+    return [
+        difference
+        for is_current in (False, True)
+        for difference in _month(tenants, _months(tenants, now, is_current), before, after, now, is_current)
+    ]
 
 
 def _tried(draft: PriceVersion, version: PriceBookVersion, now: datetime) -> tuple[PriceVersion, ...]:

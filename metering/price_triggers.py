@@ -57,3 +57,18 @@ def frozen_prices() -> pgtrigger.Trigger:
             RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
         """,
     )
+
+
+def frozen_once_started() -> pgtrigger.Trigger:
+    """What a tier pays by from an instant on can be taken back until then; later a new row changes it, and the past stays."""
+    return pgtrigger.Trigger(
+        name="frozen",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            IF OLD.starts_at <= statement_timestamp() THEN
+                RAISE EXCEPTION 'the book has been in force for the tier; let another one start' USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        """,
+    )

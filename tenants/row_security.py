@@ -22,10 +22,10 @@ READABLE = frozenset({
 """Tables without a tenant that tenant-serving code reads: plans, meters and prices are the same for all, and members' names."""
 
 READ_ONLY = frozenset({
-    "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory",
+    "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory", "tenants.Visit",
     "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
     "metering.MonitoringAlert",
-    "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage", "metering.GpuHolderHour",
+    "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage", "metering.GpuHolderHour", "metering.EmptyMonth", "metering.OwedAnnouncement",
     "metering.GpuNotice", "metering.GpuOwnerRule",
 })  # fmt: skip
 """Tenant tables that the role may read but never write."""

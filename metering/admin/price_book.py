@@ -32,6 +32,7 @@ from tenants.admin.wording import badge, meter_name, trimmed_limit
 
 from .price_dry_run import dry_run_page
 from .price_form import PriceForm, steps_to_text
+from .tier_book import assign_tier_page
 
 
 def price_in_words(price: Price) -> str:
@@ -160,10 +161,10 @@ class VersionInline(LookOnly, Inline):
         return " · ".join(price_in_words(price) for price in version.prices.all()) or "–"
 
 
-class TierBookInline(TabularInline):
+class TierBookInline(LookOnly, TabularInline):
     model = TierPriceBook
     hide_title = True
-    fields = ("tier",)
+    fields = ("tier", "starts_at", "reason")
     extra = 0
     verbose_name_plural = _("Tiers that pay by this book")
 
@@ -181,7 +182,7 @@ class PriceBookAdmin(AuditedAdmin):
     search_fields = ("slug", "name")
     inlines = (VersionInline, TierBookInline, TenantBookInline)
     fieldsets = ((None, {"fields": (("name", "slug"), ("currency", "is_default"))}),)
-    actions_detail = ("new_version",)
+    actions_detail = ("new_version", "assign_tier")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceBook]:
         return super().get_queryset(request).prefetch_related("versions")
@@ -221,6 +222,10 @@ class PriceBookAdmin(AuditedAdmin):
             button=_("Make the draft"),
             back=reverse("admin:metering_pricebook_change", args=[object_id]),
         ).respond(request)
+
+    @action(description=_("Have a tier pay by it"), icon="sell", permissions=["change"])
+    def assign_tier(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return assign_tier_page(request, self, PriceBook.objects.get(pk=object_id))
 
     @display(description=_("In force"))
     def version_in_force(self, book: PriceBook) -> str:

@@ -2,6 +2,7 @@
 
 from .anomaly import AnomalyDirection, SpendAnomaly
 from .budget import Budget, BudgetAction, BudgetAlert, BudgetBasis, BudgetPeriod, BudgetScope, BudgetThreshold
+from .closing import EmptyMonth, OwedAnnouncement
 from .collector import CollectorState, CollectorStatus, GapDecision, GapShare, MeteringGap
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
@@ -35,7 +36,7 @@ __all__ = [
     "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
     "DeliveryState", "DryRunState", "GapDecision", "GapPolicy", "GapShare", "PriceDryRun", "PriceDryRunRow", "TaxRate", "UnknownKind", "UnknownUsage", "WebhookDelivery", "WebhookEndpoint",
     "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
-    "CollectorStatus", "DirtyHour", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "GpuNotice", "GpuNoticeKind", "GpuOwnerRule", "IdleReleaseRule", "OwnerFact", "JobRun", "JobState", "Meter", "MeteringGap",
+    "CollectorStatus", "DirtyHour", "EmptyMonth", "OwedAnnouncement", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "GpuNotice", "GpuNoticeKind", "GpuOwnerRule", "IdleReleaseRule", "OwnerFact", "JobRun", "JobState", "Meter", "MeteringGap",
     "AlertState", "MonitoringAlert", "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
     "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip

@@ -158,6 +158,9 @@ class Invoice(models.Model):
     total = models.DecimalField(max_digits=18, decimal_places=3, default=Decimal(0))
     issue_after = models.DateTimeField(help_text=_("End of the grace time in which late events still flow in."))
     computed_at = models.DateTimeField(default=timezone.now)
+    content = models.CharField(
+        max_length=64, blank=True, db_default="", help_text=_("A digest of what the draft was last written from.")
+    )
     issued_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
     voided_at = models.DateTimeField(null=True, blank=True)
@@ -178,7 +181,7 @@ class Invoice(models.Model):
                 condition=models.Q(total=models.F("subtotal") + models.F("tax")), name="metering_invoice_adds_up"
             ),
         ]
-        triggers = [frozen_invoice(), no_truncate(), audited(ignore=["computed_at", "snapshot"])]
+        triggers = [frozen_invoice(), no_truncate(), audited(ignore=["computed_at", "content", "snapshot"])]
 
     def __str__(self) -> str:
         return self.number or f"{self.get_state_display()} {self.period.key}"

@@ -11,7 +11,7 @@ from tenants.audit_triggers import audited, immutable
 from tenants.models import Tenant, Tier
 from tenants.models.tenant import CURRENCIES
 
-from ..price_triggers import frozen_prices, frozen_version, one_book_at_a_time
+from ..price_triggers import frozen_once_started, frozen_prices, frozen_version, one_book_at_a_time
 
 
 class ChargeModel(models.TextChoices):
@@ -93,13 +93,17 @@ class Price(models.Model):
 
 
 class TierPriceBook(models.Model):
-    """The book that a tier's tenants pay by. A tier without one pays by the default book."""
+    """The book that a tier's tenants pay by, from `starts_at` until the tier's next one starts. Before the first: the default book."""
 
-    tier = models.OneToOneField(Tier, on_delete=models.CASCADE, related_name="price_book")
+    tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="price_books")
     book = models.ForeignKey(PriceBook, on_delete=models.PROTECT, related_name="+")
+    starts_at = models.DateTimeField()
+    reason = models.CharField(max_length=300, blank=True)
 
     class Meta:
-        triggers = [audited()]
+        ordering = ["tier", "-starts_at"]
+        constraints = [models.UniqueConstraint(fields=["tier", "starts_at"], name="metering_tierbook_tier_start")]
+        triggers = [frozen_once_started(), audited()]
 
     def __str__(self) -> str:
         return f"{self.tier} → {self.book}"

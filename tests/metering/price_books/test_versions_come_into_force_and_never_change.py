@@ -148,7 +148,7 @@ def book_with(slug, price, currency="USD"):
 
 
 def test_tier_book_and_own_book_win_in_that_order_and_for_their_time(acme, globex, now):
-    TierPriceBook.objects.create(tier=acme.tier, book=book_with("for-standard", "0.5"))
+    TierPriceBook.objects.create(tier=acme.tier, starts_at=price_books.ALWAYS, book=book_with("for-standard", "0.5"))
     assert call_price(acme, now) == Decimal("0.5")
     assert call_price(globex, now) == Decimal("0.001")
 
@@ -207,7 +207,7 @@ def test_the_prices_of_many_tenants_take_few_queries(acme, globex, django_assert
 
 def test_a_change_of_tier_changes_the_prices_from_then_on_and_not_before(acme):
     scale = Tier.objects.get(slug="scale")
-    TierPriceBook.objects.create(tier=scale, book=book_with("for-scale", "0.0005"))
+    TierPriceBook.objects.create(tier=scale, starts_at=price_books.ALWAYS, book=book_with("for-scale", "0.0005"))
     acme.tier = scale
     acme.save()
     change = TierHistory.objects.filter(tenant=acme).latest("id").starts_at

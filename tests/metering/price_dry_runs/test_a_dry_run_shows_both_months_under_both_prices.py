@@ -80,7 +80,7 @@ def test_only_tenants_of_the_book_are_rated(acme: Tenant, globex: Tenant, used: 
         other, datetime(2026, 1, 1, tzinfo=UTC), [PriceRow("gpu_hours", "per_unit", Decimal(1))], actor=ACTOR
     )
     price_books.publish(first, NOW, actor=ACTOR, reason="set-up", force=True)
-    TierPriceBook.objects.create(tier=globex.tier, book=other)
+    TierPriceBook.objects.create(tier=globex.tier, starts_at=price_books.ALWAYS, book=other)
     assert price_dry_runs.affected(draft(default, "3"), NOW) == [acme]
     assert price_dry_runs.affected(draft(other, "3"), NOW) == [globex]
 
