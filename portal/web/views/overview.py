@@ -18,7 +18,7 @@ from metering.projections import Projection
 from tenants.access import Access
 from tenants.models import Role, Tenant
 
-from .. import alerts, budget_reading, ranges, readings
+from .. import alerts, budget_reading, ranges, readings, requests_reading
 from ..charts import Chart
 from ..cost_charts import course_chart, daily_cost_chart
 from ..pages import Page, tenant_page
@@ -46,7 +46,10 @@ def index(request: HttpRequest, access: Access) -> Page:
     context = {
         "period": month,
         "gauges": readings.gauges(queries.quota_status(tenant, now), meters, ahead.usage()),
-        "alerts": alerts.recent(tenant, meters, with_budgets=access.sees_costs),
+        "alerts": [
+            *requests_reading.news(tenant, meters, now),
+            *alerts.recent(tenant, meters, with_budgets=access.sees_costs),
+        ],
         **(_money_context(money, month, meters, tenant, now) if money else {}),
     }
     if "HX-Request" not in request.headers:
