@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from allauth.account import admin as allauth_admin  # noqa: F401 - registers first
+from allauth.account import admin as accounts_admin  # noqa: F401 - these register first
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
+from allauth.mfa import admin as second_factor_admin  # noqa: F401
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import admin as sign_on_admin  # noqa: F401
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions import admin as sessions_admin  # noqa: F401
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
@@ -15,7 +21,9 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.decorators import display
 
-HIDDEN = (EmailAddress, ClockedSchedule, SolarSchedule)
+HIDDEN = (
+    EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession, ClockedSchedule, SolarSchedule,
+)  # fmt: skip
 
 
 class PeriodicTaskAdmin(beat_admin.PeriodicTaskAdmin, ModelAdmin):
