@@ -6,7 +6,8 @@ The policy, in one place:
   their first process on. Processes that nobody can be named for count together as one such holder, "unattributed".
 - So the shares of a device sum to at most 1 at any instant, and to exactly 1 while a process runs on it.
 - A process of a tenant with an assignment on that device runs inside the assignment.
-- A process that names a reservation belongs to that reservation's tenant; what the reservation pays for is in coverage.py.
+- Whose a process is, five steps say (ownership/steps.py); what a reservation pays for is in coverage.py.
+- How the parts of a device come to exactly 1, with what is free: ownership/division.py.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from pwd import getpwuid
 
 from django.db import transaction
 
 from metering.models import GpuAssignment, GpuDevice
+from metering.ownership import containers, steps
+from metering.ownership.steps import Facts, Known, Rule
 from tenants.audit import acting
 from tenants.models import Tenant
 
@@ -107,28 +111,38 @@ def whole(amounts: dict[str | None, Fraction]) -> dict[str | None, int]:
 
 @dataclass(frozen=True, slots=True)
 class ProcessOwner:
-    """What /proc tells about a process: the tenant (None with the reason), how long it runs in seconds (None: unknown), its name."""
+    """What a node tells about a process: the tenant (None with the reason), how long it runs in seconds (None: unknown), its name, and
+    which step of attribution named the tenant."""
 
     tenant: str | None
     age_seconds: float | None
     name: str
     why: str = ""
     reservation: str = ""
+    by: str = ""
 
 
 class Owners:
     """Whose the processes of a node are, asked in one sample. `tenants` are those that may be named, `reserved` the tenants of known
-    reservations by id.
+    reservations by id, `jobs` reservations by batch job, `rules` the mapping table.
 
-    A process belongs to the tenant of the reservation that its environment names, else to the one that it names in `variable`. The
-    environment is what the launcher gave the process: list only a node whose launcher sets it, not its users (docs/collectors.md). It
-    does not change while the process lives, so what it says is remembered between samples.
+    ownership/steps.py decides; here its facts are read. The environment is what the launcher gave the process: list only a node whose
+    launcher sets it, not its users (docs/collectors.md). Environment and container do not change while the process lives, so what
+    they say is remembered between samples.
     """
 
     def __init__(
-        self, *, proc: Path, variable: str, tenants: Collection[str], reserved: Mapping[str, str] | None = None
+        self,
+        *,
+        proc: Path,
+        variable: str,
+        tenants: Collection[str],
+        reserved: Mapping[str, str] | None = None,
+        jobs: Mapping[str, str] | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
-        self.proc, self.variable, self.tenants, self.reserved = str(proc), variable, tenants, reserved or {}
+        self.proc, self.variable = str(proc), variable
+        self.known = Known(tenants, reserved or {}, jobs or {}, rules)
         self.uptime: float | None = None
         """Seconds since the node started, read with the first process: all ages of a sample are of one instant."""
 
@@ -143,22 +157,45 @@ class Owners:
             return ProcessOwner(None, None, f"pid {pid}", "the process is gone or in another pid namespace")
         age = max(0.0, self.uptime - started / _TICKS)
         label = f"{name} (pid {pid})"
+        reservation = slug = why = ""
+        if self.variable:
+            try:
+                reservation, slug = _said(folder, started, self.variable)
+            except OSError as error:
+                why = f"its environment cannot be read: {error.strerror}"
+        user, place = _where(folder, started)
+        facts = Facts(name, user, reservation, slug, place.job, place.labels, place.names)
+        if (owner := steps.owner_of(facts, self.known)) is not None:
+            return ProcessOwner(owner.tenant, age, label, reservation=owner.reservation, by=owner.by)
+        return ProcessOwner(None, age, label, why or self._nothing_said(slug))
+
+    def _nothing_said(self, slug: str) -> str:
         if not self.variable:
-            return ProcessOwner(None, age, label, "environments are not read on this node")
-        try:
-            said = _said(folder, started, self.variable)
-        except OSError as error:
-            return ProcessOwner(None, age, label, f"its environment cannot be read: {error.strerror}")
-        reservation, slug = said
-        if reservation in self.reserved:
-            return ProcessOwner(self.reserved[reservation], age, label, reservation=reservation)
-        if slug in self.tenants:
-            return ProcessOwner(slug, age, label)
-        why = f"{self.variable} names no tenant: {slug[:40]!r}" if slug else f"no {self.variable} in its environment"
-        return ProcessOwner(None, age, label, why)
+            return "environments are not read on this node"
+        return f"{self.variable} names no tenant: {slug[:40]!r}" if slug else f"no {self.variable} in its environment"
 
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@lru_cache(maxsize=32_768)
+def _where(folder: str, started: int) -> tuple[str, containers.Place]:
+    """(Unix user, where it runs) of a process; as far as it can be read."""
+    try:
+        place = containers.place_of(_read(f"{folder}/cgroup"))
+    except OSError:
+        place = containers.Place()
+    if place.container:
+        root = os.path.dirname(os.path.dirname(folder)) or "/"
+        place = replace(place, labels=containers.labels_of(place.container, root))
+    try:
+        number = os.stat(folder).st_uid
+    except OSError:
+        return "", place
+    try:
+        return getpwuid(number).pw_name, place
+    except KeyError:
+        return str(number), place
 
 
 @lru_cache(maxsize=32_768)

@@ -23,6 +23,7 @@ from metering.collectors import config, running
 from metering.collectors.base import Collected, CollectedEvent, Collector
 from metering.models import CollectorState, CollectorStatus
 from metering.money import from_micro
+from metering.ownership import table
 from tenants.models import Tenant, TenantState
 
 SOURCE = f"{ingestion.OWN_SOURCES}collectors"
@@ -75,6 +76,7 @@ def _run(entry: Mapping[str, Any], node: str, now: datetime) -> bool:
         tenants=tenants.keys(),
         assigned=attribution.in_force(node, now - timedelta(days=1), now) if of_gpus else (),
         reserved=coverage.in_force(node, now - timedelta(days=1), now) if of_gpus else (),
+        rules=table.in_force(node) if of_gpus else (),
         memory=status.memory if status else {},
     )
     slot = _slot(now, collector.interval_seconds)

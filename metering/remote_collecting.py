@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from metering import attribution, collecting, coverage
 from metering.collectors import wire
 from metering.models import CollectorStatus
+from metering.ownership import table
 from tenants.models import Tenant, TenantState
 
 AHEAD = timedelta(minutes=5)
@@ -66,8 +67,12 @@ def context(node: str, now: datetime) -> dict[str, Any]:
                 "capacity": str(each.capacity),
                 "started_at": each.started_at.isoformat(),
                 "ended_at": each.ended_at.isoformat() if each.ended_at else None,
+                "job": each.job,
             }
             for each in coverage.in_force(node, since, now)
+        ],
+        "rules": [
+            {"fact": each.fact, "pattern": each.pattern, "tenant": each.tenant} for each in table.in_force(node)
         ],
     }
 

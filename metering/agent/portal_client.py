@@ -13,6 +13,7 @@ import httpx
 
 from metering.attribution import Assigned
 from metering.coverage import Reserved
+from metering.ownership.steps import Rule
 
 from . import spool
 
@@ -61,10 +62,11 @@ def context_of(document: dict[str, Any]) -> dict[str, Any]:
         "reserved": [
             Reserved(
                 each["id"], each["tenant"], each["model"], Fraction(each["fraction"]), Fraction(each["capacity"]),
-                _at(each["started_at"]), _maybe(each["ended_at"]),
+                _at(each["started_at"]), _maybe(each["ended_at"]), each.get("job", ""),
             )
             for each in document["reserved"]
         ],
+        "rules": [Rule(each["fact"], each["pattern"], each["tenant"]) for each in document.get("rules", ())],
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from metering.attribution import Assigned
 from metering.coverage import Reserved
+from metering.ownership.steps import Rule
 
 from .amd import AmdCollector
 from .base import Collector
@@ -226,6 +227,7 @@ def build(
     assigned: Sequence[Assigned],
     memory: Mapping[str, Any],
     reserved: Sequence[Reserved] = (),
+    rules: Sequence[Rule] = (),
 ) -> Collector:
     """The collector of a configuration that has no problems."""
     given = {_RENAMED.get(name, name): value for name, value in entry.items() if name not in {"kind", "node"}}
@@ -243,7 +245,7 @@ def build(
     if "max_gap_seconds" not in given and "interval_seconds" in given:
         given["max_gap_seconds"] = 3 * given["interval_seconds"]
     kind = AmdCollector if entry["kind"] == "amd" else NvmlCollector
-    return rolled(kind(**given, assigned=assigned, reserved=reserved))
+    return rolled(kind(**given, assigned=assigned, reserved=reserved, rules=rules))
 
 
 _RENAMED = {

@@ -24,6 +24,7 @@ from metering import attribution, coverage
 from metering.attribution import Assigned, Hold, ProcessOwner
 from metering.coverage import Covered, Reserved, Seen
 from metering.models.collector import CollectorState
+from metering.ownership.steps import Rule
 
 from . import probing, using
 from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
@@ -61,6 +62,7 @@ class GpuCollector:
     tenants: Collection[str] = frozenset()
     assigned: Sequence[Assigned] = ()
     reserved: Sequence[Reserved] = ()
+    rules: Sequence[Rule] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
 
     kind: ClassVar[str]
@@ -82,6 +84,8 @@ class GpuCollector:
             variable=self.environment,
             tenants=self.tenants,
             reserved={each.id: each.tenant for each in self.reserved},
+            jobs={each.job: each.id for each in self.reserved if each.job},
+            rules=self.rules,
         )
         samples = [Sample(self, entry, now, owners) for entry in document["devices"]]
         seen = [sample.seen() for sample in samples if not sample.error]
@@ -189,8 +193,7 @@ class Sample:
             since = self.now - timedelta(seconds=owner.age_seconds)
         else:  # its start is unknown: it held the device since the last sample only if it was in it
             since = self.last_at if self.last_at and pid in self.last_owners else self.now
-        by = attribution.ENVIRONMENT if owner.tenant else attribution.UNATTRIBUTED
-        by = attribution.RESERVATION if owner.reservation else by
+        by = attribution.RESERVATION if owner.reservation else owner.by or attribution.UNATTRIBUTED
         return Hold(owner.tenant, min(since, self.now), None, None, by, owner.name)
 
     def _ended(self) -> Iterator[Hold]:

@@ -13,13 +13,13 @@ from typing import Any
 from django.db import connection
 from django.db.models import Sum
 
+from metering.collectors.config import OF_GPUS
 from metering.models import CollectorState, CollectorStatus, GpuDevice, GpuDeviceHour, UnattributedGpuTime
 from metering.ownership.division import Division
 
 from .held import STALE_AFTER
 
 HOUR = timedelta(hours=1)
-GPU_COLLECTORS = ("nvml", "amd", "dcgm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def energy_joules(now: datetime, hours: int) -> float | None:
 
 def collectors(now: datetime, nodes: Collection[str] | None = None) -> list[Collector]:
     """The collectors of GPUs, silent ones first."""
-    rows = CollectorStatus.objects.filter(kind__in=GPU_COLLECTORS)
+    rows = CollectorStatus.objects.filter(kind__in=OF_GPUS)
     if nodes is not None:
         rows = rows.filter(node__in=nodes)
     found = [Collector(row, _is_silent(row, now)) for row in rows.order_by("node", "name")]
