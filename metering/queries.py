@@ -136,6 +136,21 @@ def gpu_hours_by_model(start: datetime, end: datetime, tenant: Tenant | None = N
     return breakdown("gpu_hours", "model", start, end, tenant)
 
 
+def dimensions(tenant: Tenant, meter: str, start: datetime, end: datetime) -> list[str]:
+    """The names of the dimensions (labels) that the meter's usage in [start, end) carries, in alphabetical order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT jsonb_object_keys(dims) FROM (
+                SELECT DISTINCT ON (dims_key) dims FROM metering_usagerollup
+                WHERE tenant_id = %(tenant)s AND meter = %(meter)s AND hour >= %(start)s AND hour < %(end)s
+            ) kinds ORDER BY 1
+            """,
+            {"tenant": tenant.pk, "meter": meter, "start": start, "end": end},
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
 def breakdown(
     meter: str, dimension: str, start: datetime, end: datetime, tenant: Tenant | None = None
 ) -> dict[str, Decimal]:
@@ -161,6 +176,6 @@ def breakdown(
 
 
 __all__ = [
-    "GRANULARITIES", "MOST_BUCKETS", "Granularity", "Point", "QuotaStatus", "TooManyBuckets", "breakdown", "display", "gpu_hours_by_model",
-    "quota_status", "quota_statuses", "usage_series",
+    "GRANULARITIES", "MOST_BUCKETS", "Granularity", "Point", "QuotaStatus", "TooManyBuckets", "breakdown", "dimensions", "display",
+    "gpu_hours_by_model", "quota_status", "quota_statuses", "usage_series",
 ]  # fmt: skip

@@ -124,6 +124,19 @@ def sparkline(values: Any, label: str, color: str = "1") -> dict[str, Any]:
     return {"spark": components.sparkline(list(values), label=label, color=color)}
 
 
+@register.inclusion_tag("components/money.html")
+def amount(value: Any, currency: str = "") -> dict[str, Any]:
+    """An amount of money, readable by machines too; see components/money.html. `value` is a Money, or a Decimal with `currency`."""
+    plain = getattr(value, "amount", value)
+    return {"text": formats.money(value, currency or None), "plain": plain, "currency": getattr(value, "currency", currency)}
+
+
+@register.inclusion_tag("components/diff.html")
+def diff(now: Decimal | None, before: Decimal | None) -> dict[str, Any]:
+    """How a number moved; see components/diff.html."""
+    return {"diff": components.diff(now, before)}
+
+
 @register.inclusion_tag("components/field.html")
 def field(bound: BoundField, prefix: str = "", suffix: str = "", optional: bool | None = None) -> dict[str, Any]:
     """A form field with label, control, hint and errors; see components/field.html."""

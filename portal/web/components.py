@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.utils.translation import gettext as _
+
 WARN_AT = Decimal(80)
 FULL = Decimal(100)
 
@@ -111,6 +113,30 @@ def sparkline(values: Sequence[Decimal | float], *, label: str, color: str = "1"
     step = 100 / (len(values) - 1)
     points = [f"{index * step:.2f},{31 - 29 * max(float(value), 0.0) / top:.2f}" for index, value in enumerate(values)]
     return Sparkline(" ".join(points), f"0,32 {' '.join(points)} 100,32", color, label)
+
+
+@dataclass(frozen=True)
+class Diff:
+    """How a number moved: '+12%' with an arrow's name, or a word where there is nothing to divide by. More is neither good nor bad."""
+
+    text: str
+    icon: str
+    label: str
+
+
+def diff(now: Decimal | None, before: Decimal | None) -> Diff:
+    """The change from `before` to `now`, in whole percent."""
+    now, before = now or Decimal(0), before or Decimal(0)
+    if not before:
+        return Diff(_("new"), "trend-up", _("new since then")) if now else Diff("–", "", _("nothing then, nothing now"))
+    change = (now - before) / abs(before) * 100
+    rounded = change.quantize(Decimal(1))
+    if rounded == 0:
+        return Diff("±0%", "", _("unchanged"))
+    sign = "+" if rounded > 0 else "−"
+    size = f"{abs(rounded):,}"
+    label = _("%(size)s%% more") if rounded > 0 else _("%(size)s%% less")
+    return Diff(f"{sign}{size}%", "trend-up" if rounded > 0 else "trend-down", label % {"size": size})
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,18 @@ def parse(query: Mapping[str, str], zone: str, now: datetime) -> Range:
     return _fit(Range(first, last, preset, query.get("granularity", ""), zone, problem))
 
 
+def before(chosen: Range) -> Range:
+    """The span to compare with, at the same granularity: the month before (up to the same day) for months, else as many days right before."""
+    if chosen.preset in {"month", "last-month"}:
+        first = _month_start(chosen.first - timedelta(days=1))
+        end = _month_start(chosen.first) - timedelta(days=1)
+        last = min(end, first + timedelta(days=chosen.days - 1)) if chosen.preset == "month" else end
+    else:
+        last = chosen.first - timedelta(days=1)
+        first = last - timedelta(days=chosen.days - 1)
+    return Range(first, last, "custom", chosen.granularity, chosen.zone)
+
+
 def _preset(preset: str, today: date) -> tuple[date, date]:
     if preset == "month":
         return _month_start(today), today

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -83,6 +83,23 @@ def usage_chart(
         more_url=more_url,
         total=not level,
     )
+
+
+def compared(chart: Chart, meter: Meter, before: Range, points: Sequence[queries.Point]) -> Chart:
+    """The same chart with the whole of the span before as a dotted line, its first bucket under the first one of the chart."""
+    earlier = grid(before)
+    index = {start: position for position, start in enumerate(earlier.starts)}
+    values: list[Decimal | None] = [None if meter.aggregation == "level" else Decimal(0)] * len(earlier.starts)
+    for point in points:
+        position = index.get(point.start)
+        if position is not None:
+            values[position] = (values[position] or Decimal(0)) + point.quantity
+    fitted = [*values[: len(chart.x)], *([None] * (len(chart.x) - len(values)))]
+    name = _("Before: %(first)s – %(last)s") % {
+        "first": formats.day(before.first, before.zone, year=False),
+        "last": formats.day(before.last, before.zone, year=False),
+    }
+    return replace(chart, series=[*chart.series, Series(name, "series-8", fitted, "dotted")])
 
 
 _UNITS: dict[str, Callable[[], str]] = {"hour": lambda: _("hour"), "day": lambda: _("day"), "month": lambda: _("month")}

@@ -1,10 +1,8 @@
-"""The usage explorer: meter, range, granularity, group; chart, breakdown and CSV of the same question."""
+"""The usage explorer: meter, range, granularity, group, comparison; chart, breakdown and CSV of the same question."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,178 +14,143 @@ from metering import queries
 from metering.exports import Cell
 from metering.models import Meter
 from tenants.access import Access
-from tenants.models import ApiKey, Role, Tenant
+from tenants.models import Role
 
-from .. import formats, ranges, readings
-from ..charts import Chart
-from ..components import share
+from .. import ranges, readings, usage_reading
 from ..downloads import csv_response
 from ..pages import Page, tenant_page
 from ..ranges import Range
-from ..usage_charts import usage_chart
+from ..usage_charts import compared, usage_chart
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "api_calls": ("user", "api_key", "route_class"),
-    "gpu_hours": ("model", "user"),
-    "storage_gb": ("volume",),
-}
-"""What a meter can be split by, as the read model names it."""
+
+@dataclass(frozen=True)
+class Question:
+    """What the address asks. `before` is the span to compare with, None without comparison; `own_only`: a member sees their own usage."""
+
+    meter: Meter
+    chosen: Range
+    group: str
+    before: Range | None
+    own_only: bool
+
+    def query(self, **changed: str) -> str:
+        """The query string of this question with something else about it; "" leaves a part out."""
+        span = (
+            {"range": self.chosen.preset}
+            if self.chosen.preset != "custom"
+            else {"from": self.chosen.first.isoformat(), "to": self.chosen.last.isoformat()}
+        )
+        values = {
+            "meter": self.meter.key,
+            **span,
+            "granularity": self.chosen.granularity,
+            "group_by": self.group,
+            "compare": "1" if self.before else "",
+            **changed,
+        }
+        return urlencode({name: value for name, value in values.items() if value})
 
 
 @tenant_page("usage")
 def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
-    """GET ?meter=&range=|from=&to=&granularity=&group_by=&format=csv. A member sees their own usage only."""
-    now = timezone.now()
-    meters = list(readings.all_meters().values())
-    meter = next((each for each in meters if each.key == request.GET.get("meter")), meters[0])
-    chosen = ranges.parse(request.GET, access.tenant.time_zone, now)
-    group = request.GET.get("group_by", "")
-    group = group if group in GROUPS.get(meter.key, ()) else ""
-    own = access.membership if access.role == Role.MEMBER else None
-    points = queries.usage_series(
-        access.tenant, meter.key, chosen.start, chosen.end, chosen.unit, group or None, membership=own
-    )
-    name_of = _namer(access.tenant, group)
+    """GET ?meter=&range=|from=&to=&granularity=&group_by=&compare=1&format=csv. A member sees their own usage only."""
+    now, tenant = timezone.now(), access.tenant
+    meters = readings.all_meters()
+    asked = _question(request, access, meters)
+    own = access.membership if asked.own_only else None
+
+    def points_of(span: Range) -> list[queries.Point]:
+        return queries.usage_series(
+            tenant, asked.meter.key, span.start, span.end, span.unit, asked.group or None, membership=own
+        )
+
+    points, earlier = points_of(asked.chosen), points_of(asked.before) if asked.before else []
+    name_of = usage_reading.namer(tenant, asked.group)
     if request.GET.get("format") == "csv":
-        return _csv(access.tenant, meter, chosen, group, name_of, points)
-    chart = usage_chart(access.tenant, meter, chosen, group=group, group_name=name_of, now=now, points=points)
+        return _csv(access, asked, name_of, points, earlier)
+    chart = usage_chart(
+        tenant, asked.meter, asked.chosen, group=asked.group, group_name=name_of, now=now, points=points,
+        csv_url=f"?{asked.query(format='csv')}",
+    )  # fmt: skip
+    if asked.before:
+        chart = compared(chart, asked.meter, asked.before, earlier)
     context = {
-        **_controls(meters, meter, chosen, group),
+        **_controls(asked, meters, queries.dimensions(tenant, asked.meter.key, asked.chosen.start, asked.chosen.end)),
         "chart": chart,
-        "legend": _legend(chart) if group else [],
-        "total": _total(meter, points, chosen),
-        "breakdown": _breakdown(chart, meter, group) if group else None,
-        "own_only": own is not None,
-        "csv_url": f"?{_query(meter.key, chosen, group)}&format=csv",
+        "total": usage_reading.total(asked.meter, points, asked.chosen),
+        "earlier": usage_reading.total(asked.meter, earlier, asked.before) if asked.before else None,
+        "breakdown": usage_reading.breakdown(asked.meter, asked.group, name_of, points, earlier)
+        if asked.group
+        else None,
+        "own_only": asked.own_only,
+        "csv_url": f"?{asked.query(format='csv')}",
     }
     return Page("portal/usage.html", context)
 
 
-def _controls(meters: Sequence[Meter], meter: Meter, chosen: Range, group: str) -> dict[str, Any]:
+def _question(request: HttpRequest, access: Access, meters: readings.Meters) -> Question:
+    """What is not understood is taken for the default."""
+    query = request.GET
+    meter = meters.get(query.get("meter", "")) or next(iter(meters.values()))
+    chosen = ranges.parse(query, access.tenant.time_zone, timezone.now())
+    group = query.get("group_by", "")
+    return Question(
+        meter,
+        chosen,
+        group if usage_reading.is_group(group) else "",
+        ranges.before(chosen) if query.get("compare") == "1" else None,
+        access.role == Role.MEMBER,
+    )
+
+
+def _controls(asked: Question, meters: readings.Meters, dimensions: list[str]) -> dict[str, Any]:
     """Links and choices, each of which keeps the rest of the question."""
-    kept = {"meter": meter.key, **({"group_by": group} if group else {})}
+    presets = {"from": "", "to": "", "granularity": ""}
+    groups = usage_reading.groups_of(asked.meter.key, dimensions)
+    if asked.group and asked.group not in groups:
+        groups.append(asked.group)
     return {
-        "chosen": chosen,
-        "meter": meter,
+        "asked": asked,
+        "chosen": asked.chosen,
+        "meter": asked.meter,
         "meters": [
-            {"url": f"?{_query(each.key, chosen, '')}", "label": each.name, "current": each == meter} for each in meters
+            {
+                "url": f"?{asked.query(meter=each.key, group_by='')}",
+                "label": each.name,
+                "current": each == asked.meter,
+            }
+            for each in meters.values()
         ],
         "presets": [
-            {"url": f"?{urlencode({**kept, 'range': key})}", "label": label, "current": key == chosen.preset}
+            {
+                "url": f"?{asked.query(**presets, range=key)}",
+                "label": label,
+                "current": key == asked.chosen.preset,
+            }
             for key, label in ranges.PRESETS.items()
         ],
         "granularities": list(ranges.GRANULARITIES.items()),
-        "groups": [("", _("nothing")), *((key, _group_label(key)) for key in GROUPS.get(meter.key, ()))],
-        "group": group,
+        "groups": [("", _("nothing")), *((key, usage_reading.group_label(key)) for key in groups)],
+        "group": asked.group,
     }
-
-
-def _query(meter: str, chosen: Range, group: str) -> str:
-    span = (
-        {"range": chosen.preset}
-        if chosen.preset != "custom"
-        else {"from": chosen.first.isoformat(), "to": chosen.last.isoformat()}
-    )
-    return urlencode(
-        {"meter": meter, **span, "granularity": chosen.granularity, **({"group_by": group} if group else {})}
-    )
-
-
-def _group_label(group: str) -> str:
-    labels = {
-        "user": _("user"),
-        "api_key": _("API key"),
-        "route_class": _("route class"),
-        "model": _("GPU model"),
-        "volume": _("volume"),
-    }
-    return labels.get(group, group)
-
-
-def _namer(tenant: Tenant, group: str) -> Callable[[str], str]:
-    """How the values of a dimension are called; an id that is gone keeps its id."""
-    names: dict[str, str] = {}
-    if group == "api_key":
-        names = dict(ApiKey.objects.filter(tenant=tenant).values_list("key_id", "name"))
-    blank = {
-        "user": _("services"),
-        "api_key": _("not by a key"),
-        "model": _("model not said"),
-        "volume": _("volume not said"),
-    }.get(group, _("not said"))
-    return lambda value: names.get(value, value) or blank
-
-
-def _legend(chart: Chart) -> list[dict[str, str]]:
-    return [{"color": series.color.removeprefix("series-"), "label": series.name} for series in chart.series]
-
-
-def _total(meter: Meter, points: Sequence[queries.Point], chosen: Range) -> dict[str, str]:
-    span = _("%(first)s – %(last)s") % {
-        "first": formats.day(chosen.first, chosen.zone),
-        "last": formats.day(chosen.last, chosen.zone),
-    }
-    if meter.aggregation == "level":
-        last: dict[str, tuple[datetime, Decimal]] = {}
-        for point in points:
-            if point.group not in last or last[point.group or ""][0] < point.start:
-                last[point.group or ""] = (point.start, point.quantity)
-        value = sum((quantity for _start, quantity in last.values()), Decimal(0))
-        note = _("at the end of %(span)s") % {"span": span}
-    else:
-        value, note = sum((point.quantity for point in points), Decimal(0)), span
-    return {
-        "value": formats.number(value, 0 if meter.display_unit == "call" else None),
-        "unit": formats.unit_name(meter.display_unit, value),
-        "note": note,
-    }
-
-
-def _breakdown(chart: Chart, meter: Meter, group: str) -> dict[str, Any]:
-    """Groups with their share of the whole range, as they are ranked in the chart."""
-    level = meter.aggregation == "level"
-    sums = [
-        (
-            series,
-            (
-                next((value for value in reversed(series.values) if value is not None), Decimal(0))
-                if level
-                else sum((value for value in series.values if value is not None), Decimal(0))
-            ),
-        )
-        for series in chart.series
-    ]
-    whole = sum((value for _series, value in sums), Decimal(0))
-    return {
-        "title": _("By %(group)s") % {"group": _group_label(group)},
-        "head": _upper_first(_group_label(group)),
-        "unit": _upper_first(formats.unit_name(meter.display_unit)),
-        "rows": [
-            {
-                "name": series.name,
-                "color": series.color.removeprefix("series-"),
-                "value": formats.number(value),
-                "percent": share(value, whole),
-            }
-            for series, value in sums
-        ],
-    }
-
-
-def _upper_first(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _csv(
-    tenant: Tenant,
-    meter: Meter,
-    chosen: Range,
-    group: str,
-    name_of: Callable[[str], str],
-    points: Sequence[queries.Point],
+    access: Access,
+    asked: Question,
+    name_of: usage_reading.Namer,
+    points: list[queries.Point],
+    earlier: list[queries.Point],
 ) -> HttpResponse:
-    header = ["start", "end", *([group] if group else []), f"{meter.key} ({meter.display_unit})"]
+    unit = f"{asked.meter.key} ({asked.meter.display_unit})"
+    header = ["start", "end", *([asked.group] if asked.group else []), unit]
     rows: list[list[Cell]] = [
-        [point.start, point.end, *([name_of(point.group or "")] if group else []), point.quantity] for point in points
+        [point.start, point.end, *([name_of(point.group or "")] if asked.group else []), point.quantity]
+        for point in [*points, *earlier]
     ]
-    return csv_response(f"{tenant.slug}-{meter.key}-{chosen.first}-{chosen.last}.csv", header, rows)
+    if asked.before:
+        header.append("span")
+        for position, row in enumerate(rows):
+            row.append("chosen" if position < len(points) else "before")
+    name = f"{access.tenant.slug}-{asked.meter.key}-{asked.chosen.first}-{asked.chosen.last}.csv"
+    return csv_response(name, header, rows)
