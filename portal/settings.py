@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "portal.people.second_factor.OperatorsNeedSecondFactor",
+    "portal.visiting.NothingIsWrittenOnAVisit",
     "django_htmx.middleware.HtmxMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -211,7 +212,9 @@ CELERY_BEAT_SCHEDULE = {
     "send finance report": {"task": "metering.tasks.send_finance_report", "schedule": crontab(minute=51)},
     "close months": {"task": "metering.tasks.close_months", "schedule": crontab(minute=11)},
     "reconcile policies": {"task": "tenants.tasks.reconcile_policies", "schedule": 60.0},
+    "end visits": {"task": "tenants.tasks.end_visits", "schedule": 60.0},
     "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
+    "warn of ending grants": {"task": "metering.tasks.warn_of_ending_grants", "schedule": crontab(minute="*/10")},
     "keep partitions": {"task": "metering.tasks.keep_partitions", "schedule": crontab(minute=7)},
     "tidy up": {"task": "metering.tasks.tidy_up", "schedule": crontab(minute=23)},
 }
@@ -349,6 +352,7 @@ SPECTACULAR_SETTINGS = {
         "BudgetPeriod": "metering.models.BudgetPeriod",
         "InvoiceState": "metering.models.InvoiceState",
         "CallerKind": ["key", "operator", "person"],
+        "LimitKind": "tenants.models.LimitKind",
         "LimitSource": ["tier", "override"],
         "ProblemCode": "portal.api.schema.PROBLEM_CODES",
         "ReservationState": ["held", "settled", "cancelled", "lapsed", "released"],

@@ -33,6 +33,8 @@ class Access:
 
     tenant: Tenant
     membership: Membership
+    visiting: bool = False
+    """An operator who looks with this role; never to be let write (`tenants.visits`)."""
 
     @property
     def role(self) -> Role:
@@ -40,8 +42,8 @@ class Access:
 
     @property
     def read_only(self) -> bool:
-        """A suspended or closed tenant can be looked at, not changed."""
-        return self.tenant.state != TenantState.ACTIVE
+        """A suspended or closed tenant can be looked at, not changed; nor can a visitor change anything."""
+        return self.visiting or self.tenant.state != TenantState.ACTIVE
 
     def can(self, *roles: Role) -> bool:
         return self.role in roles
@@ -62,6 +64,8 @@ class Access:
             raise Forbidden(
                 "Only " + " or ".join(str(role.label).lower() for role in roles) + " of this tenant may do this."
             )
+        if self.visiting:
+            raise Forbidden("You are on a visit: nothing can be changed.")
         if self.read_only:
             raise Forbidden(f"This tenant is {self.tenant.get_state_display().lower()}; nothing can be changed.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import enforcement
+from tenants import enforcement, visits
 from tenants.enforcement import policy
 
 
@@ -19,3 +19,9 @@ def reconcile_policies() -> None:
 def apply_scheduled_limits() -> None:
     """Publish the tenants whose overrides or blocks started or ended since the last look."""
     policy.publish_due(timezone.now())
+
+
+@shared_task
+def end_visits() -> None:
+    """End the operators' visits whose time is over."""
+    visits.end_overdue(timezone.now())

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -17,6 +18,7 @@ from unfold.decorators import action, display
 
 from metering import costs, memo, queries
 from metering.admin.budget import BudgetInline
+from tenants import visits
 from tenants.admin.base import require
 from tenants.admin.tenant import TenantAdmin
 from tenants.models import Tenant
@@ -27,6 +29,7 @@ from .exploring import explorer_page, focus_file, revenue_page
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
 from .tenant_costs import summary_fragment, usage_fragment
+from .visit import visit_page
 
 MOST_ROWS = 200
 
@@ -49,7 +52,7 @@ class TenantPage(TenantAdmin):
     list_after_template = "admin/portal/_tenant_columns_later.html"
     change_form_outer_before_template = "admin/portal/_tenant_panel.html"
     inlines = (*TenantAdmin.inlines, BudgetInline)
-    actions_detail = ("cost_and_usage", *TenantAdmin.actions_detail)
+    actions_detail = ("cost_and_usage", "visit", *TenantAdmin.actions_detail)
 
     def get_urls(self) -> list[URLPattern]:
         def page(route: str, view: Any, name: str) -> URLPattern:
@@ -72,6 +75,13 @@ class TenantPage(TenantAdmin):
     @action(description=_("Costs"), icon="payments", permissions=["view"])
     def cost_and_usage(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:tenants_tenant_cost", args=[object_id]))
+
+    def has_visit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm(visits.PERMISSION)
+
+    @action(description=_("View as…"), icon="visibility", permissions=["visit"])
+    def visit(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return visit_page(self, request, get_object_or_404(Tenant, pk=object_id))
 
     @display(description=_("Cost this month"))
     def month_cost(self, tenant: Tenant) -> str:

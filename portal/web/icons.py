@@ -45,6 +45,7 @@ ICONS: dict[str, str] = {
     "menu": '<path d="M3 6h14M3 10h14M3 14h14"/>',
     "more": '<circle cx="4.75" cy="10" r=".9"/><circle cx="10" cy="10" r=".9"/><circle cx="15.25" cy="10" r=".9"/>',
     "logout": '<path d="M11.5 3.5H5.75c-.7 0-1.25.55-1.25 1.25v10.5c0 .7.55 1.25 1.25 1.25h5.75"/><path d="M8.5 10h8.5M14 6.75 17.25 10 14 13.25"/>',
+    "eye": '<path d="M2 10s3-5.5 8-5.5S18 10 18 10s-3 5.5-8 5.5S2 10 2 10z"/><circle cx="10" cy="10" r="2.25"/>',
     "filter": '<path d="M3 5.5h14M5.75 10h8.5M8.5 14.5h3"/>',
     # arrows
     "chevron-down": '<path d="m5.5 8 4.5 4.5L14.5 8"/>',

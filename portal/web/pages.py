@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
+from django.db import InternalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -21,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from metering import memo
+from portal import visiting
 from portal.people.fresh import demand_fresh_proof
 from tenants import access as tenants_access
 from tenants import audit
@@ -65,9 +67,11 @@ def tenant_page(
                 return forbidden(request, _("This page is not for the role “%(role)s”.") % {"role": access.role.label})
             if dangerous and request.method == "POST":
                 demand_fresh_proof(request)
-            frame = shell.build(access)
+            frame = shell.build(access, visiting.present(request) if access.visiting else None)
             try:
                 with ExitStack() as scope:
+                    if access.visiting:
+                        scope.enter_context(visiting.looking())
                     if request.method in {"GET", "HEAD"}:
                         scope.enter_context(memo.remembering())
                     else:
@@ -76,6 +80,12 @@ def tenant_page(
                     answer = view(request, access, *args, **kwargs)
             except tenants_access.Forbidden as refusal:
                 return forbidden(request, str(refusal))
+            except InternalError as error:
+                if not access.visiting or getattr(error.__cause__, "sqlstate", "") != visiting.READ_ONLY_TRANSACTION:
+                    raise
+                return forbidden(
+                    request, _("This page would have to write something first, and a visit writes nothing.")
+                )
             if isinstance(answer, HttpResponse):
                 return answer
             return _render(request, answer, frame, key)
@@ -86,6 +96,9 @@ def tenant_page(
 
 
 def _enter(request: HttpRequest, slug: str) -> Access:
+    visited = visiting.access_to(request, slug)
+    if visited is not None:
+        return visited
     try:
         return tenants_access.tenant_for_user(cast(User, request.user), slug)
     except tenants_access.NotFound:
@@ -103,4 +116,5 @@ def _render(request: HttpRequest, page: Page, frame: shell.Shell, key: str) -> H
 
 def forbidden(request: HttpRequest, message: str) -> HttpResponse:
     """The 403 page with what the caller's role would need."""
-    return render(request, "403.html", {"message": message, "status": 403}, status=403)
+    visit = visiting.present(request) is not None
+    return render(request, "403.html", {"message": message, "status": 403, "visiting": visit}, status=403)

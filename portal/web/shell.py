@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.access import Access, tenants_of
-from tenants.models import Role, Tenant
+from tenants.models import Role, Tenant, Visit
 
 from . import held_back
 from .components import NavItem
@@ -54,16 +54,17 @@ class Shell:
     others: list[Tenant]
     nav: list[NavGroup]
     held_back: list[HeldBack] = field(default_factory=list)
+    visit: Visit | None = None
 
     @property
     def initial(self) -> str:
         return self.tenant.name[:1].upper()
 
 
-def build(access: Access) -> Shell:
-    """The Shell for a reader; two queries: the tenants they can switch to, and what is held back."""
+def build(access: Access, visit: Visit | None = None) -> Shell:
+    """The Shell for a reader; two queries: the tenants they can switch to (a visitor to none), and what is held back."""
     tenant = access.tenant
-    others = [other for other in tenants_of(access.membership.user) if other.pk != tenant.pk]
+    others = [] if visit else [other for other in tenants_of(access.membership.user) if other.pk != tenant.pk]
     return Shell(
         tenant,
         str(access.role.label),
@@ -71,6 +72,7 @@ def build(access: Access) -> Shell:
         others,
         navigation(access.role, tenant.slug),
         held_back.of(access, timezone.now()),
+        visit,
     )
 
 

@@ -249,7 +249,12 @@ def _request(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row
     what = {"name": names.meters.get(name, name) or _("a limit")}
     if operation == "INSERT":
         return _("asked for more %(name)s") % what, ("asked", "justification")
-    return _("decided a request for more"), ("state", "decision_reason")
+    verbs = {
+        "approved": _("granted a request for more"),
+        "denied": _("denied a request for more"),
+        "withdrawn": _("withdrew a request for more"),
+    }
+    return verbs.get(str(new.get("state")), _("changed a request for more")), ("granted", "decision_reason")
 
 
 def _invoice(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
@@ -265,6 +270,12 @@ def _invoice(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row
     return said, ("total", "void_reason") if new.get("void_reason") or new.get("state") == "issued" else ()
 
 
+def _visit(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    if operation == "INSERT":
+        return _("began to look at this portal as %(role)s, read-only") % {"role": _role(new.get("role"))}, ("ends_at",)
+    return _("ended the look at this portal"), ()
+
+
 _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Names], Sentence]] = {
     "tenants_membership": _membership,
     "tenants_invitation": _invitation,
@@ -273,6 +284,7 @@ _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Nam
     "tenants_tenant": _tenant,
     "tenants_tenantblock": _block,
     "tenants_quotarequest": _request,
+    "tenants_visit": _visit,
     "metering_budget": _budget,
     "metering_budgetthreshold": _threshold,
     "metering_invoice": _invoice,
@@ -300,7 +312,8 @@ def _label(column: str) -> str:
         "role": _("Role"), "scopes": _("Scopes"), "expires_at": _("Expires"), "limit": _("Limit"), "valid_from": _("From"), "valid_until": _("Until"),
         "mode": _("Mode"), "name": _("Name"), "time_zone": _("Time zone"), "currency": _("Currency"), "contact_email": _("Contact"), "tier_id": _("Plan"),
         "state_reason": _("Reason"), "detail": _("Detail"), "until": _("Until"), "amount": _("Amount"), "is_active": _("Active"), "muted_until": _("Muted until"),
-        "recipients": _("Recipients"), "total": _("Total"), "void_reason": _("Reason"), "asked": _("Asked for"), "justification": _("Justification"), "state": _("State"), "decision_reason": _("Reason"),
+        "recipients": _("Recipients"), "total": _("Total"), "void_reason": _("Reason"), "asked": _("Asked for"), "justification": _("Justification"), "granted": _("Granted"), "decision_reason": _("Reason"),
+        "ends_at": _("At most until"),
     }  # fmt: skip
     return labels.get(column, column.replace("_", " "))
 
@@ -320,7 +333,7 @@ def _value(column: str, value: Any, tenant: Tenant, names: Names) -> str:
         return ", ".join(str(item) for item in value) or "–"
     if column in {"amount", "total"}:
         return formats.money(Decimal(str(value)), tenant.currency)
-    if column in {"limit", "asked"}:
+    if column in {"limit", "asked", "granted"}:
         return _number(value)
     moment = parse_datetime(value) if isinstance(value, str) and "T" in value[:20] else None
     return formats.moment(moment, tenant.time_zone) if moment is not None and moment.tzinfo else str(value)

@@ -15,11 +15,13 @@ from .views import (
     members,
     monitoring,
     overview,
+    quota_requests,
     quotas,
     reservations,
     sessions,
     styleguide,
     usage,
+    visit,
     webhooks,
 )
 
@@ -64,6 +66,8 @@ tenant_pages = [
     path("reservations", reservations.index, name="reservations"),
     path("reservations/<uuid:reservation_id>/release", reservations.release, name="reservation-release"),
     path("quotas", quotas.index, name="quotas"),
+    path("quotas/request", quota_requests.ask, name="quota-request"),
+    path("quotas/requests/<uuid:request_id>/withdraw", quota_requests.withdraw, name="quota-withdraw"),
     path("budget", budget.index, name="budget"),
     path("budget/new", budget.create, name="budget-create"),
     path("budget/<uuid:budget_id>", budget.edit, name="budget-edit"),
@@ -103,6 +107,7 @@ urlpatterns = [
     path("sessions/<row:session_id>/end", sessions.end, name="session-end"),
     path("sessions/others/end", sessions.end_others, name="sessions-end-others"),
     path("invitations/<str:token>", invitations.accept, name="invitation"),
+    path("visit/end", visit.end, name="visit-end"),
     path("style-guide", styleguide.styleguide, name="styleguide"),
     path("t/<tenant:slug>/", include(tenant_pages)),
 ]

@@ -14,8 +14,9 @@ from .tenant import Tenant, TenantState
 from .tier import QuotaMode, Tier, TierQuota, TierRateLimit, Window
 from .tier_history import TierHistory
 from .user import User
+from .visit import Visit
 
 __all__ = [
     "ApiKey", "AuditEntry", "BillingPeriod", "GrantRule", "IdempotencyRecord", "Invitation", "LimitKind", "Membership", "OperatorToken", "Override",
-    "QuotaMode", "QuotaRequest", "QuotaRequestState", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Window",
+    "QuotaMode", "QuotaRequest", "QuotaRequestState", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Visit", "Window",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,7 +19,7 @@ from tenants.enforcement.errors import RedisUnavailableError
 from tenants.limits import WINDOWS, EffectiveLimit, WindowState
 from tenants.models import Tenant
 
-from .. import formats, readings
+from .. import formats, readings, requests_reading
 from ..components import share
 from ..pages import Page, tenant_page
 
@@ -41,15 +42,28 @@ def index(request: HttpRequest, access: Access) -> Page:
     policy = overrides.effective_policy(tenant, now)
     statuses = queries.quota_status(tenant, now)
     windows = _own_windows(access)
-    context = {
+    context: dict[str, Any] = {
         "gauges": readings.gauges(statuses, meters, costs.usage_projections(tenant, now)),
         "quotas": [
             _quota(status, policy.quota(status.meter), meters, tenant) for status in statuses if status.meter in meters
         ],
         "windows": [_window(name, policy.window(name), tenant, windows.get(name)) for name in WINDOWS],
         "live": bool(windows),
+        "requests": requests_reading.rows(access, meters),
+        "can_ask": requests_reading.may_ask(access),
     }
+    if context["can_ask"]:
+        _offer(context["quotas"], "quota", tenant)
+        _offer(context["windows"], "rate_limit", tenant)
     return Page("portal/quotas.html", context)
+
+
+def _offer(rows: list[dict[str, Any]], kind: str, tenant: Tenant) -> None:
+    """Put a link to the request form into the row of each limit that can be raised."""
+    form = reverse("web:quota-request", args=[tenant.slug])
+    for row in rows:
+        if row["limited"]:
+            row["ask_url"] = f"{form}?limit={kind}:{row['key']}"
 
 
 def _quota(
@@ -58,6 +72,8 @@ def _quota(
     meter = meters[status.meter]
     return {
         "meter": meter.key,
+        "key": meter.key,
+        "limited": limit.limit is not None,
         "name": meter.name,
         "used_text": formats.quantity(status.used, meter.display_unit),
         "limit_text": formats.quantity(limit.limit, meter.display_unit),
@@ -83,6 +99,8 @@ def _mode(limit: EffectiveLimit, meter: str) -> str:
 
 def _own_windows(access: Access) -> dict[str, WindowState]:
     """The reader's own windows this moment; empty when nothing limits them, or the live counters cannot be read."""
+    if access.visiting:  # a visitor has no windows in this tenant
+        return {}
     try:
         return live.windows_of(access.tenant.slug, access.membership.subject)
     except RedisUnavailableError:
@@ -92,6 +110,8 @@ def _own_windows(access: Access) -> dict[str, WindowState]:
 def _window(name: str, limit: EffectiveLimit, tenant: Tenant, now: WindowState | None) -> dict[str, Any]:
     titles = {"minute": _("minute"), "hour": _("hour"), "day": _("24 hours")}
     return {
+        "key": name,
+        "limited": limit.limit is not None,
         "name": titles.get(name, name),
         "limit_text": formats.quantity(limit.limit, "call"),
         **_use(name, now),
