@@ -46,17 +46,14 @@ def present(tenant: Tenant, kind: str, name: str, now: datetime) -> limits.Effec
     named = [each for each in overrides.effective_policy(tenant, now).limits if (each.kind, each.name) == (kind, name)]
     if named:
         return named[0]
-    if kind == LimitKind.QUOTA and name in _OF_THE_PLATFORM:
-        return limits.EffectiveLimit("quota", name, Decimal(getattr(settings, _OF_THE_PLATFORM[name])))
-    return None
+    return _of_the_platform(name) if kind == LimitKind.QUOTA and name in _OF_THE_PLATFORM else None
 
 
 def raisable(tenant: Tenant, now: datetime) -> list[limits.EffectiveLimit]:
     """The limits for which more can be asked: all that are not unlimited, windows first."""
     found = {(each.kind, each.name): each for each in overrides.effective_policy(tenant, now).limits}
     for name in _OF_THE_PLATFORM:
-        if (LimitKind.QUOTA.value, name) not in found and (limit := present(tenant, LimitKind.QUOTA, name, now)):
-            found[limit.kind, name] = limit
+        found.setdefault(("quota", name), _of_the_platform(name))
     return sorted((each for each in found.values() if each.limit is not None), key=_place)
 
 
@@ -233,6 +230,10 @@ def _refuse_too_many(tenant: Tenant, now: datetime) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _of_the_platform(name: str) -> limits.EffectiveLimit:
+    return limits.EffectiveLimit("quota", name, Decimal(getattr(settings, _OF_THE_PLATFORM[name])))
 
 
 def _place(limit: limits.EffectiveLimit) -> tuple[bool, int, str]:
