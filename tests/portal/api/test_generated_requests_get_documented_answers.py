@@ -75,5 +75,6 @@ def _send(case: Case, caller: Api) -> None:
     content_type = request.headers.get("Content-Type", "")
     answer = caller.send(str(request.method), path, body, content_type=content_type, **sent)
     headers = {name: [value] for name, value in answer.items()}
-    response = schemathesis.Response(answer.status_code, headers, answer.content, request, 0.1, False)
+    body = answer.getvalue() if answer.streaming else answer.content
+    response = schemathesis.Response(answer.status_code, headers, body, request, 0.1, False)
     case.validate_response(response, checks=CHECKS)
