@@ -27,13 +27,13 @@ PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "quotas": ALL,
     "invoices": (*MANAGERS, Role.BILLING),
     "budget": (*MANAGERS, Role.BILLING),
-    "keys": (*MANAGERS, Role.MEMBER),
+    "keys": ALL,
     "webhooks": MANAGERS,
     "members": MANAGERS,
     "activity": MANAGERS,
     "monitoring": (*MANAGERS, Role.BILLING),
 }
-"""Who may open which page. A member sees their own usage and keys there; views narrow it down."""
+"""Who may open which page. Below admin, people see their own keys there, a member their own usage; views narrow it down."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Create an API key."""
+"""Create an API key, or rotate one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,30 @@ from tenants.access import Access
 from tenants.models.apikey import Scope
 
 LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("180", _("180 days")), ("365", _("1 year")), ("", _("Never"))]
+
+
+OVERLAPS = [
+    ("0", _("Now: the old key ends at once")),
+    ("3600", _("In an hour")),
+    ("86400", _("In a day")),
+    ("604800", _("In a week")),
+    ("2592000", _("In 30 days")),
+]
+
+
+class RotateForm(forms.Form):
+    """When the old key of a rotated pair ends."""
+
+    overlap = forms.ChoiceField(
+        label=_("The old key ends"),
+        choices=OVERLAPS,
+        initial="86400",
+        help_text=_("Until then both keys work, so that your programs can change over one by one."),
+    )
+
+    def span(self) -> timedelta:
+        """How long both keys work."""
+        return timedelta(seconds=int(self.cleaned_data["overlap"]))
 
 
 class KeyForm(forms.Form):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 
-from metering import evidence, gap_shares
-from metering.billing import documents, payments
+from metering import costs, evidence, gap_shares
+from metering.billing import documents, payments, preview
 from metering.models import Invoice, InvoiceLine, InvoiceState
 from metering.money import Money
 from tenants.access import Access
 from tenants.models import Tenant
 
-from .. import formats
+from .. import formats, readings
 from ..pages import Page, tenant_page
 
 TONES = {InvoiceState.DRAFT: "", InvoiceState.ISSUED: "accent", InvoiceState.PAID: "good", InvoiceState.VOID: "bad"}
@@ -33,6 +36,43 @@ def index(request: HttpRequest, access: Access) -> Page:
         .prefetch_related("credit_notes", "payments")
     )
     return Page("portal/invoices.html", {"invoices": [_row(invoice) for invoice in found]})
+
+
+@tenant_page("invoices")
+def running(request: HttpRequest, access: Access) -> Page:
+    """The running month's invoice, if nothing more were used: its lines open to the arithmetic and lead to the usage behind them."""
+    now, tenant = timezone.now(), access.tenant
+    found = preview.running(tenant, now)
+    meters = readings.all_meters()
+    month = readings.month_of(costs.month_of(found.period), tenant.time_zone, now)
+    explorer = reverse("web:usage", args=[tenant.slug])
+    context = {
+        "month": month,
+        "ends_at": found.period.ends_at,
+        "lines": [
+            {
+                "position": row.position,
+                "color": row.meter if row.meter in meters else "8",
+                "description": row.description,
+                "quantity": f"{formats.number(Decimal(row.quantity))} {row.unit}".strip(),
+                "unit_price": formats.unit_price(row.unit_price, found.total.currency)
+                if row.unit_price is not None
+                else "",
+                "amount": _say(row.amount, found.total.currency),
+                "steps": row.detail.get("explanation", []),
+                "usage_url": f"{explorer}?{urlencode({'meter': row.meter, 'range': 'month'})}"
+                if row.kind == "usage" and row.meter in meters
+                else "",
+            }
+            for row in found.lines
+        ],
+        "subtotal": formats.money(found.subtotal),
+        "tax": formats.money(found.tax),
+        "tax_note": found.tax_note,
+        "total": formats.money(found.total),
+        "unpriced": [each.meter for each in found.quarantined],
+    }
+    return Page("portal/invoice_running.html", context)
 
 
 @tenant_page("invoices")

@@ -1,4 +1,4 @@
-"""API keys: list, create (shown once), revoke."""
+"""API keys: list, create (shown once), rotate, revoke."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tenants.problems import ProblemError
 
 from .. import formats, once
 from ..forms import show_problem
-from ..forms.keys import KeyForm
+from ..forms.keys import KeyForm, RotateForm
 from ..pages import Page, tenant_page
 
 PER_PAGE = 25
@@ -83,6 +83,37 @@ def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
     )
 
 
+@tenant_page("keys", methods=("GET", "HEAD", "POST"), dangerous=True)
+def rotate(request: HttpRequest, access: Access, key_id: str) -> Page | HttpResponse:
+    """GET: when the old key shall end. POST: make its successor and show it, once. Someone else's key answers like an unknown one."""
+    access.require(access.role)
+    now = timezone.now()
+    key = _visible(access).filter(key_id=key_id).first()
+    if key is None or not key.is_usable(now):
+        raise Http404
+    form = RotateForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        if not once.first_time(request):
+            messages.info(request, _("That form was sent already. If the new key got lost, rotate it again."))
+            return redirect("web:keys", access.tenant.slug)
+        try:
+            issued = apikeys.rotate(
+                key,
+                by=access.membership,
+                actor=audit.user_actor(request.user),
+                overlap=form.span(),
+                created_by=access.membership.user,
+            )
+        except ProblemError as problem:
+            show_problem(form, problem)
+        else:
+            key.refresh_from_db()
+            context = {"key": issued.key, "key_text": issued.text, "snippet": _snippet(request, issued), "old": key}
+            return Page("portal/key_created.html", context, secret=True)
+    context = {"form": form, "key": key, "ticket": once.new_ticket()}
+    return Page("portal/key_rotate.html", context, status=400 if form.errors else 200)
+
+
 @tenant_page("keys", methods=("GET", "HEAD", "POST"))
 def revoke(request: HttpRequest, access: Access, key_id: str) -> Page | HttpResponse:
     """GET: the question. POST: end the key at once. Someone else's key answers like an unknown one."""
@@ -133,6 +164,9 @@ def _row(key: ApiKey, access: Access, now: datetime) -> dict[str, Any]:
         "tone": tone,
         "last_used_at": key.last_used_at,
         "expires_at": key.expires_at,
+        "rotate_url": reverse("web:key-rotate", args=[access.tenant.slug, key.key_id])
+        if revocable and key.is_usable(now)
+        else "",
         "revoke_url": reverse("web:key-revoke", args=[access.tenant.slug, key.key_id]) if revocable else "",
     }
 
