@@ -6,6 +6,7 @@ from .closing import EmptyMonth, OwedAnnouncement
 from .collector import CollectorState, CollectorStatus, GapDecision, GapShare, MeteringGap
 from .counter import CallCounter, ProcessCounter
 from .event import EventIdentity, QuarantinedEvent, UsageEvent
+from .export import Export, ExportKind, ExportPart, ExportState
 from .gpu import GpuAssignment, GpuDevice, GpuDeviceHour, GpuHolderHour, UnattributedGpuTime
 from .gpu_care import GpuNotice, GpuNoticeKind, GpuOwnerRule, IdleReleaseRule, OwnerFact
 from .invoice import (
@@ -23,6 +24,7 @@ from .invoice import (
 from .job_run import JobRun, JobState
 from .meter import Aggregation, GapPolicy, Meter
 from .monitoring_alert import AlertState, MonitoringAlert
+from .notice import HiddenChecklist, Notice, NoticeChoice, NoticeKind, NoticePace
 from .notification import Notification, NotificationState
 from .price_book import ChargeModel, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from .price_dry_run import DryRunState, PriceDryRun, PriceDryRunRow
@@ -38,5 +40,6 @@ __all__ = [
     "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
     "CollectorStatus", "DirtyHour", "EmptyMonth", "OwedAnnouncement", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "GpuNotice", "GpuNoticeKind", "GpuOwnerRule", "IdleReleaseRule", "OwnerFact", "JobRun", "JobState", "Meter", "MeteringGap",
     "AlertState", "MonitoringAlert", "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
+    "Export", "ExportKind", "ExportPart", "ExportState", "HiddenChecklist", "Notice", "NoticeChoice", "NoticeKind", "NoticePace",
     "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip
