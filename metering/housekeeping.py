@@ -12,13 +12,14 @@ from django.db.models import Q, QuerySet
 from tenants import idempotency
 
 from . import jobs, monitoring
-from .models import JobRun, JobState, Notification, NotificationState
+from .models import GpuDeviceHour, GpuHolderHour, JobRun, JobState, Notification, NotificationState
 
 KEEP_JOB_RUNS = timedelta(days=100)
 KEEP_COLLECTOR_RUNS = timedelta(days=7)
 """A collector leaves a row per slot, up to thousands a day; what it read is in the ledger, and what it missed is a gap."""
 
 KEEP_NOTIFICATIONS = timedelta(days=400)
+KEEP_GPU_HOURS = timedelta(days=400)
 ROWS_AT_ONCE = 5_000
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ def tidy_up(now: datetime) -> dict[str, int]:
             "job runs": _delete_some(runs),
             "mails": _delete_some(mails),
             "alerts": _delete_some(monitoring.old(now)),
+            "GPU hours": _delete_some(GpuDeviceHour.objects.filter(hour__lt=now - KEEP_GPU_HOURS)),
+            "GPU hours of holders": _delete_some(GpuHolderHour.objects.filter(hour__lt=now - KEEP_GPU_HOURS)),
         }
         return dict(run.detail)
 

@@ -163,6 +163,13 @@ def collectors(now: datetime) -> Iterator[Metric]:
             CounterMetricFamily("portal_collector_failures", "Runs that could not read everything.", labels=labels),
             lambda row: row.failures,
         ),
+        (CounterMetricFamily("portal_collector_events", "Usage events booked.", labels=labels), lambda row: row.events),
+        (
+            GaugeMetricFamily(
+                "portal_collector_buffered_reports", "Reports that wait on the node's disk.", labels=labels
+            ),
+            lambda row: row.buffered,
+        ),
     ]
     for row in CollectorStatus.objects.defer("memory", "readings"):
         for family, value in gauges:

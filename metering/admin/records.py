@@ -164,7 +164,18 @@ class MeteringGapAdmin(ReadOnlyAdmin):
 
 
 class CollectorStatusAdmin(ReadOnlyAdmin):
-    list_display = ("name", "node", "kind", "state_mark", "detail", "last_run", "last_ok_at", "duration_ms", "failures")
+    list_display = (
+        "name",
+        "node",
+        "kind",
+        "state_mark",
+        "detail",
+        "last_run",
+        "last_ok_at",
+        "duration_ms",
+        "failures",
+        "buffered",
+    )
     list_filter = (("state", ChoicesDropdownFilter), ("kind", AllValuesCheckboxFilter))
     search_fields = ("name", "node", "detail")
     fields = (
@@ -172,6 +183,7 @@ class CollectorStatusAdmin(ReadOnlyAdmin):
         ("state_mark", "detail"),
         ("last_run_at", "last_ok_at", "interval_seconds"),
         ("runs", "failures", "duration_ms"),
+        ("events", "buffered"),
         "readings",
     )
 

@@ -247,7 +247,8 @@ def _inventory_sizes(client: Any, store: str, manifest: Mapping[str, Any], walk:
 
 
 def _code(error: Any) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    response = getattr(error, "response", None) or {}  # a time-out has the attribute and no response
+    return str(response.get("Error", {}).get("Code", ""))
 
 
 def _said(error: Exception) -> str:

@@ -171,7 +171,7 @@ class _Window:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise AnswerError(f"no time was left of {self.of.timeout_seconds} s.")
-        answer = self.http.get(path, params={**parameters, "timeout": f"{left:.3f}s"}, timeout=left)
+        answer = self.http.get(path, params={**parameters, "timeout": f"{max(1, int(left * 1000))}ms"}, timeout=left)
         try:
             document = answer.json()
         except json.JSONDecodeError:

@@ -56,7 +56,9 @@ def load(document: Any) -> Report:
     if not isinstance(document, Mapping) or document.get("version") != VERSION:
         raise ReportError(f"`version` is not {VERSION}.")
     try:
-        lists: dict[str, Any] = {name: tuple(_built(kind, each) for each in document.get(name, ())) for name, kind in _LISTS.items()}
+        lists: dict[str, Any] = {
+            name: tuple(_built(kind, each) for each in document.get(name, ())) for name, kind in _LISTS.items()
+        }
         return Report(
             at=_instant(document["at"]),
             kind=_text(document["kind"], 20),

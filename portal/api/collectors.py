@@ -40,7 +40,7 @@ def context(request: HttpRequest, node: str) -> HttpResponse:
 def reports(request: HttpRequest, node: str, name: str) -> HttpResponse:
     """POST: one run of one collector; {"kept": false} when it is known. `?buffered=` says how many more wait on the node.
 
-    409 `conflict` while the node's clock is ahead (send it again later), 400 or 422 for what will never be a report.
+    409 `conflict` while the node's clock is ahead (send it again later), 400 for what will never be a report.
     """
     try:
         _authorise(request, node)
@@ -65,9 +65,8 @@ def reports(request: HttpRequest, node: str, name: str) -> HttpResponse:
 def _body(request: HttpRequest) -> Any:
     if int(request.headers.get("Content-Length") or 0) > MAX_BYTES:
         raise ProblemError("payload_too_large")
-    return parsers.loads(
-        request.read(MAX_BYTES + 1), max_members=MAX_MEMBERS
-    )  # request.body would apply the limit of forms
+    content = request.read(MAX_BYTES + 1)  # request.body would apply the limit of forms
+    return parsers.loads(content, max_members=MAX_MEMBERS)
 
 
 def _authorise(request: HttpRequest, node: str) -> None:

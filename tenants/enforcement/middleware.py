@@ -18,8 +18,8 @@ from .known import Known
 from .principal import principal_of
 
 API_PREFIX = "/api/"
-OWN_CREDENTIAL = frozenset({"/api/v1/alerts"})
-"""Alertmanager's door: its token is no API key, and a storm of alerts is no reason to refuse them."""
+OWN_CREDENTIAL = re.compile(r"/api/v1/(?:alerts|collectors/[^/]+/(?:context|[^/]+/reports))\Z")
+"""The doors of Alertmanager and of nodes that collect: their tokens are no API keys, and a storm is no reason to refuse them."""
 REPORTING = re.compile(r"/api/v1/(?:events|reservations/[^/]+/heartbeat)/?\Z")
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -36,7 +36,7 @@ class EnforcementMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.principal = None  # type: ignore[attr-defined]
-        if not request.path_info.startswith(API_PREFIX) or request.path_info in OWN_CREDENTIAL:
+        if not request.path_info.startswith(API_PREFIX) or OWN_CREDENTIAL.match(request.path_info):
             return self.get_response(request)
         authorization = request.META.get("HTTP_AUTHORIZATION")
         if authorization is None:

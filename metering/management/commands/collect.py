@@ -13,7 +13,6 @@ from metering.agent.loop import Agent, BusyError
 from metering.agent.portal_client import Portal
 from metering.collectors import config
 
-
 settings: Any = configured  # of portal.node_settings
 
 

@@ -23,7 +23,15 @@ def test_old_sessions_and_done_runs_go_and_failed_runs_stay(now):
     ):
         JobRun.objects.create(task=task, period="x", state=state, started_at=now - timedelta(days=age), lease_until=now)
 
-    assert housekeeping.tidy_up(now) == {"answers": 0, "sessions": 1, "job runs": 2, "mails": 0}
+    assert housekeeping.tidy_up(now) == {
+        "answers": 0,
+        "sessions": 1,
+        "job runs": 2,
+        "mails": 0,
+        "alerts": 0,
+        "GPU hours": 0,
+        "GPU hours of holders": 0,
+    }
 
     assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
     assert set(JobRun.objects.values_list("task", flat=True)) == {"failed", "new", "tidy up", "collect gpus on b"}
