@@ -20,6 +20,7 @@ from metering import (
     unknown_usage,
 )
 from metering.billing import closing
+from metering.gpu_use import releasing, telling
 from metering.quota_requests import ending
 from metering.reservations import keeping
 from metering.webhooks import delivery
@@ -104,6 +105,14 @@ def check_unknown_usage() -> None:
 def keep_reservations() -> None:
     """Let abandoned reservations lapse, and book the hours that running ones have held."""
     keeping.run(timezone.now())
+
+
+@shared_task
+def watch_gpus() -> None:
+    """Tell operators of GPU time that belongs to nobody, and release idle reservations where a rule says so."""
+    now = timezone.now()
+    telling.tell_unattributed(now)
+    releasing.run(now)
 
 
 @shared_task

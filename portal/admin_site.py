@@ -124,7 +124,14 @@ def navigation(request: HttpRequest) -> list[Item]:
                 _list(_("Gaps on bills"), "gavel", "metering", "gapshare"),
                 _list(_("Quarantine"), "report", "metering", "quarantinedevent"),
                 _list(_("Unknown usage"), "help_center", "metering", "unknownusage"),
-                _list(_("GPUs"), "memory", "metering", "gpudevice"),
+                _page(_("Fleet"), "dns", "admin:metering_gpudevice_fleet", "metering.view_gpudevice"),
+                _page(_("Idle GPUs"), "hourglass_empty", "admin:metering_gpudevice_idle", "metering.view_gpudevice"),
+                _only(
+                    _list(_("GPUs"), "memory", "metering", "gpudevice"),
+                    but=("admin:metering_gpudevice_fleet", "admin:metering_gpudevice_idle"),
+                ),
+                _list(_("GPU owner rules"), "rule", "metering", "gpuownerrule"),
+                _list(_("Idle release rules"), "timer_off", "metering", "idlereleaserule"),
                 _list(_("Reservations"), "event_seat", "metering", "reservation"),
                 _list(_("Unattributed GPU time"), "help", "metering", "unattributedgputime"),
                 _only(_list(_("Meters"), "straighten", "metering", "meter"), but="admin:metering_meter_usage"),
@@ -166,10 +173,10 @@ def _page(title: Any, icon: str, name: str, permission: str) -> Item:
     return {"title": title, "icon": icon, "link": reverse(name), "permission": _may(permission)}
 
 
-def _only(item: Item, *, but: str) -> Item:
+def _only(item: Item, *, but: str | tuple[str, ...]) -> Item:
     """Marked on its own pages, not on `but`, which lies below its address and has an entry of its own."""
-    other = reverse(but)
-    return {**item, "active": lambda request: request.path.startswith(item["link"]) and request.path != other}
+    others = {reverse(name) for name in ((but,) if isinstance(but, str) else but)}
+    return {**item, "active": lambda request: request.path.startswith(item["link"]) and request.path not in others}
 
 
 def _may(permission: str) -> Callable[[HttpRequest], bool]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -115,6 +116,22 @@ def integer(name: str, default: int, *, minimum: int | None = None, maximum: int
         return _wrong(f"{name}={value}: the least is {minimum}.", default)
     if maximum is not None and value > maximum:
         return _wrong(f"{name}={value}: the most is {maximum}.", default)
+    return value
+
+
+def number(
+    name: str, default: Decimal | None, *, minimum: Decimal = Decimal(0), maximum: Decimal | None = None
+) -> Decimal | None:
+    """A decimal number within [minimum, maximum]; the default when it is unset or empty. Raises ImproperlyConfigured otherwise."""
+    raw = os.environ.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        value = Decimal(raw)
+    except InvalidOperation:
+        return _wrong(f"{name}={raw!r} is not a number.", default)
+    if not value.is_finite() or value < minimum or (maximum is not None and value > maximum):
+        return _wrong(f"{name}={raw}: it lies between {minimum} and {maximum}.", default)
     return value
 
 

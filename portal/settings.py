@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,11 @@ RESERVATION_MAX_HOURS = env.integer("RESERVATION_MAX_HOURS", 24 * 14, minimum=1,
 RESERVATION_MAX_COUNT = env.integer("RESERVATION_MAX_COUNT", 1000, minimum=1, maximum=100_000)
 RESERVATION_TTL_SECONDS = env.integer("RESERVATION_TTL_SECONDS", 900, minimum=30, maximum=86_400)
 
+# --- Energy of GPUs ------------------------------------------------------------------------------------------------------------
+# What the computer centre takes for each unit that reaches its machines, and the grid's CO2e in grams per kWh (unset: none is stated).
+ENERGY_PUE = env.number("ENERGY_PUE", Decimal(1), minimum=Decimal(1), maximum=Decimal(5))
+ENERGY_GRAMS_PER_KWH = env.number("ENERGY_GRAMS_PER_KWH", None, maximum=Decimal(2000))
+
 # --- Work: Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_TASK_IGNORE_RESULT = True
@@ -207,6 +213,7 @@ CELERY_BEAT_SCHEDULE = {
     "close months by hand": {"task": "metering.tasks.close_months_by_hand", "schedule": 5.0},
     "settle gaps": {"task": "metering.tasks.settle_gaps", "schedule": 60.0},
     "run price dry runs": {"task": "metering.tasks.run_price_dry_runs", "schedule": 5.0},
+    "watch GPUs": {"task": "metering.tasks.watch_gpus", "schedule": 60.0},
     "check unknown usage": {"task": "metering.tasks.check_unknown_usage", "schedule": 600.0},
     "find anomalies": {"task": "metering.tasks.find_anomalies", "schedule": crontab(minute=41)},
     "send finance report": {"task": "metering.tasks.send_finance_report", "schedule": crontab(minute=51)},

@@ -7,6 +7,7 @@ from tenants.admin import wording
 from . import (
     budget,
     gap,
+    gpu_care,
     invoice,
     monitoring,
     notification,
@@ -21,5 +22,5 @@ from . import (
 wording.use_meters(lambda: [*Meter.objects.values_list("key", flat=True), GPUS_AT_ONCE, HOURS_OF_ONE])
 
 __all__ = [
-    "budget", "gap", "invoice", "monitoring", "notification", "parties", "price_book", "records", "reservation", "unknown_usage", "webhook",
+    "budget", "gap", "gpu_care", "invoice", "monitoring", "notification", "parties", "price_book", "records", "reservation", "unknown_usage", "webhook",
 ]  # fmt: skip

@@ -6,22 +6,24 @@ that it is at least what is said. Where nothing is known, nothing is idle: a gap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection
 
-from metering.models import CollectorState, GpuDevice
+from metering.models import CollectorState, GpuDevice, GpuHolderHour
 from metering.money import Money, round_line
-from tenants.models import Tenant
+from tenants import periods
+from tenants.models import BillingPeriod, Tenant
 
 from . import prices
 from .held import STALE_AFTER
 
 LOOK_BACK = timedelta(days=14)
 HOUR = timedelta(hours=1)
+LONGEST_MONTH = timedelta(days=32)
 SHORTEST_HOLD = 0.0001
 
 
@@ -165,16 +167,29 @@ def _waste(tenant: Tenant, rows: Sequence[_Row], priced: Mapping[tuple[int, str]
 
 def _month_rows(now: datetime, tenants: list[int] | None) -> list[_Row]:
     """(tenant, model, held, known, idle) in seconds of whole GPUs, of each tenant's own month."""
+    recent = GpuHolderHour.objects.filter(hour__gte=now - LONGEST_MONTH, hour__lte=now, tenant__isnull=False)
+    if tenants is not None:
+        recent = recent.filter(tenant__in=tenants)
+    months = _months(set(recent.order_by().values_list("tenant", flat=True).distinct()), now)
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT h.tenant_id, d.model, sum(h.held_seconds), sum(h.known_seconds), sum(h.idle_seconds)
             FROM metering_gpuholderhour h
-            JOIN tenants_billingperiod p ON p.tenant_id = h.tenant_id AND p.starts_at <= %(now)s AND p.ends_at > %(now)s
+            JOIN unnest(%(tenants)s::bigint[], %(starts)s::timestamptz[]) AS month (tenant_id, starts_at) ON month.tenant_id = h.tenant_id
             JOIN metering_gpudevice d ON d.id = h.device_id
-            WHERE h.hour >= p.starts_at AND h.hour <= %(now)s AND (%(tenants)s::bigint[] IS NULL OR h.tenant_id = ANY(%(tenants)s::bigint[]))
+            WHERE h.hour >= month.starts_at AND h.hour <= %(now)s
             GROUP BY 1, 2 HAVING sum(h.held_seconds) > 0 ORDER BY 1, 2
             """,
-            {"now": now, "tenants": tenants},
+            {"now": now, "tenants": list(months), "starts": list(months.values())},
         )
         return cursor.fetchall()
+
+
+def _months(tenants: Collection[int], now: datetime) -> dict[int, datetime]:
+    """When the present month of each began."""
+    stored = BillingPeriod.objects.filter(tenant__in=tenants, starts_at__lte=now, ends_at__gt=now)
+    found = dict(stored.values_list("tenant", "starts_at"))
+    for tenant in Tenant.objects.filter(pk__in=set(tenants) - set(found)):
+        found[tenant.pk] = periods.period_at(tenant, now).starts_at
+    return found

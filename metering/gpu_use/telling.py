@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db import transaction
 
 from metering import notifications, recipients
+from metering.mail import wording
 from metering.mail.gpus import IdleFacts, NobodysFacts, idle, unattributed
 from metering.models import GpuDevice, GpuNotice, GpuNoticeKind, UnattributedGpuTime
-from metering.money import Money
 from tenants.models import Tenant
 
 from . import prices
@@ -83,7 +83,7 @@ def tell_idle(each: Idle, now: datetime) -> bool:
         str(each.device),
         each.since,
         each.idle_for,
-        str(Money(round(price * each.gpus, 2), tenant.currency)) if price is not None else "",
+        wording.money(price * each.gpus, tenant.currency) if price is not None else "",
     )
     notifications.owe(
         idle(facts, now),

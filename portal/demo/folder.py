@@ -159,6 +159,8 @@ def process_environment(folder: DemoFolder, addresses: dict[str, str]) -> dict[s
         "PLATFORM_ALERT_EMAILS": "operator@aurelius.example",
         "COLLECTORS": json.dumps(collectors(folder)),
         "DATABASE_POOL_SIZE": "8",
+        "ENERGY_PUE": "1.3",
+        "ENERGY_GRAMS_PER_KWH": "112",
         "ENFORCEMENT_TIMEOUT_MS": "250",  # everything shares this machine: a late answer is no outage here
         "STATIC_ROOT": str(folder.path / "static"),
         "PORTAL_DATA": str(folder.path),

@@ -22,6 +22,8 @@ MANAGERS = (Role.OWNER, Role.ADMIN)
 PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "overview": ALL,
     "usage": ALL,
+    "gpus": ALL,
+    "storage": ALL,
     "reservations": ALL,
     "costs": (*MANAGERS, Role.BILLING),
     "quotas": ALL,
@@ -85,7 +87,9 @@ def navigation(role: Role, slug: str) -> list[NavGroup]:
             [
                 ("overview", _("Overview")),
                 ("usage", _("Usage")),
+                ("gpus", _("GPUs")),
                 ("reservations", _("Reservations")),
+                ("storage", _("Storage")),
                 ("quotas", _("Quotas & limits")),
                 *watch,
             ],

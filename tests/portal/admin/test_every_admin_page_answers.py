@@ -8,7 +8,12 @@ from .conftest import Browse
 
 LISTS = sorted(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist" for model in admin.site._registry)
 ADDS = sorted(f"admin:{model._meta.app_label}_{model._meta.model_name}_add" for model in admin.site._registry)
-PAGES = ["admin:metering_meter_usage", "admin:metering_invoice_close"]
+PAGES = [
+    "admin:metering_meter_usage",
+    "admin:metering_invoice_close",
+    "admin:metering_gpudevice_fleet",
+    "admin:metering_gpudevice_idle",
+]
 
 
 @pytest.mark.parametrize("name", LISTS + PAGES)

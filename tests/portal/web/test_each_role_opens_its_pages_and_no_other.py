@@ -10,6 +10,8 @@ from .conftest import text_of
 PAGES = (
     "",
     "usage",
+    "gpus",
+    "storage",
     "reservations",
     "quotas",
     "costs",
@@ -23,9 +25,9 @@ PAGES = (
 ALLOWED = {
     "alice": set(PAGES),
     "ada": set(PAGES),
-    "carol": {"", "usage", "reservations", "quotas", "costs", "invoices", "budget", "keys"},
-    "bob": {"", "usage", "reservations", "quotas", "keys"},
-    "victor": {"", "usage", "reservations", "quotas", "keys"},
+    "carol": {"", "usage", "gpus", "storage", "reservations", "quotas", "costs", "invoices", "budget", "keys"},
+    "bob": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys"},
+    "victor": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys"},
 }
 
 

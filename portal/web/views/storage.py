@@ -1,0 +1,184 @@
+"""Storage of a tenant: by volume, bucket and class, how it grows, and when the quota is full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from metering import periods, queries, storage_use
+from metering.exports import Cell
+from metering.forecasting import Exceeds
+from metering.quotas import QuotaStatus
+from metering.storage_use import Place, Stored
+from tenants.access import Access
+from tenants.models import Tenant
+
+from .. import formats, ranges
+from ..charts import palette
+from ..components import share
+from ..downloads import csv_response
+from ..gpu_charts import storage_chart
+from ..pages import Page, tenant_page
+from ..ranges import Range
+from ..usage_charts import MOST_GROUPS
+
+GROWERS = 5
+PRESETS = ("7d", "30d", "90d", "12m")
+
+
+@tenant_page("storage")
+def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
+    """GET ?range=|from=&to=&format=csv; the last 30 days unless it says otherwise."""
+    now, tenant = timezone.now(), access.tenant
+    asked = {"range": "30d"} if not request.GET.get("from") else {}
+    chosen = ranges.parse({**asked, **request.GET.dict(), "granularity": "day"}, tenant.time_zone, now)
+    days = list(periods.covering(tenant.time_zone, chosen.start, chosen.end, chosen.unit))
+    stored = storage_use.of_tenant(tenant, days, now)
+    if request.GET.get("format") == "csv":
+        return _csv(tenant, chosen, stored)
+    quota = next(
+        (each for each in queries.quota_statuses([tenant], now)[tenant.pk] if each.meter == storage_use.METER), None
+    )
+    limit = quota.limit if quota else None
+    total = stored.total
+    context = {
+        "chosen": chosen,
+        "presets": [
+            {"url": f"?range={key}", "label": ranges.PRESETS[key], "current": key == chosen.preset} for key in PRESETS
+        ],
+        "csv_url": f"?{_query(chosen)}&format=csv",
+        "chart": storage_chart(chosen, stored, _name, limit, csv_url=f"?{_query(chosen)}&format=csv"),
+        "tiles": [*_level_tiles(stored, quota), _full_tile(stored, limit, now, tenant.time_zone)],
+        "rows": [_row(place, number, total or Decimal(0), now) for number, place in enumerate(stored.places)],
+        "growers": [_grower(place) for place in stored.growers[:GROWERS]],
+        "has_class": any(place.storage_class for place in stored.places),
+    }
+    return Page("portal/storage.html", context)
+
+
+def _query(chosen: Range) -> str:
+    if chosen.preset != "custom":
+        return urlencode({"range": chosen.preset})
+    return urlencode({"from": chosen.first.isoformat(), "to": chosen.last.isoformat()})
+
+
+def _name(place: Place) -> str:
+    name = place.name or _("place not said")
+    return f"{name} · {place.storage_class}" if place.storage_class else name
+
+
+def _kind(place: Place) -> str:
+    return {"volume": _("Volume"), "bucket": _("Bucket"), "database": _("Database")}.get(place.kind, "")
+
+
+def _change(amount: Decimal | None) -> str:
+    """'+12 GB', '−3 GB'; a dash when it is not known."""
+    if amount is None:
+        return formats.NO_VALUE
+    sign = "+" if amount > 0 else "−" if amount < 0 else ""
+    return f"{sign}{formats.quantity(abs(amount), 'GB')}"
+
+
+def _level_tiles(stored: Stored, quota: QuotaStatus | None) -> list[dict[str, str]]:
+    total, days = stored.total, [level for level in stored.by_day if level is not None]
+    growth = (days[-1] - days[0]) / (len(days) - 1) if len(days) > 1 else None
+    limit = quota.limit if quota else None
+    used = _("no quota")
+    if limit is not None and total is not None:
+        used = _("%(share)s of %(quota)s") % {
+            "share": formats.percent(share(total, limit)),
+            "quota": formats.quantity(limit, "GB"),
+        }
+    return [
+        {
+            "label": _("Stored now"),
+            "value": formats.number(total),
+            "unit": "GB" if total is not None else "",
+            "note": used if total is not None else _("nothing was reported in this range"),
+        },
+        {
+            "label": _("Growth per day"),
+            "value": _change(growth),
+            "unit": "",
+            "note": _("on average over %(days)d days") % {"days": len(days)}
+            if growth is not None
+            else _("two days are needed to say"),
+        },
+    ]
+
+
+def _full_tile(stored: Stored, limit: Decimal | None, now: datetime, zone: str) -> dict[str, str]:
+    """When the quota is full."""
+    label = _("Quota full on")
+    if limit is None:
+        return {"label": label, "value": formats.NO_VALUE, "unit": "", "note": _("there is no quota to fill")}
+    if stored.total is not None and stored.total >= limit:
+        return {"label": label, "value": _("Full"), "unit": "", "note": _("since what is stored passed the quota")}
+    found = stored.full(limit)
+    if found is None:
+        note = _("too early to tell: three full days are needed")
+        return {"label": label, "value": formats.NO_VALUE, "unit": "", "note": note}
+    return {"label": label, "unit": "", **_full_on(found, now.astimezone(ZoneInfo(zone)).year)}
+
+
+def _full_on(found: Exceeds, year: int) -> dict[str, str]:
+    if found.expected is None:
+        early = found.earliest
+        note = _("not within a year as it grows now")
+        if early is not None:
+            note = _("not within a year; %(day)s at the earliest") % {"day": formats.day(early, "UTC")}
+        return {"value": _("Not in sight"), "note": note}
+    earliest = formats.day(
+        found.earliest or found.expected, "UTC", year=(found.earliest or found.expected).year != year
+    )
+    if found.latest is None:
+        note = _("between %(first)s and never, if growth goes on as before") % {"first": earliest}
+    else:
+        last = formats.day(found.latest, "UTC", year=found.latest.year != year)
+        note = _("likely between %(first)s and %(last)s") % {"first": earliest, "last": last}
+    return {"value": formats.day(found.expected, "UTC", year=found.expected.year != year), "note": note}
+
+
+def _row(place: Place, number: int, total: Decimal, now: datetime) -> dict[str, Any]:
+    return {
+        "name": place.name or _("place not said"),
+        "kind": _kind(place),
+        "class": place.storage_class or formats.NO_VALUE,
+        "color": palette(number).removeprefix("series-") if number < MOST_GROUPS else "8",
+        "level": formats.quantity(place.level, "GB"),
+        "percent": share(place.level, total),
+        "per_day": _change(place.growth_per_day),
+        "growth": _change(place.growth),
+        "since": place.last_hour if place.is_stale(now) else None,
+    }
+
+
+def _grower(place: Place) -> dict[str, str]:
+    first = next(level for level in place.levels if level is not None)
+    growth = place.growth or Decimal(0)
+    return {
+        "name": _name(place),
+        "growth": _change(growth),
+        "percent": formats.percent(share(growth, first)) if first else _("new"),
+        "per_day": _change(place.growth_per_day),
+    }
+
+
+def _csv(tenant: Tenant, chosen: Range, stored: Stored) -> HttpResponse:
+    """The level of each place at the end of each day; days without a reading have no row."""
+    header = ["start", "kind", "name", "class", "gb"]
+    rows: list[Sequence[Cell]] = [
+        [day.start, place.kind, place.name, place.storage_class, level]
+        for number, day in enumerate(stored.days)
+        for place in stored.places
+        if (level := place.levels[number]) is not None
+    ]
+    return csv_response(f"{tenant.slug}-storage-{chosen.first}-{chosen.last}.csv", header, rows)
