@@ -330,7 +330,7 @@ class TenantPriceBookAdmin(NeverDeleted, AuditedAdmin):
     search_fields = ("tenant__slug", "tenant__name", "book__name", "reason")
     list_select_related = ("tenant", "book")
     autocomplete_fields = ("tenant",)
-    fieldsets = ((None, {"fields": (("tenant", "book"), ("starts_at", "ends_at"), "reason")}),)
+    fieldsets = ((None, {"fields": ("tenant", "book", "starts_at", "ends_at", "reason")}),)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and super().has_change_permission(request, obj)

@@ -28,6 +28,20 @@ class ReasonOnly(forms.Form):
     reason = reason_field()
 
 
+class ReasonForCallers(forms.Form):
+    """Asks why, and says that whoever calls reads it."""
+
+    reason = reason_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].label = _("Reason, as every caller reads it")
+        self.fields["reason"].help_text = _(
+            "Word for word: programs with a key get this sentence as “detail” with each refusal, the tenant's people read it in the "
+            "portal, and it is kept in the audit trail. Write nothing here that is not for them, such as “The invoice of May is not paid.”"
+        )
+
+
 @dataclass
 class Confirmation:
     """An action that waits for its reason.

@@ -118,9 +118,7 @@ class OverrideAdmin(NeverDeleted, AuditedAdmin):
     search_fields = ("tenant__slug", "tenant__name", "name", "reason")
     list_select_related = ("tenant", "created_by")
     autocomplete_fields = ("tenant",)
-    add_fieldsets = (
-        (None, {"fields": ("tenant", ("which", "limit", "mode"), ("valid_from", "valid_until"), "reason")}),
-    )
+    add_fieldsets = ((None, {"fields": ("tenant", "which", "limit", "mode", "valid_from", "valid_until", "reason")}),)
     fieldsets = (
         (
             None,

@@ -23,7 +23,7 @@ from tenants import audit, overrides, provisioning
 from tenants.models import Membership, Override, Tenant, TenantState, Tier, User
 
 from .base import AuditedAdmin, NeverDeleted, ReasonForm
-from .confirm import Confirmation, ReasonOnly
+from .confirm import Confirmation, ReasonForCallers, ReasonOnly
 from .credential import ApiKeyAdmin
 from .inlines import ApiKeyInline, MembershipInline, OverrideInline
 from .membership import save_membership
@@ -125,7 +125,10 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
     change_form_outer_after_template = "admin/portal/_tenant_limits.html"
     inlines: Any = (OverrideInline, MembershipInline, ApiKeyInline)
     actions = ("suspend_selected", "resume_selected", "change_tier_selected")
-    actions_detail: Any = ("new_key", "trail", {"title": _("Change state"), "items": ["suspend", "resume", "close"]})
+    actions_detail: Any = (
+        {"title": _("More"), "items": ["new_key", "trail"]},
+        {"title": _("Change state"), "items": ["suspend", "resume", "close"]},
+    )
 
     # ------------------------------------------------------------------------------------------------------------- form
 
@@ -312,7 +315,12 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
 
         rows = [(str(tenant), f"{tenant.slug} · {tenant.tier} · {tenant.get_state_display()}") for tenant in chosen]
         return Confirmation(
-            page=self, form=ReasonOnly, run=run, rows=rows, selected=[tenant.pk for tenant in chosen], **more
+            page=self,
+            form=ReasonForCallers if TenantState.ACTIVE in states else ReasonOnly,
+            run=run,
+            rows=rows,
+            selected=[tenant.pk for tenant in chosen],
+            **more,
         ).respond(request)
 
     @staticmethod

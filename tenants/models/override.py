@@ -7,11 +7,12 @@ from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..audit_triggers import audited
 from .tenant import Tenant
-from .tier import QuotaMode
+from .tier import MODE_HELP, QuotaMode
 
 
 class LimitKind(models.TextChoices):
@@ -45,7 +46,10 @@ class Override(models.Model):
         help_text=_("Empty = unlimited, 0 = refuse all."),
     )
     mode = models.CharField(
-        max_length=4, choices=QuotaMode.choices, blank=True, help_text=_("Quotas only; empty keeps the tier's.")
+        max_length=4,
+        choices=QuotaMode.choices,
+        blank=True,
+        help_text=format_lazy("{} {}", _("Quotas only; empty keeps the tier's."), MODE_HELP),
     )
     valid_from = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField(null=True, blank=True)

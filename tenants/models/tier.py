@@ -18,8 +18,13 @@ class Window(models.TextChoices):
 
 
 class QuotaMode(models.TextChoices):
-    HARD = "hard", _("Hard: refuse above the limit")
-    SOFT = "soft", _("Soft: allow and record the overage")
+    HARD = "hard", _("Hard: refused above the limit")
+    SOFT = "soft", _("Soft: allowed, and recorded")
+
+
+MODE_HELP = _(
+    "Hard refuses calls at once and GPU hours before a reservation starts; storage is held already, so it is only warned about."
+)
 
 
 class Tier(models.Model):
@@ -80,7 +85,7 @@ class TierQuota(models.Model):
         validators=[MinValueValidator(Decimal(0))],
         help_text=_("Empty = unlimited, 0 = refuse all."),
     )
-    mode = models.CharField(max_length=4, choices=QuotaMode.choices, default=QuotaMode.HARD)
+    mode = models.CharField(max_length=4, choices=QuotaMode.choices, default=QuotaMode.HARD, help_text=MODE_HELP)
     grace_percent = models.PositiveSmallIntegerField(
         default=0, validators=[MaxValueValidator(100)], help_text=_("A hard quota refuses only above limit plus this.")
     )
