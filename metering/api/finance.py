@@ -277,7 +277,7 @@ class PlatformCostsView(ApiView):
     needs = {"GET": OPERATOR}
     queries = {"GET": PlatformCostsQuery}
 
-    @operation("platform_costs_retrieve", "Explore costs of all tenants", query=PlatformCostsQuery, answer=PlatformCostsSerializer, tags=TAGS, examples=[example("By GPU model", _GROUPS)], problems=["permission_denied"])  # fmt: skip
+    @operation("platform_costs_retrieve", "Explore costs of all tenants", query=PlatformCostsQuery, answer=PlatformCostsSerializer, tags=TAGS, of_tenant=False, examples=[example("By GPU model", _GROUPS)], problems=["permission_denied"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """Each tenant's own month, before tax, beside the month before. For platform operators and support."""
         now = timezone.now()
@@ -339,7 +339,7 @@ class RevenueView(ApiView):
 
     needs = {"GET": OPERATOR}
 
-    @operation("revenue_list", "Read revenue by month", answer=RevenueListSerializer, tags=TAGS, examples=[example("One month", {"results": [_REVENUE]})], problems=["permission_denied"])  # fmt: skip
+    @operation("revenue_list", "Read revenue by month", answer=RevenueListSerializer, tags=TAGS, of_tenant=False, examples=[example("One month", {"results": [_REVENUE]})], problems=["permission_denied"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """The last twelve months, and what a call and an inference brought in each. For platform operators and support."""
         found = revenue.months(list(Tenant.objects.select_related("tier")), timezone.now())
@@ -368,7 +368,14 @@ class TenantFocusView(TenantView):
     needs = {"GET": Scope.COST_READ}
     queries = {"GET": MonthQuery}
 
-    @operation("focus_retrieve", "Download FOCUS data", query=MonthQuery, answer=OpenApiTypes.BINARY, tags=TAGS)
+    @operation(
+        "focus_retrieve",
+        "Download FOCUS data",
+        query=MonthQuery,
+        answer=OpenApiTypes.BINARY,
+        media_type="text/csv",
+        tags=TAGS,
+    )
     def get(self, request: Request, slug: str) -> HttpResponse:
         """The month's bill as FOCUS 1.2 CSV: the invoice once it is issued, else what is used so far, before tax."""
         now = timezone.now()
@@ -383,7 +390,7 @@ class PlatformFocusView(ApiView):
     needs = {"GET": OPERATOR}
     queries = {"GET": MonthQuery}
 
-    @operation("platform_focus_retrieve", "Download FOCUS data of all tenants", query=MonthQuery, answer=OpenApiTypes.BINARY, tags=TAGS, problems=["permission_denied"])  # fmt: skip
+    @operation("platform_focus_retrieve", "Download FOCUS data of all tenants", query=MonthQuery, answer=OpenApiTypes.BINARY, media_type="text/csv", tags=TAGS, of_tenant=False, problems=["permission_denied"])  # fmt: skip
     def get(self, request: Request) -> StreamingHttpResponse:
         """Every tenant's month as FOCUS 1.2 CSV, streamed. For platform operators and support."""
         now = timezone.now()

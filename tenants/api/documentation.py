@@ -94,8 +94,12 @@ def operation(
     writes: bool | None = None,
     idempotent: bool = True,
     more_answers: dict[Any, Any] | None = None,
+    media_type: str = "",
 ) -> Callable[[Any], Any]:
-    """Describe a handler. Its docstring is the description; the problems of every such operation are added to `problems`."""
+    """Describe a handler. Its docstring is the description; the problems of every such operation are added to `problems`.
+
+    `media_type` is that of an answer which is no JSON, such as text/csv.
+    """
     writing = request is not None or status in (201, 204) if writes is None else writes
     codes = [*EVERYWHERE, *(WRITING if writing else READING), *(OF_A_TENANT if of_tenant else ()), *problems]
     parameters = [each for each in (query,) if each is not None]
@@ -108,7 +112,7 @@ def operation(
         request=request,
         parameters=parameters,
         responses={
-            status: OpenApiResponse(answer, "Done." if answer is None else ""),
+            (status, media_type) if media_type else status: OpenApiResponse(answer, "Done." if answer is None else ""),
             **(more_answers or {}),
             **_problem_responses(codes),
         },

@@ -34,7 +34,9 @@ def test_every_route_is_in_it() -> None:
     assert described == {(route, method) for route, methods in ROUTES.items() for method in methods}
 
 
-HARMLESS = {"/api/v1/events", "/api/v1/estimates", "/api/v1/reservations/{id}/heartbeat"}
+HARMLESS = {
+    "/api/v1/events", "/api/v1/estimates", "/api/v1/reservations/{id}/heartbeat", "/api/v1/price-books/{book}/versions/{number}/dry-run",
+}  # fmt: skip
 """Sent again they do no harm, so no answer is kept."""
 
 
@@ -45,10 +47,10 @@ def test_every_operation_says_what_it_does_and_what_can_go_wrong() -> None:
         assert operation["description"], where
         assert operation["tags"], where
         assert {"401", "429", "500", "503"} <= operation["responses"].keys(), where
-        assert ("404" in operation["responses"]) == ("{slug}" in path or "{id}" in path), where
+        assert ("404" in operation["responses"]) == ("{" in path), where
         if method in ("post", "put", "patch", "delete") and path not in HARMLESS:
             assert "Idempotency-Key" in {each["name"] for each in operation["parameters"]}, where
-        if method in ("post", "put", "patch"):
+        if method in ("post", "put", "patch") and "requestBody" in operation:
             assert any(media.get("examples") for media in operation["requestBody"]["content"].values()), where
 
 
