@@ -19,8 +19,9 @@ from tenants.models import BillingPeriod, Tenant
 from . import gap_shares, period_usage, price_books
 from .forecasting import Forecast
 from .money import Money, round_half_up
+from .period_usage import Usage
 from .periods import Period, days
-from .pricing import Line, Quarantined, Rating
+from .pricing import Line, Quarantined, Rating, Segment
 from .projections import Projection
 from .rated_usage import SHOWN_DIMENSIONS, edges, month_of, priced_dimensions, rate_usage
 
@@ -102,6 +103,31 @@ def rating(tenant: Tenant, period: BillingPeriod, *, as_of: datetime | None = No
     usage = period_usage.by_day(tenant, month, cut_at, dimensions)
     gaps = gap_shares.segments({tenant.pk: month}, [*cut_at, *(day.start for day in days(month))])
     return rate_usage(tenant, month, versions, usage, as_of, gaps.get(tenant.pk, ()))
+
+
+def ratings(months: Iterable[tuple[Tenant, BillingPeriod]]) -> dict[int, Rating]:
+    """By tenant id, the lines of a whole stored period of each tenant, as on the invoice: a few queries for all of them.
+
+    The same lines and amounts as `rating`; their segments span all the time of one price. They do not depend on who else is rated.
+    """
+    everyone = [(tenant, month_of(period)) for tenant, period in months]
+    versions = price_books.timelines([tenant for tenant, _ in everyone])
+    alike: dict[tuple[tuple[datetime, ...], tuple[str, ...]], dict[int, Period]] = defaultdict(dict)
+    for tenant, month in everyone:
+        its = versions[tenant.pk]
+        dimensions = tuple(sorted(priced_dimensions(its).union(SHOWN_DIMENSIONS)))
+        alike[tuple(edges(its, month)[1:]), dimensions][tenant.pk] = month
+    usage: dict[int, list[Usage]] = {}
+    gaps: dict[int, list[Segment]] = {}
+    for (cut_at, dimensions), some in alike.items():
+        usage |= period_usage.of_many(some, cut_at, dimensions)
+        gaps |= gap_shares.segments(some, cut_at)
+    return {
+        tenant.pk: rate_usage(
+            tenant, month, versions[tenant.pk], usage.get(tenant.pk, ()), None, gaps.get(tenant.pk, ())
+        )
+        for tenant, month in everyone
+    }
 
 
 def statements(

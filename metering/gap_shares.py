@@ -153,11 +153,14 @@ def segments(months: Mapping[int, Period], edges: Sequence[datetime]) -> dict[in
     return found
 
 
-def changed_since(tenant: Tenant, period: BillingPeriod, since: datetime) -> bool:
-    """Whether a gap of the period was settled or decided upon after `since`."""
-    return GapShare.objects.filter(
-        tenant=tenant, starts_at__lt=period.ends_at, ends_at__gt=period.starts_at, changed_at__gte=since
-    ).exists()
+def waiting(periods: Mapping[int, BillingPeriod]) -> set[int]:
+    """The tenants with a gap in their period that is to be decided upon by an operator."""
+    rows = GapShare.objects.filter(tenant__in=list(periods), policy=GapPolicy.ASK, decision="")
+    return {
+        tenant_id
+        for tenant_id, starts_at, ends_at in rows.values_list("tenant_id", "starts_at", "ends_at")
+        if starts_at < periods[tenant_id].ends_at and ends_at > periods[tenant_id].starts_at
+    }
 
 
 def undecided(tenants: Iterable[int] | None = None) -> list[GapShare]:
@@ -241,16 +244,35 @@ class GapNote:
 
 def notes(tenant: Tenant, period: BillingPeriod) -> list[GapNote]:
     """The gaps of a tenant's period, in order of time, each with what was done about it."""
-    inside = {"starts_at__lt": period.ends_at}
-    shares = GapShare.objects.filter(tenant=tenant, ends_at__gt=period.starts_at, **inside).select_related("gap")
-    found = [note_of(share) for share in shares.order_by("starts_at", "pk")]
-    unsettled = MeteringGap.objects.filter(tenant=tenant, settled_at=None, **inside).order_by("starts_at")
-    found += [
-        GapNote(gap.collector, gap.node, gap.meter, gap.starts_at, gap.ends_at, gap.reason, "Not settled yet: nothing is billed for it so far.")
-        for gap in unsettled
-        if gap.ends_at is None or gap.ends_at > period.starts_at
-    ]  # fmt: skip
-    return sorted(found, key=lambda note: note.starts_at)
+    return notes_of_many({tenant.pk: period}).get(tenant.pk, [])
+
+
+def notes_of_many(periods: Mapping[int, BillingPeriod]) -> dict[int, list[GapNote]]:
+    """`notes` of many tenants, each of its own period, by tenant id: two queries."""
+    found: dict[int, list[GapNote]] = defaultdict(list)
+    if not periods:
+        return found
+    span = {
+        "tenant__in": list(periods),
+        "starts_at__lt": max(period.ends_at for period in periods.values()),
+    }
+    first = min(period.starts_at for period in periods.values())
+    shares = GapShare.objects.filter(ends_at__gt=first, **span).select_related("gap").order_by("starts_at", "pk")
+    for share in shares:
+        if _overlap(share, periods[share.tenant_id]):
+            found[share.tenant_id].append(note_of(share))
+    for gap in MeteringGap.objects.filter(settled_at=None, **span).order_by("starts_at"):
+        if gap.tenant_id is not None and _overlap(gap, periods[gap.tenant_id]):
+            done = "Not settled yet: nothing is billed for it so far."
+            note = GapNote(gap.collector, gap.node, gap.meter, gap.starts_at, gap.ends_at, gap.reason, done)
+            found[gap.tenant_id].append(note)
+    for its in found.values():
+        its.sort(key=lambda note: note.starts_at)
+    return found
+
+
+def _overlap(gap: GapShare | MeteringGap, period: BillingPeriod) -> bool:
+    return gap.starts_at < period.ends_at and (gap.ends_at is None or gap.ends_at > period.starts_at)
 
 
 def notes_of(invoice: Invoice) -> list[GapNote]:

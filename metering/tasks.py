@@ -19,7 +19,7 @@ from metering import (
     rollups,
     unknown_usage,
 )
-from metering.billing import closing
+from metering.billing import announcing, closing
 from metering.gpu_use import releasing, telling
 from metering.quota_requests import ending
 from metering.reservations import keeping
@@ -75,9 +75,15 @@ def tidy_up() -> None:
 
 @shared_task
 def close_months() -> None:
-    """Draft last month's invoices, and issue those whose grace time has passed."""
+    """Draft the invoices of ended months, and issue those whose grace time has passed."""
     for _ in closing.due(timezone.now()):
         pass
+
+
+@shared_task
+def announce_invoices() -> None:
+    """Write the mails and webhooks of invoices that were issued."""
+    announcing.announce_due(timezone.now())
 
 
 @shared_task

@@ -32,12 +32,15 @@ from tenants.models import BillingPeriod, Tenant
 from tenants.problems import Conflict
 
 PER_PAGE = 100
-STATES = ("running", "open", "draft", "grace", "issued", "paid")
+STATES = ("running", "open", "draft", "grace", "issued", "paid", "void")
 
 
 @dataclass(frozen=True)
 class MonthState:
-    """A tenant's month. `state` is one of STATES: not ended, ended without an invoice, a draft whose grace is over, one within it, …"""
+    """A tenant's month. `state` is one of STATES: not ended, ended without an invoice, a draft whose grace is over, one within it, …
+
+    "void": its only invoice was voided; nothing happens until somebody issues it again.
+    """
 
     tenant: Tenant
     state: str
@@ -51,12 +54,12 @@ class MonthState:
     @property
     def can_issue(self) -> bool:
         """Its month has ended, and no invoice of it is out."""
-        return self.state in ("open", "draft", "grace")
+        return self.state in ("open", "draft", "grace", "void")
 
     @property
     def is_held(self) -> bool:
         """Something waits for an operator."""
-        return bool(self.gaps or self.quarantined or self.unpriced)
+        return bool(self.gaps or self.quarantined or self.unpriced or self.state == "void")
 
 
 def month_states(month: str, now: datetime) -> list[MonthState]:
@@ -69,12 +72,14 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
         .select_related("period")
         .prefetch_related("credit_notes", "payments")
     }
+    voided = set(Invoice.objects.filter(period__key=month, state=InvoiceState.VOID).values_list("tenant", flat=True))
+    voided -= set(invoices)
     periods = {period.tenant_id: period for period in BillingPeriod.objects.filter(key=month)}
     gaps = _gaps(periods)
     quarantined = _count(QuarantinedEvent.objects.filter(resolved_at=None))
     unpriced = _count(UnknownUsage.objects.filter(resolved_at=None))
     return [
-        _state(tenant, month, invoices.get(tenant.pk), periods.get(tenant.pk), now)(
+        _state(tenant, month, invoices.get(tenant.pk), periods.get(tenant.pk), now, is_void=tenant.pk in voided)(
             gaps[tenant.pk], quarantined[tenant.pk], unpriced[tenant.pk]
         )
         for tenant in Tenant.objects.order_by("slug")
@@ -95,10 +100,12 @@ def _count(rows: Any) -> Counter[int]:
     return Counter(dict(rows.order_by().values_list("tenant").annotate(count=Count("pk"))))
 
 
-def _state(tenant: Tenant, month: str, invoice: Invoice | None, period: BillingPeriod | None, now: datetime) -> Any:
+def _state(
+    tenant: Tenant, month: str, invoice: Invoice | None, period: BillingPeriod | None, now: datetime, *, is_void: bool
+) -> Any:
     ends_at = period.ends_at if period else calendar.month_bounds(tenant.time_zone, month)[1]
     if invoice is None:
-        state = "running" if now < ends_at else "open"
+        state = "void" if is_void else "running" if now < ends_at else "open"
     elif invoice.state == InvoiceState.DRAFT:
         state = "grace" if now < invoice.issue_after else "draft"
     else:
@@ -187,7 +194,7 @@ def _start(request: HttpRequest, month: str, here: str, now: datetime) -> HttpRe
 
 
 def _issue(request: HttpRequest, page: ModelAdmin, month: str, here: str, now: datetime) -> HttpResponse:
-    """Asks why, then issues one tenant's month whatever is left of its grace time."""
+    """Asks why, then issues one tenant's month whatever is left of its grace time, and again after a voiding."""
     slug = request.POST["tenant"]
     tenant = Tenant.objects.select_related("tier").filter(slug=slug).first()
     if tenant is None:
@@ -224,5 +231,5 @@ _WORDS = {
     "grace": gettext_lazy("Draft, within grace"),
     "issued": gettext_lazy("Issued"),
     "paid": gettext_lazy("Paid"),
-    "void": gettext_lazy("Void"),
+    "void": gettext_lazy("Void, waits for you"),
 }

@@ -1,11 +1,17 @@
-"""Telling people of an issued invoice: a mail to the billing contact, a webhook to the tenant's systems."""
+"""Telling people of an issued invoice: a mail to the billing contact, a webhook to the tenant's systems.
+
+Issuing only notes whom to tell, in its own transaction; mails are written afterwards, so that closing a month does not wait for them.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from django.db import transaction
 
 from tenants.models import Membership, Role, Tenant
 
@@ -13,26 +19,50 @@ from .. import notifications
 from ..mail import wording
 from ..mail.billing import InvoiceFacts, invoice_issued
 from ..mail.letters import CostLine
-from ..models import Invoice
+from ..models import Invoice, OwedAnnouncement
 from ..money import Money
 from ..webhooks import delivery
 
+AT_ONCE = 50
 
-def announce(invoice: Invoice) -> None:
-    """Owe the mail and the webhook of an issued invoice, in the caller's transaction; once, however often it is called."""
-    if invoice.issued_at is None:
-        raise ValueError("Only an issued invoice is announced.")
+
+def owe(invoices: Iterable[Invoice]) -> None:
+    """Note that these issued invoices are to be announced, in the caller's transaction; once, however often it is called."""
+    OwedAnnouncement.objects.bulk_create(
+        [OwedAnnouncement(tenant_id=invoice.tenant_id, invoice=invoice) for invoice in invoices], ignore_conflicts=True
+    )
+
+
+def announce_due(now: datetime) -> int:
+    """Write the mails and webhooks of what is to be announced; how many invoices. Several workers may run it at once."""
+    done = 0
+    while some := _announce_some(now):
+        done += some
+    return done
+
+
+@transaction.atomic
+def _announce_some(now: datetime) -> int:
+    owed = OwedAnnouncement.objects.select_for_update(skip_locked=True, of=("self",)).order_by("pk")
+    rows = list(owed.select_related("invoice__tenant")[:AT_ONCE])
+    for row in rows:
+        _announce(row.invoice, now)
+    OwedAnnouncement.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def _announce(invoice: Invoice, now: datetime) -> None:
     snapshot = json.loads(invoice.snapshot)
     notifications.owe(
-        invoice_issued(_facts(invoice, invoice.issued_at, snapshot)),
+        invoice_issued(_facts(invoice, snapshot)),
         key=f"invoice-issued:{invoice.pk}",
         recipients=recipients(invoice.tenant, snapshot["customer"]["email"]),
         tenant=invoice.tenant,
-        now=invoice.issued_at,
+        now=now,
     )
     data = {name: snapshot[name] for name in ("number", "currency", "subtotal", "tax", "total")}
     data |= {"invoice": str(invoice.public_id), "period": snapshot["period"]["key"]}
-    delivery.owe(invoice.tenant, "invoice.issued", f"invoice-issued-{invoice.pk}", data, invoice.issued_at)
+    delivery.owe(invoice.tenant, "invoice.issued", f"invoice-issued-{invoice.pk}", data, now)
 
 
 def recipients(tenant: Tenant, billing_email: str) -> list[str]:
@@ -47,7 +77,7 @@ def recipients(tenant: Tenant, billing_email: str) -> list[str]:
     return []
 
 
-def _facts(invoice: Invoice, issued_at: datetime, snapshot: dict[str, Any]) -> InvoiceFacts:
+def _facts(invoice: Invoice, snapshot: dict[str, Any]) -> InvoiceFacts:
     currency = snapshot["currency"]
     lines = [
         CostLine(
@@ -60,5 +90,6 @@ def _facts(invoice: Invoice, issued_at: datetime, snapshot: dict[str, Any]) -> I
     return InvoiceFacts(
         snapshot["number"], snapshot["customer"]["tenant"], snapshot["seller"]["name"], snapshot["customer"]["name"],
         snapshot["period"]["time_zone"], snapshot["period"]["key"], lines, Money(Decimal(snapshot["subtotal"]), currency),
-        Money(Decimal(snapshot["tax"]), currency), Money(Decimal(snapshot["total"]), currency), issued_at, str(invoice.public_id),
+        Money(Decimal(snapshot["tax"]), currency), Money(Decimal(snapshot["total"]), currency),
+        datetime.fromisoformat(snapshot["issued_at"]), str(invoice.public_id),
     )  # fmt: skip

@@ -2,121 +2,68 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Literal
+from typing import cast
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
 
 from tenants import audit, calendar, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import jobs, memo
-from ..models import GapPolicy, GapShare, Invoice, InvoiceState, JobRun, JobState
-from . import announcing
-from .drafting import PeriodOpenError, draft, prepare
-from .issuing import InvoiceStateError, freeze, issue
-from .parties import NoEntityError, entity_for, grace_of, profile_of
+from .. import jobs
+from ..models import EmptyMonth, Invoice, InvoiceState, JobRun, JobState
+from . import announcing, portions, processes
+from .drafting import prepare_one
+from .issuing import InvoiceStateError, freeze
+from .portions import Closed, Outcome
 
-Outcome = Literal[
-    "drafted", "issued", "already issued", "nothing to invoice", "not ended", "waits for a decision", "failed"
-]
 TASK = "close month"
-EVERY = 20
-AT_ONCE = 20
+AT_ONCE = 200
+"""Tenants of one portion: enough to share its statements, few enough to stay small and short."""
 MOST_FAILURES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """What became of one tenant's month. `detail` holds the number of the invoice, or the error."""
+def close(month: str, now: datetime, *, workers: int = 1) -> Iterator[Closed]:
+    """Close 'YYYY-MM' for every tenant, in portions of one transaction each; yields as it goes.
 
-    tenant: Tenant
-    outcome: Outcome
-    detail: str = ""
-
-
-def close(month: str, now: datetime) -> Iterator[Closed]:
-    """Close 'YYYY-MM' for every tenant, one transaction each; yields as it goes. Raises ValueError for another form of month."""
+    `workers` processes, this one among them, work on portions of their own. Raises ValueError for another form of month.
+    """
     calendar.parse_month(month)
-    everyone = Tenant.objects.select_related("tier").order_by("pk").iterator(chunk_size=500)
-    while some := list(islice(everyone, AT_ONCE)):
-        # Meters and prices are read once for some tenants. What is published meanwhile is adjusted on the next invoice.
-        with memo.remembering():
-            found = [close_tenant(tenant, month, now) for tenant in some]
-        yield from found
+    ids = list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
+    # Several processes share out a small platform too.
+    size = AT_ONCE if workers <= 1 else max(1, min(AT_ONCE, len(ids) // (2 * workers)))
+    cut = [ids[first : first + size] for first in range(0, len(ids), size)]
+    for answers in processes.each_portion(cut, month, now, workers):
+        tenants = Tenant.objects.in_bulk([pk for pk, _, _ in answers])
+        for pk, outcome, detail in answers:
+            yield Closed(tenants[pk], month, cast(Outcome, outcome), detail)
 
 
 def close_tenant(tenant: Tenant, month: str, now: datetime) -> Closed:
-    """Draft the tenant's month, or issue it when its grace time has passed. Never raises for one tenant's trouble: it is reported."""
-    period = periods.period_by_key(tenant, month)
-    issued = Invoice.objects.filter(
-        tenant=tenant, period=period, state__in=[InvoiceState.ISSUED, InvoiceState.PAID]
-    ).first()
-    if issued is not None:
-        return Closed(tenant, "already issued", issued.number)
-    if now < period.ends_at:
-        return Closed(tenant, "not ended")
-    try:
-        final = now >= period.ends_at + grace_of(entity_for(profile_of(tenant)))
-        with audit.acting("system:invoicing", f"closing {month}"):
-            if not final:
-                return _draft(tenant, period, now)
-            if waits_for_decision(tenant, period):
-                return _wait(tenant, period, now)
-            return _issue(tenant, period, now)
-    except NoEntityError as error:
-        return Closed(tenant, "failed", str(error)[:300])
-    except PeriodOpenError:
-        return Closed(tenant, "not ended")
-    except Exception as error:  # one tenant's trouble must not keep the others from their invoices
-        return Closed(tenant, "failed", f"{type(error).__name__}: {error}"[:300])
-
-
-def _draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Closed:
-    prepared = prepare(tenant, period, now)
-    invoice = prepared.invoice
-    if not prepared.has_lines:
-        invoice.delete()
-        return Closed(tenant, "nothing to invoice")
-    return Closed(tenant, "drafted", f"{invoice.total} {invoice.currency}")
-
-
-def waits_for_decision(tenant: Tenant, period: BillingPeriod) -> bool:
-    """Whether a gap of the period is to be decided upon by an operator: until then the invoice stays a draft."""
-    return GapShare.objects.filter(
-        tenant=tenant,
-        policy=GapPolicy.ASK,
-        decision="",
-        starts_at__lt=period.ends_at,
-        ends_at__gt=period.starts_at,
-    ).exists()
-
-
-def _wait(tenant: Tenant, period: BillingPeriod, now: datetime) -> Closed:
-    drafted = _draft(tenant, period, now)
-    return Closed(tenant, "waits for a decision", "a metering gap") if drafted.outcome == "drafted" else drafted
+    """Draft the tenant's month, or issue it when its grace time has passed. Never raises for the tenant's trouble: it is reported."""
+    (closed,) = portions.close([tenant], month, now)
+    return closed
 
 
 def issue_now(tenant: Tenant, month: str, now: datetime, *, actor: str, reason: str) -> Invoice:
-    """Issue a tenant's ended month whatever is left of its grace time, and with gaps undecided: what comes later is adjusted.
+    """Issue a tenant's ended month because a person says so: before the end of its grace, with gaps undecided, or again after a voiding.
 
-    Raises InvoiceStateError without a reason or when there is nothing to invoice; PeriodOpenError; NoEntityError.
+    What comes later is adjusted. Raises InvoiceStateError without a reason or when there is nothing to invoice; PeriodOpenError;
+    NoEntityError.
     """
     if not reason.strip():
-        raise InvoiceStateError("Say why it is issued before its time.")
+        raise InvoiceStateError("Say why it is issued by hand.")
     period = periods.period_by_key(tenant, month)
     with audit.acting(actor, reason), transaction.atomic():
-        drafted = draft(tenant, period, now)
-        if drafted.state == InvoiceState.DRAFT and not drafted.lines.exists():
+        bill = prepare_one(tenant, period, now, even_empty=False)
+        if bill.invoice is None:
             raise InvoiceStateError(f"{tenant.name} has nothing to invoice for {month}.")
-        invoice = issue(tenant, period, now, before_grace=True)
-        announcing.announce(invoice)
-    return invoice
+        if not bill.is_issued:
+            freeze([bill], now)
+            announcing.owe([bill.invoice])
+    return Invoice.objects.select_related("tenant", "period", "entity").get(pk=bill.invoice.pk)
 
 
 def ask_to_close(month: str, now: datetime) -> JobRun:
@@ -162,29 +109,39 @@ def _close_by_hand(period: str, now: datetime) -> bool:
             outcomes[closed.outcome] += 1
             if closed.outcome == "failed" and len(failures) < MOST_FAILURES:
                 failures.append(f"{closed.tenant.slug}: {closed.detail}")
-            if number % EVERY == 0 or number == total:
+            if number % AT_ONCE == 0 or number == total:
                 run.detail = {"done": number, "total": total, "outcomes": dict(outcomes), "failures": failures}
                 run.save_progress()
         return True
 
 
-@transaction.atomic
-def _issue(tenant: Tenant, period: BillingPeriod, now: datetime) -> Closed:
-    # Two closings at once meet at the invoice's row lock; the second finds it issued and gets it back unchanged.
-    prepared = prepare(tenant, period, now)
-    if not prepared.has_lines:
-        prepared.invoice.delete()
-        return Closed(tenant, "nothing to invoice")
-    invoice = freeze(prepared, now)
-    announcing.announce(invoice)
-    return Closed(tenant, "issued", invoice.number)
-
-
 def due(now: datetime) -> Iterator[Closed]:
-    """What the clock owes: last month of every tenant whose month has ended and is not issued yet."""
-    taken = Invoice.objects.filter(tenant=OuterRef("pk"), state__in=[InvoiceState.ISSUED, InvoiceState.PAID])
-    for tenant in Tenant.objects.select_related("tier").iterator(chunk_size=500):
-        current = periods.period_at(tenant, now)
-        month = calendar.previous_month(current.key)
-        if not Tenant.objects.filter(Q(pk=tenant.pk), Exists(taken.filter(period__key=month))).exists():
-            yield close_tenant(tenant, month, now)
+    """What the clock owes: every ended month of every tenant since its start that is not issued, oldest first.
+
+    A voided month waits for a person, and a month with nothing that no usage can reach any more is not looked at again.
+    """
+    ids = list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
+    for first in range(0, len(ids), AT_ONCE):
+        some = list(Tenant.objects.select_related("tier").filter(pk__in=ids[first : first + AT_ONCE]).order_by("pk"))
+        for month, tenants in sorted(_owed(some, now).items()):
+            yield from (each for each in portions.close(tenants, month, now) if each.outcome != "not ended")
+
+
+def _owed(tenants: Sequence[Tenant], now: datetime) -> dict[str, list[Tenant]]:
+    """By month, the tenants that have neither an issued nor a voided invoice of it."""
+    mine = {"tenant__in": [tenant.pk for tenant in tenants]}
+    since = {tenant.pk: calendar.month_key(tenant.time_zone, tenant.created_at) for tenant in tenants}
+    settled: set[tuple[int, str]] = set()
+    for tenant_id, key in BillingPeriod.objects.filter(**mine).values_list("tenant_id", "key"):
+        since[tenant_id] = min(since[tenant_id], key)
+    out = Invoice.objects.filter(**mine).exclude(state=InvoiceState.DRAFT)
+    settled.update(out.order_by().values_list("tenant_id", "period__key"))
+    settled.update(EmptyMonth.objects.filter(**mine).values_list("tenant_id", "period__key"))
+    owed: dict[str, list[Tenant]] = defaultdict(list)
+    for tenant in tenants:
+        month, current = since[tenant.pk], calendar.month_key(tenant.time_zone, now)
+        while month < current:
+            if (tenant.pk, month) not in settled:
+                owed[month].append(tenant)
+            month = calendar.next_month(month)
+    return owed

@@ -1,28 +1,30 @@
-"""Drafts: a period's lines as they are known now, recomputed as often as anyone asks."""
+"""Drafts: periods' lines as they are known now, recomputed as often as anyone asks, for one tenant or for a portion of all.
+
+Usage is rated before anything is written, so that a tenant with nothing to invoice leaves no trace. Whoever drafts or issues for a
+tenant holds its lock until the transaction ends: two invoices of one tenant never settle the same adjustment.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs, gap_shares, memo
-from ..models import BillingProfile, Invoice, InvoiceLine, InvoiceState, Meter, PriceBookVersion, UsageRollup
-from ..money import Money, plain
-from ..pricing import Adjustment, Line, Rating, adjust, tax
-from .parties import entity_for, grace_of, profile_of, tax_rate_for, tax_rule
+from .. import costs, memo
+from ..models import BillingProfile, Invoice, InvoiceLine, InvoiceState, LegalEntity
+from ..money import Money
+from ..pricing import Quarantined, Rating, tax
+from . import writing
+from .adjusting import adjustments_of
+from .lines import canonical, digest, lines_of
+from .parties import entity_for, grace_of, profiles_of, tax_rate_for, tax_rule
 
-LOOK_BACK = timedelta(days=120)
-"""Issued periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
-IN_FLIGHT = timedelta(hours=1)
-"""A rollup that was computed just before the invoice may have been committed just after it."""
+LOCK = 7308
 
 
 class PeriodOpenError(ValueError):
@@ -30,194 +32,124 @@ class PeriodOpenError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """An invoice, locked until the transaction ends, with the rating that its draft was just written from."""
+class Case:
+    """A tenant's period that is to be invoiced, and between whom."""
 
-    invoice: Invoice
-    rating: Rating
-    has_lines: bool
+    tenant: Tenant
+    period: BillingPeriod
+    profile: BillingProfile
+    entity: LegalEntity
+
+    @property
+    def issue_after(self) -> datetime:
+        """The end of the grace time."""
+        return self.period.ends_at + grace_of(self.entity)
+
+
+@dataclass(slots=True)
+class Bill:
+    """What became of a case: its invoice, None where there is nothing to invoice, and what the invoice was just written from."""
+
+    case: Case
+    invoice: Invoice | None = None
+    is_void: bool = False
+    """The period's only invoice was voided: it waits for a person."""
+    lines: list[InvoiceLine] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    """The lines' details as canonical JSON, written once for the rows, the digest and the snapshot."""
+    quarantined: tuple[Quarantined, ...] = ()
+
+    @property
+    def is_issued(self) -> bool:
+        """Frozen before this was asked."""
+        return self.invoice is not None and self.invoice.state != InvoiceState.DRAFT
 
 
 def draft(tenant: Tenant, period: BillingPeriod, now: datetime) -> Invoice:
-    """The period's invoice: made as a draft, or recomputed while it is one; an issued one comes back as it is.
+    """The period's invoice: made as a draft, even without lines, or recomputed while it is one; an issued one comes back as it is.
 
     Raises PeriodOpenError before the period's end, NoEntityError when nobody is set up to invoice.
     """
-    return prepare(tenant, period, now).invoice
+    return prepare_one(tenant, period, now).invoice  # type: ignore[return-value]  # there is one, even without lines
 
 
 @transaction.atomic
-def prepare(tenant: Tenant, period: BillingPeriod, now: datetime) -> Prepared:
-    """`draft` with what issuing needs of it, so that nothing is rated twice."""
+def prepare_one(tenant: Tenant, period: BillingPeriod, now: datetime, *, even_empty: bool = True) -> Bill:
+    """`prepare` of one tenant's period, whose voided invoice does not stand in the way: somebody asks for it."""
     if now < period.ends_at:
         raise PeriodOpenError(
             f"{period.key} ends at {period.ends_at:%Y-%m-%d %H:%M} UTC; it cannot be invoiced before."
         )
-    profile = profile_of(tenant)
-    entity = entity_for(profile)
-    rating = costs.rating(tenant, period)
-    invoice, _ = Invoice.objects.get_or_create(
-        tenant=tenant,
-        period=period,
-        state__in=[InvoiceState.DRAFT, InvoiceState.ISSUED, InvoiceState.PAID],
-        defaults={
-            "state": InvoiceState.DRAFT,
-            "entity": entity,
-            "currency": rating.currency,
-            "issue_after": period.ends_at + grace_of(entity),
-        },
-    )
-    invoice = (
-        Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
-    )
-    if invoice.state == InvoiceState.DRAFT:
-        invoice.entity, invoice.issue_after = entity, period.ends_at + grace_of(entity)
-        count = _write(invoice, rating, list(_adjustments(tenant, period)), profile, now)
-        return Prepared(invoice, rating, count > 0)
-    return Prepared(invoice, rating, has_lines=True)
+    (bill,) = prepare(cases_of([(tenant, period)]), now, even_empty=even_empty, even_void=True)
+    return bill
 
 
-def lines_of(rating: Rating) -> list[InvoiceLine]:
-    """The rating's lines as unsaved invoice lines: what a preview shows is what a draft holds."""
-    meters = memo.meters()
-    return [_usage_line(line, meters, position) for position, line in enumerate(rating.lines, start=1)]
+def cases_of(months: Iterable[tuple[Tenant, BillingPeriod]]) -> list[Case]:
+    """The cases of tenants' periods. Raises NoEntityError when nobody is set up to invoice one of them."""
+    pairs = list(months)
+    profiles = profiles_of(tenant for tenant, _ in pairs)
+    return [Case(tenant, period, profiles[tenant.pk], entity_for(profiles[tenant.pk])) for tenant, period in pairs]
 
 
-def _write(
-    invoice: Invoice,
-    rating: Rating,
-    adjustments: list[tuple[Invoice, Adjustment]],
-    profile: BillingProfile,
-    now: datetime,
-) -> int:
-    lines = lines_of(rating)
-    lines += [
-        _adjustment_line(origin, change, len(lines) + n) for n, (origin, change) in enumerate(adjustments, start=1)
-    ]
-    subtotal = sum((Money(line.amount, rating.currency) for line in lines), Money.zero(rating.currency))
-    taxed = tax(subtotal, tax_rule(tax_rate_for(profile)))
-    invoice.lines.all().delete()
-    for line in lines:
-        line.invoice, line.tenant = invoice, invoice.tenant
-    InvoiceLine.objects.bulk_create(lines)
-    invoice.currency, invoice.computed_at = rating.currency, now
+@transaction.atomic
+def prepare(cases: Sequence[Case], now: datetime, *, even_empty: bool = False, even_void: bool = False) -> list[Bill]:
+    """Rate the cases, one for each tenant, and write their drafts. The tenants stay locked until the caller's transaction ends."""
+    lock([case.tenant.pk for case in cases])
+    bills = [Bill(case) for case in cases]
+    _find(bills)
+    to_write = [bill for bill in bills if not bill.is_issued and (even_void or not bill.is_void)]
+    with memo.remembering():
+        ratings = costs.ratings((bill.case.tenant, bill.case.period) for bill in to_write)
+        adjustments = adjustments_of([(bill.case.tenant, bill.case.period) for bill in to_write])
+        for bill in to_write:
+            rating = ratings[bill.case.tenant.pk]
+            bill.lines = lines_of(rating)
+            bill.lines += adjustments.lines_for(bill.case.tenant, after=len(bill.lines))
+            bill.quarantined = rating.quarantined
+        writing.remove([bill for bill in to_write if bill.invoice and not bill.lines and not even_empty])
+        full = [bill for bill in to_write if bill.lines or even_empty]
+        before = {bill.case.tenant.pk: bill.invoice.content for bill in full if bill.invoice}
+        for bill in full:
+            _fill(bill, ratings[bill.case.tenant.pk], now)
+        writing.write(full, before)
+    return bills
+
+
+def lock(tenant_ids: Iterable[int]) -> None:
+    """Wait until nobody else drafts or issues for these tenants, and keep others from it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, id) FROM unnest(%s::int[]) AS id", [LOCK, sorted(set(tenant_ids))]
+        )
+
+
+def _find(bills: Sequence[Bill]) -> None:
+    """The invoices that there are of the bills' periods: one query, so that a voiding in between is seen or not, never half."""
+    by_period = {bill.case.period.pk: bill for bill in bills}
+    for invoice in Invoice.objects.filter(period__in=list(by_period)).defer("snapshot").order_by("pk"):
+        bill = by_period[invoice.period_id]
+        if invoice.state == InvoiceState.VOID:
+            bill.is_void = True
+        else:
+            bill.invoice = invoice
+            invoice.tenant, invoice.period = bill.case.tenant, bill.case.period
+    for bill in bills:
+        bill.is_void = bill.is_void and bill.invoice is None
+
+
+def _fill(bill: Bill, rating: Rating, now: datetime) -> None:
+    """The invoice of the bill with its sums, in memory."""
+    case = bill.case
+    bill.invoice = bill.invoice or Invoice(tenant=case.tenant, period=case.period, state=InvoiceState.DRAFT)
+    invoice = bill.invoice
+    subtotal = sum((line.amount for line in bill.lines), Decimal(0))
+    taxed = tax(Money(subtotal, rating.currency), tax_rule(tax_rate_for(case.profile)))
+    bill.details = [canonical(line.detail) for line in bill.lines]
+    invoice.entity, invoice.issue_after, invoice.computed_at = case.entity, case.issue_after, now
+    invoice.currency = rating.currency
     invoice.subtotal, invoice.tax, invoice.total = taxed.subtotal.amount, taxed.tax.amount, taxed.total.amount
-    invoice.save(update_fields=["entity", "issue_after", "currency", "computed_at", "subtotal", "tax", "total"])
-    return len(lines)
-
-
-def _adjustments(tenant: Tenant, period: BillingPeriod) -> Iterable[tuple[Invoice, Adjustment]]:
-    """What late events, corrections, decisions about gaps and back-dated prices have changed in periods that are invoiced already."""
-    issued = Invoice.objects.filter(
-        tenant=tenant,
-        state__in=[InvoiceState.ISSUED, InvoiceState.PAID],
-        period__starts_at__lt=period.starts_at,
-        period__ends_at__gte=period.starts_at - LOOK_BACK,
-    )
-    for invoice in issued.select_related("period", "tenant").order_by("period__starts_at"):
-        if _has_changed(invoice):
-            for change in adjust(settled_amounts(invoice), costs.rating(tenant, invoice.period)):
-                yield invoice, change
-
-
-def _has_changed(invoice: Invoice) -> bool:
-    """Whether anything that the issued invoice follows from has changed since: usage, a gap, or prices published after the fact."""
-    since, period = invoice.computed_at - IN_FLIGHT, invoice.period
-    touched = UsageRollup.objects.filter(
-        tenant=invoice.tenant_id, hour__gte=period.starts_at, hour__lt=period.ends_at, updated_at__gte=since
-    )
-    return (
-        touched.exists()
-        or gap_shares.changed_since(invoice.tenant, period, since)
-        or PriceBookVersion.objects.filter(starts_at__lt=period.ends_at, published_at__gte=since).exists()
-    )
-
-
-def settled_amounts(invoice: Invoice) -> dict[str, Money]:
-    """What each line of the invoice's period has been invoiced at so far: its own lines and all adjustments issued since."""
-    amounts = {line.key: Money(line.amount, invoice.currency) for line in invoice.lines.filter(origin_period="")}
-    later = InvoiceLine.objects.filter(
-        tenant_id=invoice.tenant_id,
-        origin_period=invoice.period.key,
-        invoice__state__in=[InvoiceState.ISSUED, InvoiceState.PAID],
-    )
-    for line in later:
-        amounts[line.key] = amounts.get(line.key, Money.zero(invoice.currency)) + Money(line.amount, invoice.currency)
-    return amounts
-
-
-def _usage_line(line: Line, meters: dict[str, Meter], position: int) -> InvoiceLine:
-    meter = meters.get(line.meter)
-    return InvoiceLine(
-        position=position,
-        kind=line.kind,
-        key=line.key,
-        meter=line.meter,
-        description=_describe(line, meter),
-        quantity=plain(line.quantity),
-        unit=_unit(line, meter),
-        unit_price=line.unit_price,
-        amount=line.amount.amount,
-        detail=_detail(line),
-    )
-
-
-def _describe(line: Line, meter: Meter | None) -> str:
-    name = meter.name if meter else line.meter or "Everything"
-    what = f"{name}, {line.dim_value}" if line.dim_value else name
-    return {
-        "usage": what,
-        "fee": f"{what}: monthly fee",
-        "shortfall": f"{what}: rest of the minimum",
-        "overage": f"{what}: overage",
-    }[line.kind]
-
-
-def _unit(line: Line, meter: Meter | None) -> str:
-    if line.kind == "fee":
-        return "day"
-    return meter.billing_unit if meter and line.kind == "usage" else ""
-
-
-def _detail(line: Line) -> dict[str, Any]:
-    """The explanation to freeze. Segments are summed by dimensions and sealed with a digest: the hours stay in the rollups."""
-    whole = line.as_dict()
-    segments = whole.pop("segments")
-    by_dims: dict[str, Any] = {}
-    for segment in line.segments:
-        name = json.dumps(dict(segment.dims), sort_keys=True)
-        by_dims[name] = by_dims.get(name, 0) + segment.quantity
-    return {
-        **whole,
-        "explanation": line.explanation(),
-        "usage": [
-            {"dims": json.loads(name), "quantity": plain(quantity)} for name, quantity in sorted(by_dims.items())
-        ],
-        "evidence": {
-            "segments": len(segments),
-            "sha256": hashlib.sha256(json.dumps(segments, sort_keys=True).encode()).hexdigest(),
-        },
-    }
-
-
-def _adjustment_line(origin: Invoice, change: Adjustment, position: int) -> InvoiceLine:
-    kind, meter, _, value, *_ = change.line_key.split("|")
-    return InvoiceLine(
-        position=position,
-        kind="adjustment",
-        key=change.line_key,
-        origin_period=change.origin,
-        meter=meter,
-        description=f"Adjustment of {origin.number} ({change.origin}): {meter}{', ' + value if value else ''} {kind}",
-        quantity=1,
-        amount=change.amount.amount,
-        detail={
-            "origin": {"invoice": origin.number, "period": change.origin, "line": change.line_key},
-            "before": change.before.decimal_string(),
-            "after": change.after.decimal_string(),
-            "explanation": [
-                f"Late usage, a correction, a gap or a price published after the fact changed {change.origin}: {change.before} was invoiced, {change.after} is due, "
-                f"{change.amount} remains."
-            ],
-        },
-    )
+    whole = [
+        [line.position, line.kind, line.key, line.origin_period, line.description, line.unit, str(line.unit_price), str(line.amount)]
+        for line in bill.lines
+    ]  # fmt: skip
+    invoice.content = digest(canonical(whole) + "".join(bill.details))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +18,10 @@ from .. import gap_shares
 from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, NumberSequence
 from ..models.invoice import INVOICE_TRANSITIONS
 from ..money import Money, plain
-from ..pricing import Quarantined, Rating
-from . import parties
-from .drafting import Prepared, prepare
+from ..pricing import Quarantined
+from . import drafting, parties, writing
+from .drafting import Bill
+from .lines import canonical, digest
 
 GENESIS = "0" * 64
 
@@ -39,33 +40,42 @@ def issue(tenant: Tenant, period: BillingPeriod, now: datetime, *, before_grace:
 
     Raises GraceError until `issue_after` has passed, unless `before_grace`.
     """
-    return freeze(prepare(tenant, period, now), now, before_grace=before_grace)
-
-
-@transaction.atomic
-def freeze(prepared: Prepared, now: datetime, *, before_grace: bool = False) -> Invoice:
-    """Issue what `prepare` has just written and locked, within the same transaction."""
-    invoice = prepared.invoice
-    if invoice.state != InvoiceState.DRAFT:
-        return invoice
-    if now < invoice.issue_after and not before_grace:
+    bill = drafting.prepare_one(tenant, period, now)
+    if not before_grace and not bill.is_issued and now < bill.case.issue_after:
         raise GraceError(
-            f"Late usage can still arrive until {invoice.issue_after:%Y-%m-%d %H:%M} UTC. Issue it after that."
+            f"Late usage can still arrive until {bill.case.issue_after:%Y-%m-%d %H:%M} UTC. Issue it after that."
         )
-    sequence, number = _next_number(invoice.entity, "invoice")
-    invoice.state, invoice.issued_at = InvoiceState.ISSUED, now
-    invoice.sequence, invoice.number = sequence.next_number - 1, number
-    invoice.previous_hash = sequence.last_hash or GENESIS
-    invoice.snapshot = canonical(_snapshot(invoice, prepared.rating))
-    invoice.hash = digest(invoice.snapshot)
-    invoice.save()
-    _link(sequence, invoice.hash)
-    return invoice
+    freeze([bill], now)
+    return Invoice.objects.select_related("tenant", "period", "entity").get(pk=bill.invoice.pk)  # type: ignore[union-attr]
+
+
+def freeze(bills: Sequence[Bill], now: datetime) -> None:
+    """Issue the drafts that `prepare` has just written, within the same transaction; bills without a draft are left alone.
+
+    Each entity's numbers are taken under one lock, and its hashes follow one another in the order of the bills.
+    """
+    waiting: dict[int, list[tuple[Bill, Invoice]]] = defaultdict(list)
+    for bill in bills:
+        if bill.invoice is not None and not bill.is_issued:
+            waiting[bill.case.entity.pk].append((bill, bill.invoice))
+    gaps = gap_shares.notes_of_many(
+        {bill.case.tenant.pk: bill.case.period for some in waiting.values() for bill, _ in some}
+    )
+    for _entity, some in sorted(waiting.items()):
+        sequence = _sequence(some[0][0].case.entity, "invoice")
+        for bill, invoice in some:
+            invoice.state, invoice.issued_at = InvoiceState.ISSUED, now
+            invoice.sequence, invoice.number = _take(sequence)
+            invoice.previous_hash = sequence.last_hash or GENESIS
+            invoice.snapshot = canonical(_snapshot(bill, invoice, gaps.get(bill.case.tenant.pk, [])))
+            sequence.last_hash = invoice.hash = digest(invoice.snapshot)
+        writing.issue([invoice for _, invoice in some])
+        sequence.save(update_fields=["next_number", "last_hash"])
 
 
 @transaction.atomic
 def void(invoice: Invoice, reason: str, now: datetime) -> Invoice:
-    """Take an issued, unpaid, uncredited invoice back. Its number stays taken; the period can be invoiced again."""
+    """Take an issued, unpaid, uncredited invoice back. Its number stays taken; the month waits until somebody issues it again."""
     locked = lock(invoice)
     _check_transition(locked, InvoiceState.VOID)
     if not reason.strip():
@@ -95,16 +105,17 @@ def credit(invoice: Invoice, amount: Money | None, reason: str, now: datetime) -
     if not Money.zero(locked.currency) < net <= left_net:
         raise InvoiceStateError(f"Credit more than 0 and at most {left_net} before tax.")
     tax_part = left_tax if net == left_net else left_tax.scaled(net.ratio(left_net))
-    sequence, number = _next_number(locked.entity, "credit_note")
+    sequence = _sequence(locked.entity, "credit_note")
+    position, number = _take(sequence)
     note = CreditNote(
-        invoice=locked, tenant=locked.tenant, entity=locked.entity, number=number, sequence=sequence.next_number - 1,
+        invoice=locked, tenant=locked.tenant, entity=locked.entity, number=number, sequence=position,
         currency=locked.currency, subtotal=net.amount, tax=tax_part.amount, total=(net + tax_part).amount, reason=reason.strip()[:300], issued_at=now,
         previous_hash=sequence.last_hash or GENESIS,
     )  # fmt: skip
     note.snapshot = canonical(_credit_snapshot(note, json.loads(locked.snapshot)))
-    note.hash = digest(note.snapshot)
+    sequence.last_hash = note.hash = digest(note.snapshot)
     note.save()
-    _link(sequence, note.hash)
+    sequence.save(update_fields=["next_number", "last_hash"])
     return note
 
 
@@ -122,15 +133,6 @@ def lock(invoice: Invoice) -> Invoice:
     return (
         Invoice.objects.select_for_update(of=("self",)).select_related("tenant", "period", "entity").get(pk=invoice.pk)
     )
-
-
-def canonical(document: dict[str, Any]) -> str:
-    """One text for one document: sorted keys, no spaces, non-ASCII as it is."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def broken(entity: LegalEntity) -> Iterator[str]:
@@ -168,32 +170,30 @@ def _check_transition(invoice: Invoice, to: InvoiceState) -> None:
         )
 
 
-def _next_number(entity: LegalEntity, kind: str) -> tuple[NumberSequence, str]:
-    """Take the next number under a lock that is held until commit: a rolled-back issue gives its number back."""
+def _sequence(entity: LegalEntity, kind: str) -> NumberSequence:
+    """The entity's numbers, locked until commit: a rolled-back issue gives its numbers back."""
     NumberSequence.objects.get_or_create(entity=entity, kind=kind)
-    sequence = NumberSequence.objects.select_for_update().get(entity=entity, kind=kind)
-    middle = "-CN-" if kind == "credit_note" else "-"
-    number = f"{entity.prefix}{middle}{sequence.next_number:06d}"
+    return NumberSequence.objects.select_for_update(of=("self",)).select_related("entity").get(entity=entity, kind=kind)
+
+
+def _take(sequence: NumberSequence) -> tuple[int, str]:
+    """The next number, and how it reads."""
+    middle = "-CN-" if sequence.kind == "credit_note" else "-"
+    taken = sequence.next_number
     sequence.next_number += 1
-    return sequence, number
+    return taken, f"{sequence.entity.prefix}{middle}{taken:06d}"
 
 
-def _link(sequence: NumberSequence, document_hash: str) -> None:
-    sequence.last_hash = document_hash
-    sequence.save(update_fields=["next_number", "last_hash"])
-
-
-def _snapshot(invoice: Invoice, rating: Rating) -> dict[str, Any]:
-    profile = parties.profile_of(invoice.tenant)
-    rate = parties.tax_rate_for(profile)
+def _snapshot(bill: Bill, invoice: Invoice, gaps: Sequence[gap_shares.GapNote]) -> dict[str, Any]:
+    rate = parties.tax_rate_for(bill.case.profile)
     return {
         "document": "invoice",
         "number": invoice.number,
         "issued_at": invoice.issued_at.isoformat() if invoice.issued_at else "",
         "previous_hash": invoice.previous_hash,
-        "seller": parties.seller(invoice.entity),
-        "customer": parties.customer(profile),
-        "period": _period(invoice.period),
+        "seller": parties.seller(bill.case.entity),
+        "customer": parties.customer(bill.case.profile),
+        "period": _period(bill.case.period),
         "currency": invoice.currency,
         "lines": [
             {
@@ -203,13 +203,13 @@ def _snapshot(invoice: Invoice, rating: Rating) -> dict[str, Any]:
                 "origin_period": line.origin_period,
                 "meter": line.meter,
                 "description": line.description,
-                "quantity": plain(line.quantity),
+                "quantity": str(line.quantity),
                 "unit": line.unit,
                 "unit_price": None if line.unit_price is None else plain(line.unit_price, 10),
                 "amount": _say(line.amount, invoice.currency),
                 "detail": line.detail,
             }
-            for line in invoice.lines.order_by("position")
+            for line in bill.lines
         ],
         "tax_rule": {
             "name": rate.name,
@@ -222,8 +222,8 @@ def _snapshot(invoice: Invoice, rating: Rating) -> dict[str, Any]:
         "subtotal": _say(invoice.subtotal, invoice.currency),
         "tax": _say(invoice.tax, invoice.currency),
         "total": _say(invoice.total, invoice.currency),
-        "gaps": [note.as_dict() for note in gap_shares.notes(invoice.tenant, invoice.period)],
-        "not_priced": [_not_priced(item) for item in rating.quarantined],
+        "gaps": [note.as_dict() for note in gaps],
+        "not_priced": [_not_priced(item) for item in bill.quarantined],
     }
 
 

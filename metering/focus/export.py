@@ -15,7 +15,7 @@ from tenants import access, periods
 from tenants.models import BillingPeriod, Tenant
 
 from .. import costs, memo
-from ..billing.drafting import lines_of
+from ..billing.lines import lines_of
 from ..billing.parties import NoEntityError, entity_for, profile_of
 from ..exports import Cell, csv_rows
 from ..models import CreditNote, Invoice, InvoiceLine, InvoiceState

@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from metering.billing import closing
-from metering.billing.drafting import PeriodOpenError, Prepared, draft
+from metering.billing import announcing, closing, drafting
+from metering.billing.drafting import PeriodOpenError, draft
 from metering.billing.issuing import GraceError, issue
-from metering.models import Invoice, InvoiceState, Notification
+from metering.models import Invoice, InvoiceLine, InvoiceState, Notification
+from metering.pricing import Rating
 from tenants import periods
 from tenants.models import BillingPeriod, Tenant
 
@@ -36,6 +37,7 @@ def test_one_mail_announces_it(acme: Tenant, use: Use) -> None:
     use("job-1", "10", on=datetime(2026, 7, 8, 12))
     for _ in range(3):
         outcomes(AUGUST)
+        announcing.announce_due(AUGUST)
     mail = Notification.objects.get(kind="invoice-issued")
     assert mail.recipient == "billing@acme.example"
     assert "$25.00" in mail.subject
@@ -46,14 +48,14 @@ def test_one_tenants_trouble_keeps_nobody_else_waiting(
     acme: Tenant, globex: Tenant, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use("job-1", "10", on=datetime(2026, 7, 8, 12))
-    original = closing.prepare
+    original = drafting.lines_of
 
-    def fails_for_acme(tenant: Tenant, period: BillingPeriod, now: datetime) -> Prepared:
-        if tenant == acme:
+    def fails_for_acme(rating: Rating) -> list[InvoiceLine]:
+        if rating.lines:
             raise RuntimeError("trouble")
-        return original(tenant, period, now)
+        return original(rating)
 
-    monkeypatch.setattr(closing, "prepare", fails_for_acme)
+    monkeypatch.setattr(drafting, "lines_of", fails_for_acme)
     results = {each.tenant.slug: (each.outcome, each.detail) for each in closing.close("2026-07", AUGUST)}
     assert results == {"acme": ("failed", "RuntimeError: trouble"), "globex": ("nothing to invoice", "")}
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -58,6 +58,14 @@ def test_what_was_invoiced_in_all_is_what_the_months_cost_now(invoice: Invoice, 
     invoiced = sum(each.subtotal for each in Invoice.objects.all())
     cost = sum(costs.statement(acme, key, SEPTEMBER).total.amount for key in ("2026-07", "2026-08"))
     assert invoiced == cost
+
+
+@pytest.mark.parametrize("hours", [1, 3, 48])
+def test_usage_counts_however_long_ago_its_rollup_began(invoice: Invoice, acme: Tenant, use: Use, hours: int) -> None:
+    """A rollup run stamps its rows with its start; a long one commits them hours after the invoice was issued."""
+    use("late", "4", on=datetime(2026, 7, 9, 12), now=AUGUST - timedelta(hours=hours))
+    found = draft(acme, periods.period_by_key(acme, "2026-08"), SEPTEMBER)
+    assert amounts(found) == [("adjustment", Decimal("10.00"))]
 
 
 def test_nothing_changed_means_no_adjustment(invoice: Invoice, acme: Tenant) -> None:

@@ -96,6 +96,19 @@ def test_a_month_is_issued_before_its_time_with_a_reason(olivia: Client, used: T
     assert answer.status_code == 200, "no reason"
 
 
+def test_a_void_month_waits_and_is_issued_again_with_a_reason(olivia: Client, invoice: Invoice) -> None:
+    act(olivia, "void", invoice, reason="wrong customer")
+    assert [each.outcome for each in closing.close(LAST, timezone.now()) if each.tenant.slug == "acme"] == ["void"]
+    shown = page(olivia, state="held")
+    assert "Void, waits for you" in shown
+    assert "Issue again…" in shown
+    post(olivia, tenant="acme", confirmed="1", reason="the right customer")
+    again = Invoice.objects.get(state=InvoiceState.ISSUED)
+    assert again.number != invoice.number
+    entry = AuditEntry.objects.filter(table_name="metering_invoice").latest("id")
+    assert (entry.actor, entry.reason) == ("user:olivia", "the right customer")
+
+
 def test_what_waits_for_somebody_is_named(olivia: Client, used: Tenant) -> None:
     Meter.objects.filter(key="gpu_hours").update(gap_policy=GapPolicy.ASK)
     period = periods.period_by_key(used, LAST)
