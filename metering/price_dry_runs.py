@@ -25,7 +25,7 @@ from tenants import periods as billing_periods
 from tenants.models import Tenant, Tier
 from tenants.problems import Conflict
 
-from . import gap_shares, jobs, period_usage, price_books
+from . import books_in_force, gap_shares, jobs, period_usage, price_books
 from .models import DryRunState, PriceBook, PriceBookVersion, PriceDryRun, PriceDryRunRow
 from .periods import Period
 from .pricing import PriceVersion, Rating, Segment
@@ -98,6 +98,16 @@ def compare_tier(tier: Tier, book: PriceBook, starts_at: datetime, now: datetime
     for first in range(0, len(everyone), CHUNK):
         some = everyone[first : first + CHUNK]
         yield _both_months(some, price_books.timelines(some), price_books.timelines(some, tiers_instead=tried), now)
+
+
+def compare_move(tenants: Sequence[Tenant], tier: Tier, now: datetime) -> list[Difference]:
+    """Both months of the tenants as they are, and as if they had been on the tier in them; their own books stay. Writes nothing."""
+    books = books_in_force.read_books()
+    rows = books.of_tiers.get(tier.pk) or ([(price_books.ALWAYS, books.default)] if books.default is not None else [])
+    tried = dict.fromkeys(Tier.objects.values_list("pk", flat=True), rows)
+    return _both_months(
+        tenants, price_books.timelines(tenants), price_books.timelines(tenants, tiers_instead=tried), now
+    )
 
 
 def _both_months(

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -29,6 +30,7 @@ from .exploring import explorer_page, focus_file, revenue_page
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
 from .tenant_costs import summary_fragment, usage_fragment
+from .tier_move import move_page
 from .visit import visit_page
 
 MOST_ROWS = 200
@@ -51,6 +53,7 @@ class TenantPage(TenantAdmin):
     list_display = ("identity", "state_mark", "tier", "month_cost", "quota_use", "created_at")
     list_after_template = "admin/portal/_tenant_columns_later.html"
     change_form_outer_before_template = "admin/portal/_tenant_panel.html"
+    actions = (*TenantAdmin.actions, "change_tier_selected")
     inlines = (*TenantAdmin.inlines, BudgetInline)
     actions_detail = ("cost_and_usage", "visit", *TenantAdmin.actions_detail)
 
@@ -75,6 +78,10 @@ class TenantPage(TenantAdmin):
     @action(description=_("Costs"), icon="payments", permissions=["view"])
     def cost_and_usage(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:tenants_tenant_cost", args=[object_id]))
+
+    @admin.action(description=_("Change tier"), permissions=["change"])
+    def change_tier_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> HttpResponse:
+        return move_page(self, request, queryset)
 
     def has_visit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm(visits.PERMISSION)

@@ -84,7 +84,12 @@ class Confirmation:
                     return answer
                 messages.success(request, answer)
                 return HttpResponseRedirect(self._back())
-        return TemplateResponse(request, "admin/portal/confirm.html", self._context(request, form))
+        return self.ask(request, form)
+
+    def ask(self, request: HttpRequest, form: forms.Form | None = None) -> HttpResponse:
+        """The page, with a fresh form unless one is given: what a first step shows instead of its own effect."""
+        asked = form or self.form(initial=self.initial)
+        return TemplateResponse(request, "admin/portal/confirm.html", self._context(request, asked))
 
     def _back(self) -> str:
         options = self.page.model._meta

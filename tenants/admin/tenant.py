@@ -17,10 +17,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from tenants import audit, overrides, provisioning
-from tenants.models import Membership, Override, Tenant, TenantState, Tier, User
+from tenants.models import Membership, Override, Tenant, TenantState, User
 
 from .base import AuditedAdmin, NeverDeleted, ReasonForm
 from .confirm import Confirmation, ReasonForCallers, ReasonOnly
@@ -90,11 +90,6 @@ class TenantForm(ReasonForm):
         return found[0]
 
 
-class ChangeTier(ReasonOnly):
-    tier = forms.ModelChoiceField(Tier.objects.all(), label=_("New tier"), widget=UnfoldAdminSelectWidget)
-    field_order = ("tier", "reason")
-
-
 class TenantAdmin(NeverDeleted, AuditedAdmin):
     form = TenantForm
     list_display: Any = ("identity", "state_mark", "tier", "created_at")
@@ -124,7 +119,7 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
     )
     change_form_outer_after_template = "admin/portal/_tenant_limits.html"
     inlines: Any = (OverrideInline, MembershipInline, ApiKeyInline)
-    actions = ("suspend_selected", "resume_selected", "change_tier_selected")
+    actions: Any = ("suspend_selected", "resume_selected")
     actions_detail: Any = (
         {"title": _("More"), "items": ["new_key", "trail"]},
         {"title": _("Change state"), "items": ["suspend", "resume", "close"]},
@@ -245,31 +240,6 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
     @admin.action(description=_("Resume"), permissions=["change"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> HttpResponse:
         return self._resume(request, queryset, action="resume_selected")
-
-    @admin.action(description=_("Change tier"), permissions=["change"])
-    def change_tier_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> HttpResponse:
-        chosen = list(queryset.exclude(state=TenantState.CLOSED).select_related("tier")[:MOST_AT_ONCE])
-
-        def run(form: forms.Form) -> str:
-            tier = form.cleaned_data["tier"]
-            for tenant in chosen:
-                provisioning.change_tier(
-                    tenant, tier, actor=audit.user_actor(request.user), reason=form.cleaned_data["reason"]
-                )
-            return str(_("Moved to %(tier)s. The new limits are in force.")) % {"tier": tier}
-
-        return Confirmation(
-            page=self,
-            title=_("Change tier"),
-            text=_("The new tier's limits hold with the next request. Overrides stay."),
-            rows=[(str(tenant), str(tenant.tier)) for tenant in chosen],
-            form=ChangeTier,
-            run=run,
-            action="change_tier_selected",
-            selected=[tenant.pk for tenant in chosen],
-            button=_("Change tier"),
-            nothing=_("These tenants are closed."),
-        ).respond(request)
 
     def _suspend(self, request: HttpRequest, queryset: QuerySet[Tenant], **more: Any) -> HttpResponse:
         return self._transition(

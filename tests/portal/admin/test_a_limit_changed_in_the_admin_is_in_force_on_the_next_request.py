@@ -101,7 +101,7 @@ def test_a_changed_tier(stage: Stage) -> None:
     url = reverse("admin:tenants_tenant_changelist")
     scale = Tier.objects.get(slug="scale")
     values = {"action": "change_tier_selected", "_selected_action": [stage.acme.pk], "confirmed": "1"}
-    stage.post(url, {**values, "tier": scale.pk, "reason": "contract signed"})
+    stage.post(url, {**values, "to_tier": scale.pk, "reason": "contract signed"})
     assert stage.limit_a_minute() == 600
 
 
