@@ -3,6 +3,6 @@
 Django finds this package first and so registers everything; `portal.admin_site` answers what django-unfold asks.
 """
 
-from . import gpu, packages, quota_requests, tenant
+from . import exporting, gpu, packages, quota_requests, tenant
 
-__all__ = ["gpu", "packages", "quota_requests", "tenant"]
+__all__ = ["exporting", "gpu", "packages", "quota_requests", "tenant"]
