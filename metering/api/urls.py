@@ -7,6 +7,7 @@ from django.urls import path
 from .budgets import BudgetAcknowledgeView, BudgetDetailView, BudgetMuteView, BudgetsView
 from .events import EventsView
 from .finance import ForecastView, PlatformCostsView, PlatformFocusView, RevenueView, TenantFocusView
+from .gpus import FleetView, GpusView
 from .invoices import (
     CreditNotesView,
     InvoiceDocumentView,
@@ -43,6 +44,8 @@ from .webhooks import (
 urlpatterns = [
     path("events", EventsView.as_view(), name="events"),
     path("estimates", EstimatesView.as_view(), name="estimates"),
+    path("fleet", FleetView.as_view(), name="fleet"),
+    path("tenants/<str:slug>/gpus", GpusView.as_view(), name="gpus"),
     path("reservations", ReservationsView.as_view(), name="reservations"),
     path("reservations/<str:id>", ReservationView.as_view(), name="reservation"),
     path("reservations/<str:id>/heartbeat", HeartbeatView.as_view(), name="reservation-heartbeat"),

@@ -136,12 +136,16 @@ def _cloud_events(plan: DemoTenant, hours: list[datetime], chance: Random) -> It
                 dims = {"model": model, "project": chance.choice(plan.projects), "user": chance.choice(users)}
                 yield _event("gpu_seconds", f"gpu-{model}", hour + timedelta(minutes=30), seconds, dims)
         age = (hour - hours[0]) / (hours[-1] - hours[0])
-        archive = plan.storage_gb * 0.86 * (0.72 + 0.28 * age)
+        archive = plan.storage_gb * 0.62 * (0.72 + 0.28 * age)
+        models = plan.storage_gb * 0.14 * (0.35 + 0.65 * age * age)
+        cold = plan.storage_gb * 0.1 * (0.9 + 0.1 * age)
         scratch = (
             plan.storage_gb * 0.14 * (0.7 + 0.3 * math.sin(hour.timetuple().tm_yday / 3)) * chance.uniform(0.97, 1.03)
         )
         yield _event("storage_gb", "archive", hour, round(archive, 6), {"volume": "archive"})
         yield _event("storage_gb", "scratch", hour, round(scratch, 6), {"volume": "scratch"})
+        yield _event("storage_gb", "models", hour, round(models, 6), {"bucket": "models", "class": "standard"})
+        yield _event("storage_gb", "studies", hour, round(cold, 6), {"bucket": "studies", "class": "archive"})
 
 
 def _event(kind: str, name: str, time: datetime, quantity: float, dims: dict[str, str]) -> dict[str, object]:

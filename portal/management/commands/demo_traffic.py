@@ -14,7 +14,10 @@ from typing import Any
 
 import httpx
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.utils import timezone
 
+from portal.demo import gpus
 from portal.demo.cast import TENANTS, DemoTenant
 from portal.demo.folder import DemoFolder
 
@@ -45,6 +48,7 @@ class Command(BaseCommand):
         keys = {tenant["slug"]: tenant for tenant in credentials["tenants"]}
         work = [threading.Thread(target=self._forever, args=(self._events, plan, keys[plan.slug])) for plan in TENANTS]
         work += [threading.Thread(target=self._forever, args=(self._calls, plan, keys[plan.slug])) for plan in TENANTS]
+        work.append(threading.Thread(target=self._gpus))
         for thread in work:
             thread.start()
         while not self.stop.wait(30):
@@ -52,6 +56,19 @@ class Command(BaseCommand):
             self.stdout.flush()
         for thread in work:
             thread.join(timeout=5)
+
+    def _gpus(self) -> None:
+        """The demo's nodes have no GPUs: what their collectors would see is written down once a minute."""
+        last = timezone.now()
+        while not self.stop.wait(60):
+            now = timezone.now()
+            try:
+                gpus.tick(now, min(now - last, timedelta(minutes=3)))
+                last = now
+            except DatabaseError:
+                self.seen["gpus away"] += 1
+            finally:
+                connection.close()
 
     def _forever(self, work: Any, plan: DemoTenant, known: dict[str, Any]) -> None:
         """Keep going through restarts of what is called: traffic does not die of an outage."""

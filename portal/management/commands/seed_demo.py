@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from portal.demo import cast, history, money
+from portal.demo import cast, gpus, history, money
 from portal.demo.folder import DemoFolder
 from tenants.models import Tenant
 
@@ -40,6 +40,8 @@ class Command(BaseCommand):
             now = timezone.now()
             for plan in cast.TENANTS:
                 history.write(plan, now, self._say)
+            self._say("GPUs")
+            gpus.make(now)
             self._say("budgets, invoices")
             money.make(now)
         self._volumes(folder.path)

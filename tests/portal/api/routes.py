@@ -79,6 +79,8 @@ ROUTES: dict[str, dict[str, Good]] = {
     "tenants/{slug}/forecast": {"GET": Good(f"{_T}/forecast")},
     "tenants/{slug}/focus": {"GET": Good(f"{_T}/focus")},
     "costs": {"GET": Good("costs")},
+    "fleet": {"GET": Good("fleet")},
+    "tenants/{slug}/gpus": {"GET": Good(f"{_T}/gpus", query="?days=7")},
     "revenue": {"GET": Good("revenue")},
     "focus": {"GET": Good("focus")},
     "tenants/{slug}/budget": {"GET": Good(f"{_T}/budget"), "PUT": Good(f"{_T}/budget", {"amount": "100.00"})},
