@@ -10,11 +10,12 @@ class MeteringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from metering import checks, counters  # models are there only now
+        from metering import access_notices, checks, counters  # models are there only now
         from metering.quota_requests import telling
         from metering.webhooks import listening
         from tenants.enforcement import ledger
 
+        access_notices.register()
         checks.register()
         ledger.register(counters.CallLedger())
         listening.register()

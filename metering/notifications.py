@@ -26,6 +26,7 @@ from django.core.validators import validate_email
 from django.db import connection
 from django.db.models import QuerySet
 
+from metering import notices
 from metering.mail.delivery import Delivery, Envelope, NotSentError, UnknownOutcomeError
 from metering.mail.rendering import Letter
 from metering.mail.samples import SAMPLES
@@ -46,10 +47,14 @@ log = logging.getLogger(__name__)
 def owe(letter: Letter, *, key: str, recipients: Iterable[str], tenant: Tenant | None, now: datetime) -> int:
     """Owe `letter` to each recipient once per `key` (at most 120 characters); how many are new.
 
-    Runs in the caller's transaction. What is not exactly one e-mail address is left out, with a warning in the log.
+    Runs in the caller's transaction. Members of the tenant find it in the portal too, and get the mail as they have chosen
+    (notices.py): who wants a digest or none is not among the new. What is not exactly one e-mail address is left out, with a warning in the log.
     """
     addresses = {address.strip().lower(): address.strip() for address in recipients}
-    rows = [_row(letter, key, address, tenant, now) for address in addresses.values() if _is_address(address, key)]
+    wanted = [address for address in addresses.values() if _is_address(address, key)]
+    if tenant is not None:
+        wanted = notices.route(letter, key, wanted, tenant, now)
+    rows = [_row(letter, key, address, tenant, now) for address in wanted]
     known = set(
         Notification.objects.filter(dedupe_key__in=[row.dedupe_key for row in rows]).values_list(
             "dedupe_key", flat=True

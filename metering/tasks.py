@@ -10,9 +10,11 @@ from metering import (
     budgets,
     collecting,
     counters,
+    exporting,
     finance_report,
     gap_shares,
     housekeeping,
+    notice_digests,
     notifications,
     price_dry_runs,
     quota_alerts,
@@ -142,3 +144,15 @@ def warn_of_ending_grants() -> None:
 def send_finance_report() -> None:
     """Last month's costs to finance, once."""
     finance_report.send_due(timezone.now())
+
+
+@shared_task
+def send_notice_digests() -> None:
+    """One mail a day to those who want it so."""
+    notice_digests.send_all(timezone.now())
+
+
+@shared_task
+def write_exports() -> None:
+    """Write the files that members have asked for, and let old ones go."""
+    exporting.work_queue(timezone.now())

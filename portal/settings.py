@@ -216,6 +216,8 @@ CELERY_BEAT_SCHEDULE = {
     "run price dry runs": {"task": "metering.tasks.run_price_dry_runs", "schedule": 5.0},
     "watch GPUs": {"task": "metering.tasks.watch_gpus", "schedule": 60.0},
     "check unknown usage": {"task": "metering.tasks.check_unknown_usage", "schedule": 600.0},
+    "send notice digests": {"task": "metering.tasks.send_notice_digests", "schedule": 300.0},
+    "write exports": {"task": "metering.tasks.write_exports", "schedule": 5.0},
     "find anomalies": {"task": "metering.tasks.find_anomalies", "schedule": crontab(minute=41)},
     "send finance report": {"task": "metering.tasks.send_finance_report", "schedule": crontab(minute=51)},
     "close months": {"task": "metering.tasks.close_months", "schedule": crontab(minute=11)},

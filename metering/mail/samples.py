@@ -10,6 +10,7 @@ from metering.forecasting import Forecast, Range
 from metering.money import Money
 
 from .anomalies import AnomalyFacts, spend_anomaly
+from .digest import Item, access_changed, digest, export_ready
 from .finance import Report, Row, finance_letter
 from .gpus import IdleFacts, NobodysFacts, ReleaseFacts, idle, release_announced, released, unattributed
 from .letters import BackUnderFacts, BudgetFacts, CostLine, QuotaFacts, back_under_notice, budget_alert, quota_alert
@@ -165,7 +166,30 @@ def gpu_released() -> Letter:
     return released(_RELEASE, NOW)
 
 
+def notices_of_a_day() -> Letter:
+    site = "https://portal.example.org/t/acme"
+    items = [
+        Item("Acme Radiology: 80% of the month’s GPU hours are used", NOW, f"{site}/quotas"),
+        Item("Acme Radiology: invoice INV-000041 is issued", NOW, f"{site}/invoices"),
+    ]
+    return digest("Acme Radiology", "acme", "Europe/Zurich", items)
+
+
+def joined() -> Letter:
+    text = "Bob Meier has joined as member. If you did not expect it, remove the member and look at who invited them."
+    return access_changed("Acme Radiology", "acme", "Europe/Zurich", "Bob Meier is a member now", text, NOW)
+
+
+def file_ready() -> Letter:
+    return export_ready(
+        "Acme Radiology", "acme", "Europe/Zurich", "acme-usage-events-2026-07-01-2026-07-31.csv", 81_204, NOW
+    )
+
+
 SAMPLES: dict[str, Callable[[], Letter]] = {
+    "notice-digest": notices_of_a_day,
+    "access-changed": joined,
+    "export-ready": file_ready,
     "budget-80": budget_80,
     "budget-exceeded": budget_exceeded,
     "budget-blocked": budget_blocked,

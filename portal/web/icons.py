@@ -26,6 +26,7 @@ ICONS: dict[str, str] = {
     "settings": '<path d="M3 6h7.5M14.5 6H17M3 14h2.5M9.5 14H17"/><circle cx="12.5" cy="6" r="2"/><circle cx="7.5" cy="14" r="2"/>',
     "security": '<path d="M10 2.5 4 4.75v4.5c0 4 2.6 6.8 6 8.25 3.4-1.45 6-4.25 6-8.25v-4.5z"/><path d="m7.5 9.9 1.8 1.8 3.2-3.4"/>',
     "reservations": '<rect x="3" y="4.5" width="14" height="12" rx="1.75"/><path d="M3 8.5h14M7 2.75v3M13 2.75v3"/><path d="m7.75 12.25 1.75 1.75 3-3.25"/>',
+    "exports": '<path d="M10 3v8M6.5 7.75 10 11.25l3.5-3.5"/><path d="M3.5 12v3.25c0 .97.78 1.75 1.75 1.75h9.5c.97 0 1.75-.78 1.75-1.75V12"/>',
     # meters
     "api_calls": '<path d="M11 2.5 4.5 11.25H10L9 17.5l6.5-8.75H10z"/>',
     "gpu_hours": '<rect x="5" y="5" width="10" height="10" rx="1.75"/><rect x="8" y="8" width="4" height="4" rx=".5"/>'

@@ -33,6 +33,9 @@ PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "webhooks": MANAGERS,
     "members": MANAGERS,
     "activity": MANAGERS,
+    "exports": MANAGERS,
+    "notices": ALL,
+    "settings": ALL,
     "monitoring": (*MANAGERS, Role.BILLING),
 }
 """Who may open which page. Below admin, people see their own keys there, a member their own usage; views narrow it down."""
@@ -102,6 +105,8 @@ def navigation(role: Role, slug: str) -> list[NavGroup]:
                 ("webhooks", _("Webhooks")),
                 ("members", _("Members")),
                 ("activity", _("Activity")),
+                ("exports", _("Downloads")),
+                ("settings", _("Settings")),
             ],
         ),
     ]

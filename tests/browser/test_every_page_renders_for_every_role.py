@@ -30,6 +30,9 @@ PAGES = {
     "members": {"alice", "ada"},
     "members/new": {"alice", "ada"},
     "activity": {"alice", "ada"},
+    "notifications": {"alice", "ada", "carol", "bob", "victor"},
+    "downloads": {"alice", "ada"},
+    "settings": {"alice", "ada", "carol", "bob", "victor"},
 }
 LOOKS = [(theme, width) for theme in ("light", "dark") for width in (390, 1280)]
 

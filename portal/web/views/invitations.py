@@ -15,6 +15,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from metering import access_notices
 from portal.people import letters
 from tenants import audit, invitations
 from tenants.access import Access
@@ -116,6 +117,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
             user = form.save()
             try:
                 membership = invitations.accept(token, user, now)
+                access_notices.joined(membership, now)
             except ProblemError as problem:
                 transaction.set_rollback(True)
                 show_problem(form, problem)
@@ -127,8 +129,11 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _join(request: HttpRequest, token: str, user: User, context: dict[str, object]) -> HttpResponse:
+    now = timezone.now()
     try:
-        membership = invitations.accept(token, user, timezone.now())
+        with transaction.atomic():
+            membership = invitations.accept(token, user, now)
+            access_notices.joined(membership, now)
     except ProblemError as problem:
         return _page(request, context | {"problem": str(problem)}, 409)
     messages.success(request, _("Welcome to %(tenant)s.") % {"tenant": membership.tenant.name})

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from metering import access_notices
 from tenants import audit, memberships
 from tenants.access import RANK, Access
 from tenants.models import Invitation, Membership, Role, User
@@ -71,7 +72,8 @@ def _add(request: HttpRequest, access: Access, form: MemberForm) -> bool:
         invitations.send(request, access, person, role)
         return True
     actor = audit.user_actor(request.user)
-    memberships.add(access.tenant, user, role, by=access.membership, actor=actor)
+    member = memberships.add(access.tenant, user, role, by=access.membership, actor=actor)
+    access_notices.joined(member, timezone.now())
     messages.success(request, _("%(name)s is a member now.") % {"name": user.get_username()})
     return True
 

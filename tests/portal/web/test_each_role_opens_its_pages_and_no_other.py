@@ -21,13 +21,15 @@ PAGES = (
     "webhooks",
     "members",
     "activity",
+    "downloads",
+    "settings",
 )
 ALLOWED = {
     "alice": set(PAGES),
     "ada": set(PAGES),
-    "carol": {"", "usage", "gpus", "storage", "reservations", "quotas", "costs", "invoices", "budget", "keys"},
-    "bob": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys"},
-    "victor": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys"},
+    "carol": {"", "usage", "gpus", "storage", "reservations", "quotas", "costs", "invoices", "budget", "keys", "settings"},
+    "bob": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys", "settings"},
+    "victor": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys", "settings"},
 }
 
 
