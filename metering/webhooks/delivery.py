@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import structlog
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -24,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 KEEP_TRYING = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
+RUN_SECONDS = 5
+SLOW_SECONDS = 1
 WAITS = [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800]
 """Seconds before the second, third … attempt; the last one repeats until 24 hours are over."""
 
@@ -69,22 +74,37 @@ def redeliver(delivery: WebhookDelivery, now: datetime) -> bool:
 
 
 def send_due(now: datetime, limit: int = 100) -> int:
-    """Send what is due; answers how many were tried. Several workers may run it at once."""
+    """Send what is due, for a few seconds; answers how many were tried. Several workers may run it at once.
+
+    An endpoint has one message on its way at a time, and one that was slow waits for the next run: a receiver that hangs holds up
+    its own messages, not the workers.
+    """
+    started = time.monotonic()
+    slow: set[int] = set()
     tried = 0
-    while tried < limit and (delivery := _claim(now)) is not None:
+    while tried < limit and (elapsed := time.monotonic() - started) < RUN_SECONDS:
+        at = now + timedelta(seconds=elapsed)
+        delivery = _claim(at, slow)
+        if delivery is None:
+            break
         with spans.continued(delivery.trace_parent), spans.span("webhook.send", "consumer", event=delivery.event_type):
-            _send(delivery, now)
+            _send(delivery, at)
         tried += 1
+        if time.monotonic() - started - elapsed > SLOW_SECONDS:
+            slow.add(delivery.endpoint_id)
     return tried
 
 
 @transaction.atomic
-def _claim(now: datetime) -> WebhookDelivery | None:
+def _claim(now: datetime, slow: Collection[int] = ()) -> WebhookDelivery | None:
     """The next due message, leased to this worker: a killed sender's message is taken up again when its lease has passed."""
+    busy = WebhookDelivery.objects.filter(state=DeliveryState.SENDING, next_attempt_at__gt=now).values("endpoint")
     delivery = (
         WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("endpoint")
         .filter(state__in=[DeliveryState.PENDING, DeliveryState.SENDING], next_attempt_at__lte=now)
+        .exclude(endpoint__in=busy)
+        .exclude(endpoint__in=slow)
         .order_by("next_attempt_at")
         .first()
     )
@@ -113,6 +133,8 @@ def _send(delivery: WebhookDelivery, now: datetime) -> None:
             status, excerpt = answer.status, answer.body[:500].decode("utf-8", "replace").replace("\x00", "")
         except (safe_http.UnsafeUrlError, safe_http.DeliveryError) as failure:
             error = str(failure)[:300]
+        except InvalidToken:
+            error = "The signing secret cannot be read any more (SECRET_KEY was changed): rotate it."
     _record(delivery, now, status, excerpt, error)
 
 

@@ -19,6 +19,8 @@ import httpcore
 TOTAL_SECONDS = 10.0
 MAX_BODY = 64 * 1024
 
+NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+
 
 class UnsafeUrlError(ValueError):
     """The URL, or an address behind its name, is not one that we send to. The message says why."""
@@ -63,12 +65,19 @@ def public_addresses(host: str, port: int, *, allow_private: bool = False) -> li
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         ip = ipaddress.ip_address(address.split("%")[0])
-        mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-        if not allow_private and not all(
-            candidate.is_global and not candidate.is_multicast for candidate in (ip, mapped or ip)
-        ):
+        if not allow_private and not all(each.is_global and not each.is_multicast for each in (ip, *_inner(ip))):
             raise UnsafeUrlError(f"{host} leads to {address}, which is not an address on the public internet.")
     return addresses
+
+
+def _inner(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address leads to: mapped, 6to4, Teredo, and NAT64 (RFC 6052, RFC 8215)."""
+    if not isinstance(ip, ipaddress.IPv6Address):
+        return []
+    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if any(ip in network for network in NAT64):
+        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [each for each in found if each is not None]
 
 
 class _DeadlineStream(httpcore.NetworkStream):

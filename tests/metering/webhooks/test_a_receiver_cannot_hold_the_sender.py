@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from metering.webhooks import safe_http
+from metering.models import DeliveryState, WebhookDelivery, WebhookEndpoint
+from metering.webhooks import delivery, endpoints, safe_http
+from tenants.models import Tenant
 from tests.metering.webhooks.conftest import Receiver
 
 
@@ -57,3 +60,38 @@ def test_a_redirect_is_an_answer_and_not_a_way(receiver: Receiver) -> None:
     receiver.answer = redirect
     assert safe_http.post(receiver.url, {}, b"{}", allow_private=True).status == 302
     assert len(receiver.got) == 1
+
+
+def test_a_slow_receiver_holds_up_its_own_messages_only(
+    acme: Tenant, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SLOW_SECONDS", -1.0)  # whoever answers at all was slow
+    slow, _ = endpoints.create(acme, receiver.url, [], "", "user:alice")
+    other, _ = endpoints.create(acme, receiver.url + "/other", [], "", "user:alice")
+    start = datetime.now(UTC)
+    for number in range(3):
+        delivery.owe(acme, "invoice.issued", f"invoice-{number}", {}, start)
+    assert delivery.send_due(start) == 2  # one of each
+    sent = WebhookDelivery.objects.filter(state=DeliveryState.DELIVERED).values_list("endpoint", flat=True)
+    assert sorted(sent) == sorted([slow.pk, other.pk])
+
+
+def test_one_message_of_an_endpoint_is_on_its_way_at_a_time(acme: Tenant, receiver: Receiver) -> None:
+    endpoints.create(acme, receiver.url, [], "", "user:alice")
+    start = datetime.now(UTC)
+    for number in range(2):
+        delivery.owe(acme, "invoice.issued", f"invoice-{number}", {}, start)
+    assert delivery._claim(start) is not None
+    assert delivery._claim(start) is None
+    assert delivery._claim(start + delivery.LEASE) is not None  # its sender was killed
+
+
+def test_a_secret_that_cannot_be_read_stops_no_other_message(acme: Tenant, receiver: Receiver) -> None:
+    broken, _ = endpoints.create(acme, receiver.url, [], "", "user:alice")
+    WebhookEndpoint.objects.filter(pk=broken.pk).update(secret="gAAAAA-of-another-key")
+    endpoints.create(acme, receiver.url + "/other", [], "", "user:alice")
+    start = datetime.now(UTC)
+    delivery.owe(acme, "invoice.issued", "invoice-1", {}, start)
+    assert delivery.send_due(start) == 2
+    assert len(receiver.got) == 1
+    assert "rotate it" in WebhookDelivery.objects.get(endpoint=broken).last_error

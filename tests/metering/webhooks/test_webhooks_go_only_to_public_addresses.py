@@ -31,7 +31,7 @@ def test_a_url_of_another_form_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.1", "224.0.0.1", "::1", "fe80::1", "fc00::1",
-     "::ffff:127.0.0.1", "2002:7f00:1::", "::ffff:169.254.169.254"],
+     "::ffff:127.0.0.1", "2002:7f00:1::", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b:1::7f00:1"],
 )  # fmt: skip
 def test_a_name_that_leads_inside_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
