@@ -30,6 +30,7 @@ from .exploring import explorer_page, focus_file, revenue_page
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
 from .tenant_costs import summary_fragment, usage_fragment
+from .tenant_tabs import TABS
 from .tier_move import move_page
 from .visit import visit_page
 
@@ -54,7 +55,7 @@ class TenantPage(TenantAdmin):
     list_after_template = "admin/portal/_tenant_columns_later.html"
     change_form_outer_before_template = "admin/portal/_tenant_panel.html"
     actions = (*TenantAdmin.actions, "change_tier_selected")
-    inlines = (*TenantAdmin.inlines, BudgetInline)
+    inlines = (*TenantAdmin.inlines, BudgetInline, *TABS)
     actions_detail = ("cost_and_usage", "visit", *TenantAdmin.actions_detail)
 
     def get_urls(self) -> list[URLPattern]:

@@ -33,3 +33,9 @@ def share(percent: Decimal | None, label: str = "") -> dict[str, Any]:
     """A bar with its percentage, coloured from 80 and 100 on; 'unlimited' without a limit."""
     width = None if percent is None else min(max(percent, Decimal(0)), Decimal(100))
     return {"percent": percent, "width": width, "tone": components.tone(percent), "label": label}
+
+
+@register.simple_tag
+def tab_address(tab: Any, tenant: Any) -> str:
+    """Where the content of a tab is (`portal.admin.tenant_tabs.LaterTab`)."""
+    return str(tab.address(tenant))
