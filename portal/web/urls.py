@@ -60,6 +60,7 @@ register_converter(RowConverter, "row")
 
 tenant_pages = [
     path("", overview.index, name="overview"),
+    path("first-steps/hide", overview.hide_steps, name="first-steps-hide"),
     path("usage", usage.index, name="usage"),
     path("costs", costs.index, name="costs"),
     path("costs/explorer", costs.explore, name="cost-explorer"),

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from metering import costs, queries
+from metering import costs, movers, queries
 from metering.forecasting import Forecast
-from metering.models import Budget
+from metering.models import Budget, HiddenChecklist
 from metering.periods import period_at
 from metering.projections import Projection
 from tenants.access import Access
 from tenants.models import Role, Tenant
 
-from .. import alerts, budget_reading, ranges, readings, requests_reading
+from .. import alerts, budget_reading, first_steps, formats, ranges, readings, requests_reading
 from ..charts import Chart
 from ..cost_charts import course_chart, daily_cost_chart
 from ..pages import Page, tenant_page
@@ -54,7 +56,49 @@ def index(request: HttpRequest, access: Access) -> Page:
     }
     if "HX-Request" not in request.headers:
         context |= _charts(access, money, month, meters, now)
+        context |= {"steps": first_steps.of(access), "week": _week(access, meters, now) if money else None}
     return Page("portal/overview.html", context, fragment="portal/_overview_numbers.html")
+
+
+@tenant_page("overview", methods=("POST",))
+def hide_steps(request: HttpRequest, access: Access) -> HttpResponse:
+    """POST: the reader does not want to see the first steps any more."""
+    if not access.visiting:
+        HiddenChecklist.objects.get_or_create(tenant=access.tenant, membership=access.membership)
+    return redirect("web:overview", access.tenant.slug)
+
+
+def _week(access: Access, meters: readings.Meters, now: datetime) -> dict[str, Any] | None:
+    """What changed since last week, in words; None where there is nothing to compare."""
+    found = movers.week(access.tenant, now)
+    if found is None:
+        return None
+    titles = {"meter": _("By meter"), "model": _("By GPU model"), "user": _("By person")}
+    zone = access.tenant.time_zone
+    return {
+        "span": _("%(first)s – %(last)s, beside the seven days before")
+        % {"first": formats.day(found.first, zone, year=False), "last": formats.day(found.last, zone, year=False)},
+        "now": found.now,
+        "before": found.before,
+        "currency": found.currency,
+        "groups": [
+            {
+                "title": title,
+                "movers": [
+                    {
+                        "name": meters[each.name].name if kind == "meter" else each.name,
+                        "change": formats.money(each.change, found.currency).replace("-", "−"),
+                        "more": each.change > 0,
+                        "now": each.now,
+                        "before": each.before,
+                    }
+                    for each in found.movers
+                    if each.kind == kind
+                ],
+            }
+            for kind, title in titles.items()
+        ],
+    }
 
 
 def _money(tenant: Tenant, ahead: Projection, now: datetime) -> Money:

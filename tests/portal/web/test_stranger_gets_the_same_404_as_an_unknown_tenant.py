@@ -27,7 +27,7 @@ def address(name: str, slug: str) -> str:
     return reverse(f"web:{name}", kwargs={"slug": slug, **arguments})
 
 
-POSTED = {"webhook-test", "webhook-redeliver", "notices-read", "notices-choose"}
+POSTED = {"webhook-test", "webhook-redeliver", "notices-read", "notices-choose", "first-steps-hide"}
 """Acts without a page of their own."""
 
 
