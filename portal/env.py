@@ -120,8 +120,8 @@ def integer(name: str, default: int, *, minimum: int | None = None, maximum: int
 
 
 def number(
-    name: str, default: Decimal | None, *, minimum: Decimal = Decimal(0), maximum: Decimal | None = None
-) -> Decimal | None:
+    name: str, default: Value, *, minimum: Decimal = Decimal(0), maximum: Decimal | None = None
+) -> Decimal | Value:
     """A decimal number within [minimum, maximum]; the default when it is unset or empty. Raises ImproperlyConfigured otherwise."""
     raw = os.environ.get(name, "").strip()
     if not raw:

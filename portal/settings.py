@@ -177,8 +177,8 @@ RESERVATION_TTL_SECONDS = env.integer("RESERVATION_TTL_SECONDS", 900, minimum=30
 
 # --- Energy of GPUs ------------------------------------------------------------------------------------------------------------
 # What the computer centre takes for each unit that reaches its machines, and the grid's CO2e in grams per kWh (unset: none is stated).
-ENERGY_PUE = env.number("ENERGY_PUE", Decimal(1), minimum=Decimal(1), maximum=Decimal(5))
-ENERGY_GRAMS_PER_KWH = env.number("ENERGY_GRAMS_PER_KWH", None, maximum=Decimal(2000))
+ENERGY_PUE: Decimal = env.number("ENERGY_PUE", Decimal(1), minimum=Decimal(1), maximum=Decimal(5))
+ENERGY_GRAMS_PER_KWH: Decimal | None = env.number("ENERGY_GRAMS_PER_KWH", None, maximum=Decimal(2000))
 
 # --- Work: Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")

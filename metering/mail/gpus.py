@@ -67,6 +67,7 @@ def unattributed(facts: Sequence[NobodysFacts], count: int, now: datetime) -> Le
         url=page("admin:metering_unattributedgputime_changelist"),
         label="Open unattributed time",
         measured=wording.moment(now, "UTC"),
+        zone="UTC",
         why="You receive this as an operator of the platform, once per GPU and day.",
     )
 
@@ -89,6 +90,7 @@ def idle(facts: IdleFacts, now: datetime) -> Letter:
         url=page("web:gpus", facts.slug),
         label="See your GPUs",
         measured=wording.moment(now, facts.zone),
+        zone=facts.zone,
         why=f"You receive this as an owner or admin of {facts.name}, at most once per GPU and day, because an operator asked for it.",
     )
 
@@ -109,6 +111,7 @@ def release_announced(facts: ReleaseFacts, now: datetime) -> Letter:
         url=page("web:reservations", facts.slug),
         label="Open reservations",
         measured=wording.moment(now, facts.zone),
+        zone=facts.zone,
         why=f"You receive this as an owner or admin of {facts.name}, because the platform releases idle reservations.",
     )
 
@@ -134,6 +137,7 @@ def released(facts: ReleaseFacts, now: datetime) -> Letter:
         url=page("web:reservations", facts.slug),
         label="Open reservations",
         measured=wording.moment(now, facts.zone),
+        zone=facts.zone,
         why=f"You receive this as an owner or admin of {facts.name}, because the platform releases idle reservations.",
     )
 
@@ -161,6 +165,7 @@ def _letter(
     url: str,
     label: str,
     measured: str,
+    zone: str,
     why: str,
 ) -> Letter:
     return render(
@@ -177,6 +182,7 @@ def _letter(
             "url": url,
             "page_label": label,
             "measured": measured,
+            "zone": zone,
             "why": why,
         },
     )

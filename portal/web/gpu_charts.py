@@ -51,7 +51,7 @@ def held_chart(chosen: Range, by_start: Mapping[datetime, Use], *, csv_url: str 
 
 
 def energy_chart(chosen: Range, by_start: Mapping[datetime, Decimal | None], *, csv_url: str = "") -> Chart:
-    """Kilowatt-hours by day."""
+    """Energy by day; `by_start` in kWh. The axis counts in Wh, so that its prefixes make kWh and MWh."""
     ticks = grid(chosen)
     return Chart(
         id="chart-energy",
@@ -59,13 +59,17 @@ def energy_chart(chosen: Range, by_start: Mapping[datetime, Decimal | None], *, 
         kind="bar",
         x=ticks.keys,
         labels=ticks.labels,
-        series=[Series(_("Energy"), "series-3", [by_start.get(start) for start in ticks.starts])],
-        fmt=lambda value: f"{formats.number(value)} kWh",
+        series=[Series(_("Energy"), "series-3", [_watt_hours(by_start.get(start)) for start in ticks.starts])],
+        fmt=lambda value: f"{formats.number(value / 1000)} kWh",
         x_title=_("Day"),
-        suffix=" kWh",
+        suffix="Wh",
         csv_url=csv_url,
         height="sm",
     )
+
+
+def _watt_hours(kwh: Decimal | None) -> Decimal | None:
+    return None if kwh is None else kwh * 1000
 
 
 def storage_chart(

@@ -76,7 +76,9 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "ranking": _ranking(points, names[split], meter),
         "split_label": _("Model") if split == "model" else _("User"),
         "held": held_chart(chosen, use.by_start(), csv_url=f"?{_query(chosen)}&format=csv"),
-        "energy": energy_chart(chosen, energy) if any(energy.values()) else None,
+        "energy": energy_chart(chosen, energy, csv_url=f"?{_query(chosen)}&format=csv")
+        if any(energy.values())
+        else None,
         "tiles": _tiles(
             tenant, use, points, co2, idle.cost_of(tenant, idle_hours, priced) if access.sees_costs else None
         ),
@@ -118,7 +120,7 @@ def _tiles(
     emitted = co2.co2e_grams(total.joules)
     drawn = co2.kwh(total.joules)
     unseen = _("no collector has seen a GPU of yours in this range")
-    known = _("of %(hours)s known") % {"hours": formats.quantity(hours_of(total.known), "GPU hour")}
+    known = _("known for %(hours)s") % {"hours": formats.quantity(hours_of(total.known), "GPU hour")}
     idle_note = _("%(share)s of what is known") % {"share": _share(total.idle_share)}
     if waste is not None and total.idle:
         idle_note = _("%(share)s, %(cost)s at today’s price") % {

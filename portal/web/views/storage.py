@@ -140,7 +140,7 @@ def _full_on(found: Exceeds, year: int) -> dict[str, str]:
         found.earliest or found.expected, "UTC", year=(found.earliest or found.expected).year != year
     )
     if found.latest is None:
-        note = _("between %(first)s and never, if growth goes on as before") % {"first": earliest}
+        note = _("%(first)s at the earliest, if growth goes on as before") % {"first": earliest}
     else:
         last = formats.day(found.latest, "UTC", year=found.latest.year != year)
         note = _("likely between %(first)s and %(last)s") % {"first": earliest, "last": last}

@@ -9,8 +9,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from metering.models import CollectorStatus, GpuDevice, Notification
-from tests.portal.web.gpu_history import device, did, held, hours_ago
+from metering.models import CollectorStatus, GpuDevice, GpuHolderHour, Notification
+from tenants.models import Tenant
+from tenants.periods import period_at
+from tests.portal.web.gpu_history import device, did, held, hour_of, hours_ago
 from tests.tenants.cast import Cast
 
 from .conftest import Browse
@@ -29,6 +31,7 @@ def idle_device(cast: Cast) -> GpuDevice:
     for back in (5, 4, 3, 2, 1):
         held(on, cast.acme, hours_ago(now, back), busy=0.9 if back == 5 else 0.0)
         did(on, hours_ago(now, back), busy=0.9 if back == 5 else 0.0)
+    held(on, cast.acme, now, busy=0.0, seconds=max(1.0, (now - hour_of(now)).total_seconds()))
     return on
 
 
@@ -36,7 +39,9 @@ def text(answer) -> str:
     return " ".join(answer.content.decode().split())
 
 
-def test_the_fleet_shows_holders_unattributed_free_and_what_is_not_known(idle_device: GpuDevice, browse: Browse) -> None:
+def test_the_fleet_shows_holders_unattributed_free_and_what_is_not_known(
+    idle_device: GpuDevice, browse: Browse
+) -> None:
     now = timezone.now()
     device(now, index=1, holders=[holder(None, "0.5000", "unattributed"), holder("globex", "0.2500", "assignment")])
     device(now - timedelta(hours=2), index=2, node="gpu-09", holders=[holder("globex")])
@@ -44,7 +49,18 @@ def test_the_fleet_shows_holders_unattributed_free_and_what_is_not_known(idle_de
         name="gpus", node="gpu-09", kind="nvml", state="ok", last_run_at=now - timedelta(hours=2), interval_seconds=60
     )
     body = text(browse("root").get(FLEET))
-    for words in ("acme", "unattributed", "50%", "25% <span", "free", "90 W", "no data since", "Silent", "pa-heat-9", "not known"):
+    for words in (
+        "acme",
+        "unattributed",
+        "50%",
+        "25% <span",
+        "free",
+        "90 W",
+        "no data since",
+        "Silent",
+        "pa-heat-9",
+        "not known",
+    ):
         assert words in body, words
     assert "1 without data" in body
     rows = browse("root").get(f"{FLEET}?format=csv").content.decode("utf-8-sig").splitlines()
@@ -55,7 +71,10 @@ def test_the_fleet_shows_holders_unattributed_free_and_what_is_not_known(idle_de
 def test_an_idle_gpu_its_length_and_cost(idle_device: GpuDevice, browse: Browse) -> None:
     body = text(browse("root").get(IDLE))
     assert "H100 0" in body
-    assert "$10.00" in body  # four idle hours at $2.50
+    month = period_at(Tenant.objects.get(slug="acme"), timezone.now()).starts_at
+    rows = GpuHolderHour.objects.filter(hour__gte=month)
+    cost = round(Decimal(str(sum(row.idle_seconds for row in rows))) / 3600 * Decimal("2.5"), 2)
+    assert f"${cost}" in body
     assert "Notify" in body
     assert "H100 0" not in text(browse("root").get(f"{IDLE}?minutes=1440")).split("This month by tenant")[0]
 
@@ -91,6 +110,5 @@ def test_support_looks_and_tells_nobody(idle_device: GpuDevice, browse: Browse) 
 def test_a_mig_instance_costs_its_part(cast: Cast, browse: Browse) -> None:
     now = timezone.now()
     on = device(now, fraction=Decimal("0.142857"), parent_uuid="GPU-x", holders=[holder("acme")])
-    for back in (2, 1):
-        held(on, cast.acme, hours_ago(now, back), busy=0.0, seconds=3600 / 7)
-    assert "$0.71" in text(browse("root").get(IDLE))  # 2 h × 1/7 × $2.50
+    held(on, cast.acme, now, busy=0.0, seconds=3600 / 7)
+    assert "$0.36" in text(browse("root").get(IDLE))  # 1 h × 1/7 × $2.50
