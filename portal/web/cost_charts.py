@@ -48,7 +48,13 @@ def daily_cost_chart(
 
 
 def course_chart(
-    statement: costs.Statement, forecast: Forecast, month: readings.Month, tenant: Tenant, budget: Decimal | None
+    statement: costs.Statement,
+    forecast: Forecast,
+    month: readings.Month,
+    tenant: Tenant,
+    budget: Decimal | None,
+    *,
+    csv_url: str = "",
 ) -> Chart:
     """The cost of the month as it grew, the range in which it will probably end, and the budget."""
     currency = statement.total.currency
@@ -92,6 +98,7 @@ def course_chart(
         if budget
         else [],
         total=False,
+        csv_url=csv_url,
         summary=_("%(total)s so far.") % {"total": formats.money(statement.total)},
     )
 

@@ -54,7 +54,7 @@ def running(request: HttpRequest, access: Access) -> Page:
                 "position": row.position,
                 "color": row.meter if row.meter in meters else "8",
                 "description": row.description,
-                "quantity": f"{formats.number(Decimal(row.quantity))} {row.unit}".strip(),
+                "quantity": formats.quantity(Decimal(row.quantity), row.unit).strip(),
                 "unit_price": formats.unit_price(row.unit_price, found.total.currency)
                 if row.unit_price is not None
                 else "",

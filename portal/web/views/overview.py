@@ -123,11 +123,12 @@ def _charts(
     tenant = access.tenant
     large = []
     if money is not None:
-        csv_url = f"{reverse('web:costs', args=[tenant.slug])}?month={month.key}&format=csv"
+        explored = reverse("web:cost-explorer", args=[tenant.slug])
+        csv_url = f"{explored}?month={month.key}&group_by=day&format=csv"
         amount = money.budget.amount if money.budget else None
         large = [
             daily_cost_chart(money.statement, month, meters, tenant, csv_url=csv_url),
-            course_chart(money.statement, money.forecast, month, tenant, amount),
+            course_chart(money.statement, money.forecast, month, tenant, amount, csv_url=csv_url),
         ]
     chosen = ranges.Range(month.first, month.last, "month", "day", tenant.time_zone)
     explorer = reverse("web:usage", args=[tenant.slug])
