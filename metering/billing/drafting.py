@@ -25,6 +25,7 @@ from .lines import canonical, digest, lines_of
 from .parties import entity_for, grace_of, profiles_of, tax_rate_for, tax_rule
 
 LOCK = 7308
+PATIENCE = "60s"
 
 
 class PeriodOpenError(ValueError):
@@ -118,6 +119,8 @@ def prepare(cases: Sequence[Case], now: datetime, *, even_empty: bool = False, e
 def lock(tenant_ids: Iterable[int]) -> None:
     """Wait until nobody else drafts or issues for these tenants, and keep others from it until the transaction ends."""
     with connection.cursor() as cursor:
+        # Another portion may hold an entity's numbers, another closing these tenants: that is waited for, longer than a page would.
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
         cursor.execute(
             "SELECT pg_advisory_xact_lock(%s, id) FROM unnest(%s::int[]) AS id", [LOCK, sorted(set(tenant_ids))]
         )

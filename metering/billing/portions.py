@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.db import connection
+
 from tenants import audit, periods
 from tenants.models import BillingPeriod, Tenant
 
@@ -45,6 +47,8 @@ def close(tenants: Sequence[Tenant], month: str, now: datetime) -> list[Closed]:
     except Exception as error:  # one tenant's trouble must not keep the others from their invoices
         if len(tenants) == 1:
             return [Closed(tenants[0], month, "failed", f"{type(error).__name__}: {error}"[:300])]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
     middle = len(tenants) // 2
     return close(tenants[:middle], month, now) + close(tenants[middle:], month, now)
 
