@@ -70,12 +70,13 @@ def _run(entry: Mapping[str, Any], node: str, now: datetime) -> bool:
     status = CollectorStatus.objects.filter(name=entry["name"], node=node).first()
     tenants = {tenant.slug: tenant for tenant in Tenant.objects.exclude(state=TenantState.CLOSED)}
     of_gpus = entry["kind"] in config.OF_GPUS
+    since = coverage.since(node, now)
     collector = config.build(
         entry,
         node=node,
         tenants=tenants.keys(),
-        assigned=attribution.in_force(node, now - timedelta(days=1), now) if of_gpus else (),
-        reserved=coverage.in_force(node, now - timedelta(days=1), now) if of_gpus else (),
+        assigned=attribution.in_force(node, since, now) if of_gpus else (),
+        reserved=coverage.in_force(node, since, now) if of_gpus else (),
         rules=table.in_force(node) if of_gpus else (),
         memory=status.memory if status else {},
     )

@@ -13,16 +13,17 @@ that lets each GPU second be billed once (ADR 20):
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
 
 from django.db.models import Q
 
 from metering.attribution import RESERVATION, Hold, shares_at
-from metering.models import Reservation, ReservationState
+from metering.event_parsing import OLDEST
+from metering.models import CollectorStatus, Reservation, ReservationState
 
 MICROSECOND = timedelta(microseconds=1)
 PLACED_FOR = timedelta(minutes=10)
@@ -41,6 +42,9 @@ class Reserved:
     started_at: datetime
     ended_at: datetime | None = None
     job: str = ""
+
+    def at(self, instant: datetime) -> bool:
+        return self.started_at <= instant and (self.ended_at is None or instant < self.ended_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,11 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A collector found a reservation's tenant at work on so many GPUs that it covers."""
+    """A collector found a reservation's tenant at work on so many GPUs that it covers, `at` that instant (None: when its run began)."""
 
     reservation: str
     gpus: Fraction
+    at: datetime | None = None
 
 
 @dataclass
@@ -89,8 +94,38 @@ class _Left:
     devices: set[str] = field(default_factory=set)
 
 
+def cover_between(
+    seen_at: Callable[[datetime], Sequence[Seen]],
+    reserved: Sequence[Reserved],
+    start: datetime,
+    end: datetime,
+    edges: Iterable[datetime] = (),
+) -> list[Covered]:
+    """What reservations cover from `start` on: asked anew whenever one begins or ends, and at the `edges`, where what is seen changes.
+
+    So a reservation that has ended takes no device from the next one, and one covers no more than its GPUs while its job moves. What is
+    covered at `end` is so until the reservation ends.
+    """
+    instants = {start} | {edge for edge in edges if start < edge < end}
+    for each in reserved:
+        instants |= {edge for edge in (each.started_at, each.ended_at) if edge is not None and start < edge < end}
+    found: list[Covered] = []
+    last: dict[tuple[str, str, Fraction], int] = {}
+    stretches = sorted(instants)
+    for left, right in itertools.zip_longest(stretches, stretches[1:]):
+        for covered in cover(seen_at(left), [each for each in reserved if each.at(left)]):
+            key = (covered.reservation, covered.device, covered.share)
+            piece = replace(covered, since=left, until=covered.until if right is None else right)
+            if (before := last.get(key)) is not None and found[before].until == left:
+                found[before] = replace(found[before], until=piece.until)
+            else:
+                last[key] = len(found)
+                found.append(piece)
+    return found
+
+
 def cover(devices: Sequence[Seen], reserved: Iterable[Reserved]) -> list[Covered]:
-    """Which devices each reservation covers, in an order that is always the same."""
+    """Which devices each reservation that is in force covers, in an order that is always the same."""
     left = [_Left(each, each.capacity) for each in sorted(reserved, key=lambda each: (each.started_at, each.id))]
     ordered = sorted(devices, key=lambda each: each.device)
     taken: dict[str, Fraction] = {}
@@ -139,10 +174,18 @@ def sightings(devices: Sequence[Seen], covered: Iterable[Covered], now: datetime
     for each in covered:
         if each.at(now) and each.tenant in at[each.device].working:
             gpus[each.reservation] = gpus.get(each.reservation, Fraction(0)) + each.share * at[each.device].fraction
-    return (Sighting(id, amount) for id, amount in sorted(gpus.items()))
+    return (Sighting(id, amount, now) for id, amount in sorted(gpus.items()))
 
 
 # -------------------------------------------------------------------------------------------------------------- the database
+
+
+def since(node: str, now: datetime) -> datetime:
+    """From when on the node's collectors must know reservations: a day back, or where one of them that catches up has got to, as long as
+    the ledger takes its events."""
+    rows = CollectorStatus.objects.filter(node=node, memory__has_key="until").values_list("memory__until", flat=True)
+    instants = [datetime.fromtimestamp(until, UTC) for until in rows if isinstance(until, int | float)]
+    return max(now - OLDEST, min([now - timedelta(days=1), *instants]))
 
 
 def in_force(node: str, since: datetime, until: datetime) -> list[Reserved]:
@@ -152,14 +195,22 @@ def in_force(node: str, since: datetime, until: datetime) -> list[Reserved]:
 
 
 def keep(node: str, seen: Iterable[Sighting], now: datetime) -> None:
-    """Write down where reservations were seen, in the caller's transaction: it confirms that they are held, and puts off no lapse."""
+    """Write down where reservations were seen, in the caller's transaction: it confirms that they are held, and puts off no lapse.
+
+    A Prometheus tells of the past: what it saw confirms no more than that instant.
+    """
     by_id = {UUID(each.reservation): each for each in seen}
     rows = Reservation.objects.select_for_update(of=("self",)).filter(
         public_id__in=by_id, state=ReservationState.HELD, started_at__lte=now
     )
     for row in rows.order_by("pk"):
-        row.seen_at = max(now, row.seen_at or now)
-        row.placements |= {node: {"gpus": str(by_id[row.public_id].gpus), "at": now.isoformat()}}
+        sighting = by_id[row.public_id]
+        at = min(sighting.at or now, now)
+        known = row.placements.get(node)
+        if at < row.started_at or (known and at < datetime.fromisoformat(known["at"])):
+            continue
+        row.seen_at = max(at, row.seen_at or at)
+        row.placements |= {node: {"gpus": str(sighting.gpus), "at": at.isoformat()}}
         row.save(update_fields=["seen_at", "placements"])
 
 

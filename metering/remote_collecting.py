@@ -44,7 +44,7 @@ class Reporter:
 
 def context(node: str, now: datetime) -> dict[str, Any]:
     """What the collectors of a node must know, as JSON values."""
-    since = now - timedelta(days=1)
+    since = coverage.since(node, now)
     slugs = Tenant.objects.exclude(state=TenantState.CLOSED).order_by("slug").values_list("slug", flat=True)
     return {
         "tenants": list(slugs),
@@ -71,9 +71,7 @@ def context(node: str, now: datetime) -> dict[str, Any]:
             }
             for each in coverage.in_force(node, since, now)
         ],
-        "rules": [
-            {"fact": each.fact, "pattern": each.pattern, "tenant": each.tenant} for each in table.in_force(node)
-        ],
+        "rules": [{"fact": each.fact, "pattern": each.pattern, "tenant": each.tenant} for each in table.in_force(node)],
     }
 
 

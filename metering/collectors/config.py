@@ -241,7 +241,7 @@ def build(
         case "postgresql":
             return PostgresCollector(**given)
         case "prometheus":
-            return PrometheusCollector(**given, assigned=assigned)
+            return PrometheusCollector(**given, assigned=assigned, reserved=reserved)
     if "max_gap_seconds" not in given and "interval_seconds" in given:
         given["max_gap_seconds"] = 3 * given["interval_seconds"]
     kind = AmdCollector if entry["kind"] == "amd" else NvmlCollector

@@ -90,8 +90,10 @@ class GpuCollector:
         samples = [Sample(self, entry, now, owners) for entry in document["devices"]]
         seen = [sample.seen() for sample in samples if not sample.error]
         by_device: dict[str, list[Covered]] = defaultdict(list)
-        for each in coverage.cover(seen, self.reserved) if self.reserved else ():
-            by_device[each.device].append(each)
+        if self.reserved:
+            since = min((interval[0] for sample in samples if (interval := sample.interval())), default=now)
+            for each in coverage.cover_between(lambda _: seen, self.reserved, since, now):
+                by_device[each.device].append(each)
         for sample in samples:
             sample.covered = by_device.get(sample.uuid, [])
         return self._answer(document, samples, seen, now)

@@ -21,12 +21,14 @@ import httpx
 
 from metering import attribution
 from metering.attribution import Assigned, Hold
+from metering.coverage import Reserved, Sighting
 from metering.models.collector import CollectorState
 
-from . import integration, using
+from . import integration, labelled, using
 from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
 from .held import model_of
 from .integration import Sample, Span
+from .labelled import Labelled
 
 LONGEST_WINDOW = 3600
 QUARTER = 900
@@ -81,6 +83,7 @@ class PrometheusCollector:
     lag_seconds: int = 60
     tenants: Collection[str] = frozenset()
     assigned: Sequence[Assigned] = ()
+    reserved: Sequence[Reserved] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "prometheus"
@@ -131,8 +134,13 @@ class _Window:
         devices, uses = self._devices() if self.of.devices else ((), [])
         if self.of.measure == "increase":
             memory["last"] = self._last(series)
+        sightings: tuple[Sighting, ...] = ()
         if self.of.measure == "held":
-            for device, amounts in self._held(series):
+            held = list(self._labelled(series))
+            if self.of.event_type == "gpu_seconds":
+                gpus = [device for _, device in held]
+                sightings = labelled.cover(gpus, self.of.reserved, _at(self.start), _at(self.end))
+            for device, amounts in self._held(held):
                 events += self._held_events(device, amounts)
                 unattributed += self._unattributed(device, amounts, strangers)
         elif not self.first:
@@ -146,7 +154,7 @@ class _Window:
                 "belongs_to_no_tenant": strangers[:20],
             },
             events=tuple(events), gaps=tuple(gaps), covered=frozenset({EVERYTHING}), unattributed=tuple(unattributed),
-            devices=tuple(devices), device_uses=tuple(uses), memory=memory,
+            sightings=sightings, devices=tuple(devices), device_uses=tuple(uses), memory=memory,
         )  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------------------- asking
@@ -192,8 +200,8 @@ class _Window:
             yield at, stop
             at = stop
 
-    def _held(self, series: Sequence[Series]) -> Iterator[tuple[Series, list[tuple[Span, dict[str | None, int]]]]]:
-        """Of each device: whole micro-seconds by holder in each quarter of an hour."""
+    def _labelled(self, series: Sequence[Series]) -> Iterator[tuple[Series, Labelled]]:
+        """Each device, as one of its series describes it, with all who hold it."""
         by_device: dict[str, list[Series]] = defaultdict(list)
         for each in series:
             by_device[each.labels.get(self.of.device_label, "")].append(each)
@@ -206,20 +214,28 @@ class _Window:
                         Hold(tenant, _at(left), _at(right), None, "label", each.labels[self.of.tenant_label])
                         for left, right in integration.spans(each.samples, self.of.max_gap_seconds)
                     ]
-            yield (
-                of_device[0],
-                [
-                    ((left, right), attribution.whole(attribution.divide(holds, _at(left), _at(right))))
-                    for left, right in self._quarters()
-                ],
-            )
+            yield of_device[0], Labelled(device, self._model(of_device[0]), holds)
+
+    def _model(self, series: Series) -> str:
+        return model_of(series.labels.get(self.of.model_label, ""), self.of.models)
+
+    def _held(
+        self, devices: Sequence[tuple[Series, Labelled]]
+    ) -> Iterator[tuple[Series, list[tuple[Span, dict[str | None, int]]]]]:
+        """Of each device: whole micro-seconds to bill by holder in each quarter of an hour."""
+        for series, device in devices:
+            owed = [
+                ((left, right), attribution.whole(device.owed(_at(left), _at(right))))
+                for left, right in self._quarters()
+            ]
+            yield series, owed
 
     def _held_events(
         self, series: Series, amounts: Sequence[tuple[Span, dict[str | None, int]]]
     ) -> Iterator[CollectedEvent]:
         device = series.labels.get(self.of.device_label, "")
         dims = self._dims(series) | {"device": device, "node": series.labels.get("Hostname", self.of.node)}
-        dims["model"] = model_of(series.labels.get(self.of.model_label, ""), self.of.models)
+        dims["model"] = self._model(series)
         for (left, _), held in amounts:
             for tenant, micro in held.items():
                 if tenant is not None and micro:

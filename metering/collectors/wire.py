@@ -88,7 +88,7 @@ _LISTS: dict[str, type[Any]] = {
     "device_uses": DeviceUse,
     "holder_uses": HolderUse,
 }
-_INSTANTS = frozenset({"time", "starts_at", "ends_at", "hour"})
+_INSTANTS = frozenset({"time", "starts_at", "ends_at", "hour", "at"})
 _FRACTIONS = frozenset({"fraction", "gpus"})
 _NUMBERS = frozenset({"quantity_micro", "micro_seconds", "samples", "index"})
 

@@ -68,6 +68,16 @@ def test_after_its_end_the_job_is_billed_like_any_other(gpus, proc, after_a_minu
     assert collected.sightings == ()
 
 
+def test_a_reservation_that_has_ended_takes_no_gpu_from_the_next_one(gpus, proc, seconds):
+    proc.add(11, PORTAL_TENANT="acme")
+    gpus.are("gpu pids=11")
+    gpus.sample(reserved=[reserved(end=20), reserved(start=40, id="0c1f6f0e-0000-4000-8000-000000000000")])
+    gpus.later(60)
+    assert seconds(gpus.sample()) == {"acme": 20}
+    gpus.later(60)
+    assert seconds(gpus.sample()) == {}
+
+
 def test_a_fraction_is_held_like_an_assignment_and_others_divide_the_rest(gpus, proc, after_a_minute, seconds):
     proc.add(11, AURELIUS_RESERVATION_ID=ID)
     proc.add(12, PORTAL_TENANT="globex")
