@@ -128,7 +128,11 @@ def sparkline(values: Any, label: str, color: str = "1") -> dict[str, Any]:
 def amount(value: Any, currency: str = "") -> dict[str, Any]:
     """An amount of money, readable by machines too; see components/money.html. `value` is a Money, or a Decimal with `currency`."""
     plain = getattr(value, "amount", value)
-    return {"text": formats.money(value, currency or None), "plain": plain, "currency": getattr(value, "currency", currency)}
+    return {
+        "text": formats.money(value, currency or None),
+        "plain": plain,
+        "currency": getattr(value, "currency", currency),
+    }
 
 
 @register.inclusion_tag("components/diff.html")

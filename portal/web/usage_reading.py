@@ -105,7 +105,9 @@ def breakdown(
     """Groups with their share of the span, most first, in the chart's colours; with what they were in the span before."""
     now, before = amounts(meter, points), amounts(meter, earlier)
     whole = sum(now.values(), Decimal(0))
-    ranked = sorted(now.keys() | before.keys(), key=lambda name: (-now.get(name, Decimal(0)), -before.get(name, Decimal(0)), name))
+    ranked = sorted(
+        now.keys() | before.keys(), key=lambda name: (-now.get(name, Decimal(0)), -before.get(name, Decimal(0)), name)
+    )
     label = group_label(group)
     return {
         "title": _("By %(group)s") % {"group": label},

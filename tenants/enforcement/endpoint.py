@@ -220,7 +220,9 @@ def _identity(known: Known) -> Fields:
 
 
 async def _problem(send: Send, status: int, code: str, detail: str, *fields: tuple[bytes, bytes]) -> None:
-    title = "Invalid request" if code == "validation_error" else code.replace("_", " ").capitalize()  # as problems.KINDS
+    title = (
+        "Invalid request" if code == "validation_error" else code.replace("_", " ").capitalize()
+    )  # as problems.KINDS
     body = {"type": PROBLEM_TYPE + code, "title": title, "status": status, "code": code, "detail": detail}
     await answer(send, status, [PROBLEM_JSON, *fields], json.dumps(body).encode())
 

@@ -8,7 +8,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 READ = set(
     re.findall(
-        r'env\.(?:text|boolean|integer|number|items|structured|choice|database|mail_server)\(\s*"([A-Z_]+)"', (ROOT / "portal/settings.py").read_text()
+        r'env\.(?:text|boolean|integer|number|items|structured|choice|database|mail_server)\(\s*"([A-Z_]+)"',
+        (ROOT / "portal/settings.py").read_text(),
     )
 )
 EXAMPLE = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))

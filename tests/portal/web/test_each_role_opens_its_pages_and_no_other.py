@@ -27,7 +27,19 @@ PAGES = (
 ALLOWED = {
     "alice": set(PAGES),
     "ada": set(PAGES),
-    "carol": {"", "usage", "gpus", "storage", "reservations", "quotas", "costs", "invoices", "budget", "keys", "settings"},
+    "carol": {
+        "",
+        "usage",
+        "gpus",
+        "storage",
+        "reservations",
+        "quotas",
+        "costs",
+        "invoices",
+        "budget",
+        "keys",
+        "settings",
+    },
     "bob": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys", "settings"},
     "victor": {"", "usage", "gpus", "storage", "reservations", "quotas", "keys", "settings"},
 }

@@ -57,8 +57,14 @@ def test_the_file_has_the_tenants_events_and_the_asker_gets_a_mail(
 
 def test_days_are_those_of_the_tenants_zone(cast: Cast, browse: Callable[[str], Client], events: None) -> None:
     UsageEvent.objects.create(
-        tenant=cast.acme, time=datetime(2026, 7, 31, 22, 30, tzinfo=UTC), id=4, meter="gpu_hours", source="ml", event_id="e4",
-        quantity_micro=Decimal(1), dims={},
+        tenant=cast.acme,
+        time=datetime(2026, 7, 31, 22, 30, tzinfo=UTC),
+        id=4,
+        meter="gpu_hours",
+        source="ml",
+        event_id="e4",
+        quantity_micro=Decimal(1),
+        dims={},
     )  # fmt: skip  (August in Zürich)
     assert written(cast, browse).rows == 2
 
