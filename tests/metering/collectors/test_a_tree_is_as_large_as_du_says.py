@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -144,6 +145,45 @@ def test_files_that_vanish_during_the_walk_are_not_counted(tmp_path, monkeypatch
 
     assert walk.run(FOREVER)
     assert walk.files == 1
+
+
+def test_a_directory_that_changes_all_the_while_is_counted_between_what_stays_and_all_that_was_there(tmp_path):
+    """While others make, rename and delete below it: the walk ends without an error, and counts what stays once."""
+    root = tmp_path / "tree"
+    for number in range(40):
+        (root / f"stays{number}" / "deep").mkdir(parents=True)
+        (root / f"stays{number}" / "deep" / "file").write_bytes(b"x" * 10_000)
+    stays = TreeWalk(root)
+    assert stays.run(FOREVER)
+    changes, done = 0, threading.Event()
+
+    def change() -> None:
+        nonlocal changes
+        while not done.is_set():
+            here, there = root / f"stays{changes % 40}" / "coming", root / "going"
+            here.mkdir()
+            (here / "part").write_bytes(b"y" * 4000)
+            here.rename(there)
+            shutil.rmtree(there)
+            changes += 1
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    walks = []
+    try:
+        while len(walks) < 30 or changes < 30:
+            walks.append(TreeWalk(root))
+            assert walks[-1].run(FOREVER)
+    finally:
+        done.set()
+        changing.join()
+    for walk in walks:
+        # Where it is while it moves, it may be met twice: once below its old name, once below the new one.
+        assert stays.files <= walk.files <= stays.files + 41
+        assert stays.directories <= walk.directories <= stays.directories + 41
+    calm = TreeWalk(root)
+    assert calm.run(FOREVER)
+    assert (calm.files, calm.directories, calm.apparent) == (stays.files, stays.directories, stays.apparent)
 
 
 def test_directories_that_vanish_before_they_are_entered_are_not_counted(tmp_path):
