@@ -105,7 +105,12 @@ def test_every_charge_model_is_edited_without_json(olivia: Client, book: PriceBo
     values = form_values(olivia.get(page_of(version)))
     row = next(name for name, value in values.items() if value == "gpu_hours").removesuffix("-meter")
     steps = "100: 2.5 + 5\nbeyond: 2"
-    graduated = {f"{row}-charge_model": "graduated", f"{row}-steps": steps, f"{row}-allowance": "10", "audit_reason": "x"}
+    graduated = {
+        f"{row}-charge_model": "graduated",
+        f"{row}-steps": steps,
+        f"{row}-allowance": "10",
+        "audit_reason": "x",
+    }
     assert olivia.post(page_of(version), {**values, **graduated}).status_code == 302
     price = version.prices.get(meter="gpu_hours")
     assert price.params == {
