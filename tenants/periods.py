@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef
 
 from . import calendar
-from .models import BillingPeriod, Tenant
+from .models import BillingPeriod, Tenant, TenantState
+
+AHEAD = timedelta(minutes=5)
 
 
 def period_at(tenant: Tenant, instant: datetime) -> BillingPeriod:
@@ -18,6 +22,18 @@ def period_by_key(tenant: Tenant, key: str) -> BillingPeriod:
     """The stored period of that local month. Raises ValueError when `key` is not YYYY-MM."""
     found = BillingPeriod.objects.filter(tenant=tenant, key=key).first()
     return found or _store(tenant, key)
+
+
+def prepare(now: datetime) -> int:
+    """Store the periods that begin in the next minutes, so that the first calls of a month do not store them, all at once and each
+    in a transaction with other locks. Answers how many were missing.
+    """
+    soon = now + AHEAD
+    stored = BillingPeriod.objects.filter(tenant=OuterRef("pk"), starts_at__lte=soon, ends_at__gt=soon)
+    missing = list(Tenant.objects.exclude(state=TenantState.CLOSED).exclude(Exists(stored)))
+    for tenant in missing:
+        period_at(tenant, soon)
+    return len(missing)
 
 
 def first_month(tenant: Tenant) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import enforcement, visits
+from tenants import enforcement, periods, visits
 from tenants.enforcement import policy
 
 
 @shared_task
 def reconcile_policies() -> None:
-    """Bring Redis in line with the database, whatever was missed."""
-    enforcement.reconcile(timezone.now())
+    """Bring Redis in line with the database, whatever was missed; months that begin soon are there before they do."""
+    now = timezone.now()
+    periods.prepare(now)
+    enforcement.reconcile(now)
 
 
 @shared_task

@@ -60,7 +60,9 @@ class JobSerializer(StrictSerializer):
 
     gpus = StrictInteger(min_value=1, max_value=MOST_GPUS)
     gpu_model = serializers.RegexField(
-        r"\A[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,38}[A-Za-z0-9])?\Z", help_text="As prices name it, such as H100."
+        r"\A[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,38}[A-Za-z0-9])?\Z",
+        trim_whitespace=False,
+        help_text="As prices name it, such as H100.",
     )
     fraction = StrictDecimal(
         max_digits=5,

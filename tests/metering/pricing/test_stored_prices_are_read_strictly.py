@@ -74,7 +74,7 @@ def test_a_row_becomes_a_price(row: PriceRow, price: Price) -> None:
         ("graduated", {"tiers": list(reversed(TIERS))}, "last tier"),
         ("package", {}, "written as text"),
         ("package", {"size": "0"}, "more than nothing"),
-        ("flat", {"allowance": "5"}, "takes no parameter allowance"),
+        ("flat", {"allowance": "5"}, "a flat fee has none"),
         ("graduated", {"tiers": [{"unit_price": "-1"}]}, "negative"),
         ("per_unit", [], "named values"),
         ("per_unit", None, "named values"),
