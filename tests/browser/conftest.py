@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, V
 from pytest_django.live_server_helper import LiveServer
 
 from portal import build_assets
+from tests.portal.web.conftest import remember_proof
 
 from .chromium import FLAGS, SCROLL, find
 from .stage import Stage, build
@@ -130,6 +131,7 @@ def visit(chromium: Browser, site: str, stage: Stage) -> Iterator[Callable[..., 
         if person:
             client = Client()
             client.force_login(stage.people[person], backend="allauth.account.auth_backends.AuthenticationBackend")
+            remember_proof(client, stage.people[person])
             context.add_cookies(
                 [
                     {

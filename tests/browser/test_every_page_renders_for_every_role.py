@@ -21,9 +21,9 @@ PAGES = {
     "invoices": {"alice", "ada", "carol"},
     "invoices/running": {"alice", "ada", "carol"},
     "budget": {"alice", "ada", "carol"},
-    "budget/new": {"alice", "carol"},
+    "budget/new": {"alice", "ada", "carol"},
     "webhooks": {"alice", "ada"},
-    "webhooks/new": {"alice"},
+    "webhooks/new": {"alice", "ada"},
     "keys": {"alice", "ada", "carol", "bob", "victor"},
     "keys?show=all&sort=-used": {"alice"},
     "keys/new": {"alice", "ada", "carol", "bob", "victor"},
@@ -32,6 +32,11 @@ PAGES = {
     "activity": {"alice", "ada"},
     "notifications": {"alice", "ada", "carol", "bob", "victor"},
     "downloads": {"alice", "ada"},
+    "gpus?": {"alice"},
+    "storage?": {"alice"},
+    "reservations?": {"alice"},
+    "costs/explorer?": {"alice"},
+    "quotas/request?": {"alice"},
     "settings": {"alice", "ada", "carol", "bob", "victor"},
 }
 LOOKS = [(theme, width) for theme in ("light", "dark") for width in (390, 1280)]
