@@ -215,7 +215,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle gaps": {"task": "metering.tasks.settle_gaps", "schedule": 60.0},
     "run price dry runs": {"task": "metering.tasks.run_price_dry_runs", "schedule": 5.0},
     "watch GPUs": {"task": "metering.tasks.watch_gpus", "schedule": 60.0},
-    "check unknown usage": {"task": "metering.tasks.check_unknown_usage", "schedule": 600.0},
+    "check unknown usage": {"task": "metering.tasks.check_unknown_usage", "schedule": 60.0},
     "send notice digests": {"task": "metering.tasks.send_notice_digests", "schedule": 300.0},
     "write exports": {"task": "metering.tasks.write_exports", "schedule": 5.0},
     "find anomalies": {"task": "metering.tasks.find_anomalies", "schedule": crontab(minute=41)},
@@ -274,6 +274,7 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 30 * 60  # dangerous acts ask again after tha
 MFA_ADAPTER = "portal.people.second_factor.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Aurelius Portal"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # accounts come by invitation or from operators; a second factor needs no mail
 OPERATOR_MFA_REQUIRED = env.boolean("OPERATOR_MFA_REQUIRED", PRODUCTION)
 # [{"id": "corp", "name": "Corp", "server_url": "https://idp…", "client_id": "…", "client_secret": "…", "roles_claim": "groups",
 #   "roles": {"gpu-team": "acme:admin", "ops": "platform:operator"}}]; docs/operations.md

@@ -20,7 +20,10 @@ from .principal import principal_of
 API_PREFIX = "/api/"
 OWN_CREDENTIAL = re.compile(r"/api/v1/(?:alerts|collectors/[^/]+/(?:context|[^/]+/reports))\Z")
 """The doors of Alertmanager and of nodes that collect: their tokens are no API keys, and a storm is no reason to refuse them."""
-REPORTING = re.compile(r"/api/v1/(?:events|reservations/[^/]+/heartbeat)/?\Z")
+REPORTING = re.compile(
+    r"POST /api/v1/(?:events|reservations/[^/]+/(?:heartbeat|settle|cancel))/?\Z|DELETE /api/v1/reservations/[^/]+/?\Z"
+)
+"""What tells the portal of use or gives GPUs back: a spent quota of calls must not stop it, so it is neither counted nor billed."""
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -77,7 +80,7 @@ class EnforcementMiddleware:
 
 def route_class_of(request: HttpRequest) -> str:
     """Reporting usage costs no usage; everything else in the API is the class `portal`."""
-    return "reporting" if request.method == "POST" and REPORTING.match(request.path_info) else "portal"
+    return "reporting" if REPORTING.match(f"{request.method} {request.path_info}") else "portal"
 
 
 def client_address(request: HttpRequest) -> str:

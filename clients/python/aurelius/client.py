@@ -19,6 +19,8 @@ KEY_VARIABLE = "AURELIUS_API_KEY"
 ATTEMPTS = 4
 FIRST_WAIT = 0.25
 AGAIN = frozenset({502, 503, 504})
+LONGEST_WAIT = 60.0
+"""Seconds that a full rate limit is waited for, at most; the answer says how long it takes."""
 REFUSALS = frozenset(
     {"quota_exceeded", "reservation_cap_exceeded", "budget_exhausted", "reservations_blocked", "tenant_suspended"}
 )
@@ -80,13 +82,19 @@ class Client:
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "") -> Any:
         """The JSON of an answer. Raises Refused, Problem, or Unavailable after the last of `attempts` tries."""
         last: Exception | None = None
+        wait = 0.0
         for attempt in range(self.attempts):
             if attempt:
-                time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+                time.sleep(max(wait, FIRST_WAIT * 2 ** (attempt - 1)))
+            wait = 0.0
             try:
                 return self._once(method, path, body, idempotency_key)
             except Problem as problem:
-                if problem.status not in AGAIN and problem.code != "idempotency_in_progress":
+                if problem.code == "rate_limit_exceeded":
+                    wait = float(problem.body.get("retry_after") or 1)
+                if wait > LONGEST_WAIT or not (
+                    wait or problem.status in AGAIN or problem.code == "idempotency_in_progress"
+                ):
                     raise
                 last = problem
             except (OSError, HTTPException, ValueError) as error:

@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from metering import costs, explorer
 from metering.focus import export
+from metering.models import Invoice, InvoiceState
 from tenants import calendar, periods
 from tenants.access import Access
 from tenants.models import Tenant
 
-from .. import exploring, readings
+from .. import exploring, formats, readings
 from ..cost_charts import daily_cost_chart
 from ..downloads import csv_response, file_response
 from ..pages import Page, tenant_page
@@ -47,8 +49,22 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "months": _neighbours(choices, key),
         "projection": projection,
         "chart": chart,
+        "invoice": None if month.is_running else _invoiced(tenant, key),
     }
     return Page("portal/costs.html", context)
+
+
+def _invoiced(tenant: Tenant, key: str) -> dict[str, str] | None:
+    """The invoice that was issued for the month, if any: it stays as it is, whatever this page finds today."""
+    found = Invoice.objects.filter(tenant=tenant, period__key=key, state__in=[InvoiceState.ISSUED, InvoiceState.PAID])
+    invoice = found.first()
+    if invoice is None:
+        return None
+    return {
+        "number": invoice.number,
+        "subtotal": formats.money(invoice.subtotal, invoice.currency),
+        "url": reverse("web:invoice", args=[tenant.slug, invoice.public_id]),
+    }
 
 
 @tenant_page("costs")

@@ -105,7 +105,9 @@ def test_pages_are_not_its_business(door: EnforcementMiddleware, seen: list[Any]
 def test_reporting_usage_is_not_billed(house: House, door: EnforcementMiddleware) -> None:
     text, _ = house.key()
     door(factory.post("/api/v1/events", **bearer(text)))
-    door(factory.post("/api/v1/reservations/abc/heartbeat", **bearer(text)))
+    for verb in ("heartbeat", "settle", "cancel"):
+        door(factory.post(f"/api/v1/reservations/abc/{verb}", **bearer(text)))
+    door(factory.delete("/api/v1/reservations/abc", **bearer(text)))
     assert house.counts.total() == {}
     door(factory.get("/api/v1/events", **bearer(text)))
     assert sum(house.counts.total().values()) == 1
