@@ -89,6 +89,8 @@ def _counter(name: str, text: str, label: str, value: str, number: float) -> Met
 
 
 _watching = False
+_looking = threading.Lock()
+"""Held while this thread writes metrics. A fork waits for it: a child would inherit the metrics' own lock as taken, for ever."""
 
 
 def watch() -> None:
@@ -96,8 +98,13 @@ def watch() -> None:
     global _watching
     if not _watching:
         _watching = True
-        os.register_at_fork(after_in_child=_start)
+        os.register_at_fork(before=_looking.acquire, after_in_parent=_looking.release, after_in_child=_start_again)
         _start()
+
+
+def _start_again() -> None:
+    _looking.release()
+    _start()
 
 
 def _start() -> None:
@@ -106,7 +113,8 @@ def _start() -> None:
 
 def _watch() -> None:
     for _ in _every(LOOK_SECONDS):
-        look()
+        with _looking:
+            look()
 
 
 def _every(seconds: float) -> Iterator[None]:

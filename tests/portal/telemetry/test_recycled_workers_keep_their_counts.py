@@ -28,6 +28,20 @@ page = render("").body.decode()
 print(json.dumps([[s.name, s.labels, s.value] for f in text_string_to_metric_families(page) for s in f.samples]))
 """
 
+FORK_IN_MID_SCRAPE = """
+import fcntl, os, sys
+from pathlib import Path
+from tenants.exposition import _locked
+folder = Path(sys.argv[1])
+with _locked(folder, fcntl.LOCK_SH):
+    if not (child := os.fork()):
+        sys.stdin.read()
+        os._exit(0)
+with (folder / "lock").open("a") as handle:
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("free while the child lives")
+"""
+
 
 @pytest.fixture
 def environment(server_environment, tmp_path):
@@ -80,3 +94,11 @@ def test_counts_stay_and_gauges_go(environment, tmp_path):
     assert pool not in found
     kinds = {path.name.rpartition("_")[0] for path in tmp_path.glob("*.db")}
     assert len(list(tmp_path.glob("*.db"))) <= 2 * len(kinds), "one file of the dead a kind, one of the last scraper"
+
+
+def test_a_child_forked_in_mid_scrape_does_not_keep_the_lock(environment, tmp_path):
+    command = [sys.executable, "-c", FORK_IN_MID_SCRAPE, str(tmp_path)]
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "free while the child lives\n"
+    process.communicate("")
