@@ -123,7 +123,11 @@ class _Everything(Collector):
 def _locked(folder: Path, how: int) -> Iterator[None]:
     with (folder / "lock").open("a") as handle:
         fcntl.flock(handle, how)
-        yield
+        try:
+            yield
+        finally:
+            # Not left to close(): a child that was forked meanwhile has the open file too and would keep the lock as long as it lives.
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def merge_the_dead(folder: Path) -> None:

@@ -34,7 +34,8 @@ from pathlib import Path
 from tenants.exposition import _locked
 folder = Path(sys.argv[1])
 with _locked(folder, fcntl.LOCK_SH):
-    if not (child := os.fork()):
+    if not os.fork():
+        os.close(1)
         sys.stdin.read()
         os._exit(0)
 with (folder / "lock").open("a") as handle:
