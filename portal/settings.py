@@ -173,6 +173,11 @@ WEBHOOKS_ALLOW_PRIVATE = env.boolean("WEBHOOKS_ALLOW_PRIVATE", PORTAL_ENV != "pr
 RESERVATION_MAX_GPUS = env.integer("RESERVATION_MAX_GPUS", 64, minimum=0, maximum=1_000_000)
 RESERVATION_MAX_HOURS = env.integer("RESERVATION_MAX_HOURS", 24 * 14, minimum=1, maximum=24 * 366)
 RESERVATION_MAX_COUNT = env.integer("RESERVATION_MAX_COUNT", 1000, minimum=1, maximum=100_000)
+# Models that may be reserved, besides those with a price of their own and those of the fleet: any other name is refused, never priced by a guess.
+GPU_MODELS = env.items(
+    "GPU_MODELS",
+    "A10,A100,A30,A40,B200,GB200,GH200,H100,H200,L4,L40,L40S,MI210,MI250X,MI300A,MI300X,MI325X,RTX 4090,RTX 5090,RTX 6000 Ada,RTX A6000,T4,V100",
+)
 RESERVATION_TTL_SECONDS = env.integer("RESERVATION_TTL_SECONDS", 900, minimum=30, maximum=86_400)
 
 # --- Energy of GPUs ------------------------------------------------------------------------------------------------------------

@@ -265,18 +265,11 @@ class EstimatesView(_OfTheKey):
         examples=[example("Two GPUs", _JOB, request=True), example("Priced", _ESTIMATE)],
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        """The price in force now, from where the month stands on its ladder. Nothing is held. 400 `unknown_model` when no price covers the model."""
+        """The price in force now, from where the month stands on its ladder. Nothing is held. 400 `unknown_model` names the known
+        models: none is priced by a guess."""
         assert self.tenant is not None  # noqa: S101
         wish = self.job(JobSerializer)
-        found = estimates.estimate(
-            self.tenant,
-            gpus=wish.gpus,
-            gpu_model=wish.gpu_model,
-            fraction=wish.fraction,
-            seconds=wish.seconds,
-            labels=wish.labels,
-            now=self.now,
-        )
+        found = granting.priced(self.tenant, wish, self.now)
         return Response(EstimateSerializer(_estimated(found)).data)
 
 

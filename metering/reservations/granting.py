@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from metering.models import Reservation, ReservationChange, ReservationState
-from metering.reservations import book, caps, ending, estimates
+from metering.reservations import book, caps, ending, estimates, known_models
 from metering.reservations.caps import HOUR, Allowance
 from metering.reservations.estimates import Estimate
 from metering.reservations.refusals import cap_reached, hours, refusal
@@ -55,7 +55,7 @@ def reserve(tenant: Tenant, wish: Wish, *, id: UUID, actor: str, now: datetime) 
     Nothing is granted that could not be checked: without Redis there are no new reservations.
     """
     with acting(actor, "reserved"), transaction.atomic():
-        estimate = _estimate(tenant, wish, now)
+        estimate = priced(tenant, wish, now)
         allowance = caps.of(tenant, wish.labels.get(book.PROJECT, ""), estimate.amount.currency, now)
         _not_too_long(tenant, wish.seconds, allowance)
         hold = Hold(
@@ -87,6 +87,12 @@ def reserve(tenant: Tenant, wish: Wish, *, id: UUID, actor: str, now: datetime) 
         )
         _note(row, "reserved", actor, now, {"gpu_hours": str(estimate.gpu_hours), "estimate": str(estimate.exact)})
         return _granted(row, estimate, hold, answer, allowance)
+
+
+def priced(tenant: Tenant, wish: Wish, now: datetime) -> Estimate:
+    """What a job would cost that is to start now; nothing is held. Raises Invalid for a model that nobody knows."""
+    known_models.require(tenant, wish.gpu_model, now)
+    return _estimate(tenant, wish, now)
 
 
 def extend(tenant: Tenant, public_id: UUID, seconds: int, *, actor: str, now: datetime) -> Granted:
@@ -131,7 +137,7 @@ def _estimate(tenant: Tenant, wish: Wish, now: datetime) -> Estimate:
 def _not_too_long(tenant: Tenant, seconds: int, allowance: Allowance) -> None:
     longest = allowance.longest_seconds
     if longest is not None and seconds > longest:
-        raise cap_reached(tenant, "hours", float(hours(longest)), 0, float(hours(seconds)), "hours")
+        raise cap_reached(tenant, caps.HOURS_OF_ONE, float(hours(longest)), 0, float(hours(seconds)), "hours")
 
 
 def _ask(tenant: Tenant, hold: Hold, allowance: Allowance, now: datetime, *, more: bool = False) -> Answer:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from metering.money import plain
-from metering.reservations.caps import HOUR, Allowance
+from metering.reservations.caps import GPUS_AT_ONCE, HOUR, HOURS_OF_ONE, Allowance
 from tenants.enforcement.engine import config
 from tenants.enforcement.holds import PART, Answer, Hold
 from tenants.models import Tenant
@@ -25,7 +25,7 @@ def refusal(tenant: Tenant, hold: Hold, answer: Answer, allowance: Allowance, no
         return _over_budget(hold, answer, allowance)
     if answer.code == "gpus":
         limit = allowance.caps.gpus or 0
-        return cap_reached(tenant, "gpus", limit / PART, answer.gpus / PART, hold.gpus / PART, "GPUs at once")
+        return cap_reached(tenant, GPUS_AT_ONCE, limit / PART, answer.gpus / PART, hold.gpus / PART, "GPUs at once")
     if answer.code == "reservations":
         most = allowance.caps.reservations
         return cap_reached(tenant, "reservations", most, most, 1, "reservations at once")
@@ -33,9 +33,12 @@ def refusal(tenant: Tenant, hold: Hold, answer: Answer, allowance: Allowance, no
 
 
 def cap_reached(tenant: Tenant, cap: str, limit: float, held: float, asked: float, words: str) -> ProblemError:
-    """429: more than one tenant may hold at once, or for longer than one reservation may last."""
+    """429: more than one tenant may hold at once, or for longer than one reservation may last.
+
+    `cap` is the name of the quota that sets it, as tiers, overrides and requests for more know it; "reservations" is the platform's own.
+    """
     detail = f"Only {_short(limit)} {words} may be reserved: {_short(held)} are held, {_short(asked)} are asked for."
-    if cap == "hours":
+    if cap == HOURS_OF_ONE:
         detail = f"One reservation may last {_short(limit)} hours; {_short(asked)} are asked for."
     extra = {"cap": cap, "limit": limit, "reserved": held, "asked": asked, "request_increase_url": _more(tenant)}
     return ProblemError("reservation_cap_exceeded", detail, extra=extra)

@@ -73,10 +73,10 @@ def test_gpus_at_once_and_hours_of_one_are_capped_by_tier_or_override(key: Api, 
     body = problem(
         key.post("reservations", JOB | {"gpus": 65, "expected_hours": "0.1"}), 429, "reservation_cap_exceeded"
     )
-    assert (body["cap"], body["limit"], body["asked"]) == ("gpus", 64, 65)
+    assert (body["cap"], body["limit"], body["asked"]) == ("reserved_gpus", 64, 65)
     overrides.set_limit(cast.acme, LimitKind.QUOTA, "reserved_gpus", 1, reason="Small", actor="test")
     overrides.set_limit(cast.acme, LimitKind.QUOTA, "reservation_hours", 4, reason="Short", actor="test")
-    assert problem(key.post("reservations", JOB), 429, "reservation_cap_exceeded")["cap"] == "hours"
+    assert problem(key.post("reservations", JOB), 429, "reservation_cap_exceeded")["cap"] == "reservation_hours"
     reserve(key, gpus=1, fraction="0.5", expected_hours="4")
     assert (
         problem(key.post("reservations", JOB | {"expected_hours": 1, "gpus": 1}), 429, "reservation_cap_exceeded")[
