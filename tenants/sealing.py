@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+
+Unreadable = InvalidToken
+"""Neither SECRET_KEY nor one of its fallbacks opens the text."""
 
 
 def seal(purpose: str, text: str) -> str:
@@ -15,8 +18,13 @@ def seal(purpose: str, text: str) -> str:
 
 
 def unseal(purpose: str, sealed: str) -> str:
-    """The text in clear. Raises cryptography.fernet.InvalidToken when SECRET_KEY and its fallbacks do not fit."""
+    """The text in clear. Raises Unreadable when SECRET_KEY and its fallbacks do not fit."""
     return _cipher(purpose).decrypt(sealed.encode()).decode()
+
+
+def reseal(purpose: str, sealed: str) -> str:
+    """The same text, sealed under SECRET_KEY alone: afterwards no fallback is needed to read it. Raises Unreadable."""
+    return _cipher(purpose).rotate(sealed.encode()).decode()
 
 
 def _cipher(purpose: str) -> MultiFernet:

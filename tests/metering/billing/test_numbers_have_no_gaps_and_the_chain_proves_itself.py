@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from metering.billing import closing
@@ -72,3 +74,16 @@ def test_credit_notes_have_a_chain_of_their_own(invoice: Invoice) -> None:
     first = credit(invoice, None, "goodwill", AUGUST)
     assert first.number == "INV-CN-000001"
     assert list(broken(entity())) == []
+
+
+def test_the_command_says_its_verdict(invoice: Invoice) -> None:
+    out = StringIO()
+    call_command("verify_invoices", stdout=out)
+    assert "1 documents checked: every number is there and the chain is intact." in out.getvalue()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE metering_invoice DISABLE TRIGGER USER")
+        cursor.execute("UPDATE metering_invoice SET snapshot = replace(snapshot, '25.00', '20.00')")
+    with pytest.raises(CommandError, match="the first is: .*INV-000001: the snapshot was changed"):
+        call_command("verify_invoices", stdout=out, stderr=StringIO())
+    assert "chain intact" in out.getvalue()
+    assert "BROKEN, first: INV-000001" in out.getvalue()
