@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from tenants import idempotency
+from tenants import idempotency, refused_calls
 
 from . import jobs, monitoring
 from .models import GpuDeviceHour, GpuHolderHour, JobRun, JobState, Notification, NotificationState
@@ -65,6 +65,7 @@ def tidy_up(now: datetime) -> dict[str, int]:
             "job runs": _delete_some(runs),
             "mails": _delete_some(mails),
             "alerts": _delete_some(monitoring.old(now)),
+            "refused calls": _delete_some(refused_calls.old(now)),
             "GPU hours": _delete_some(GpuDeviceHour.objects.filter(hour__lt=now - KEEP_GPU_HOURS)),
             "GPU hours of holders": _delete_some(GpuHolderHour.objects.filter(hour__lt=now - KEEP_GPU_HOURS)),
         }

@@ -22,7 +22,7 @@ READABLE = frozenset({
 """Tables without a tenant that tenant-serving code reads: plans, meters and prices are the same for all, and members' names."""
 
 READ_ONLY = frozenset({
-    "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory", "tenants.Visit",
+    "tenants.Tenant", "tenants.AuditEntry", "tenants.TierHistory", "tenants.Visit", "tenants.RefusedHour",
     "metering.Invoice", "metering.InvoiceLine", "metering.CreditNote", "metering.Payment", "metering.InvoiceDocument",
     "metering.MonitoringAlert",
     "metering.GapShare", "metering.PriceDryRunRow", "metering.UnknownUsage", "metering.GpuHolderHour", "metering.EmptyMonth", "metering.OwedAnnouncement",

@@ -48,7 +48,8 @@ class EnforcementMiddleware:
 
         `decision_url` is asked to build a tenant that Redis does not have in its present life; without it such calls get 503 until
         the portal has built it. `route_class` names the class of a request. `exempt` are paths that are not decided.
-        Admissions during an outage (`failure_policy` bounded or allow) are billed only when `counts` brings them to the ledger.
+        Admissions during an outage (`failure_policy` bounded or allow) are billed, and refusals listed under "who hits limits most",
+        only when `counts` brings them to the database.
         """
         self.app = app
         config = Config(
@@ -104,6 +105,9 @@ class NoWitness:
     """Without a way to the ledger a process keeps no counts: Redis's are billed."""
 
     def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None:
+        return None
+
+    def refused(self, slug: str, hour: int, key_id: str, by: str) -> None:
         return None
 
 

@@ -17,7 +17,7 @@ from .calls import Call
 from .config import Config
 from .errors import ANSWERED, IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
-from .keys import Credential, parse
+from .keys import PLATFORM, Credential, parse
 from .known import Known, KnownKeys
 from .ledger import LOCAL_GENERATION
 from .redis import Redis
@@ -48,9 +48,11 @@ class Builder(Protocol):
 
 
 class Witness(Protocol):
-    """Keeps what this process saw admitted (see counts.py)."""
+    """Keeps what this process saw admitted (see counts.py), and what limits refused (see refusals.py)."""
 
     def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None: ...
+
+    def refused(self, slug: str, hour: int, key_id: str, by: str) -> None: ...
 
 
 class Core:
@@ -105,6 +107,9 @@ class Core:
             metrics.DECISIONS.labels(self.door, decision.code).inc()
             if decision.refused_by or decision.code == "quota_exceeded":
                 metrics.LIMIT_HITS.labels(decision.refused_by or "month").inc()
+                if call.slug != PLATFORM:
+                    second = decision.now_ms // 1000
+                    self.counts.refused(call.slug, second - second % 3600, call.key_id, decision.refused_by or "month")
         for scope in decision.shadow:
             metrics.SHADOW_HITS.labels(scope).inc()
 

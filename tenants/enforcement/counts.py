@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from .. import metrics
 from .ledger import CallCount
+from .refusals import Refusals, RefusalSink
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class ProcessCounts:
 
     def __init__(self) -> None:
         self._sink: Sink | None = None
+        self._refusal_sink: RefusalSink | None = None
         self._seconds = 0.0
         self._reset()
         os.register_at_fork(after_in_child=self._begin_anew)
@@ -40,10 +42,11 @@ class ProcessCounts:
         """A forked child has counts, a name and a thread of its own."""
         self._reset()
         if self._sink is not None:
-            self.flush_regularly(self._sink, self._seconds)
+            self.flush_regularly(self._sink, self._seconds, self._refusal_sink)
 
     def _reset(self) -> None:
         self.process = uuid.uuid4().hex
+        self.refusals = Refusals()
         self._local = threading.local()
         self._dicts: list[dict[Key, int]] = []
         self._written: dict[Key, int] = {}
@@ -59,6 +62,10 @@ class ProcessCounts:
             self._dicts.append(mine)
         key = (tenant_id, hour, generation, key_id, route_class)
         mine[key] = mine.get(key, 0) + cost
+
+    def refused(self, slug: str, hour: int, key_id: str, by: str) -> None:
+        """One call that the limit `by` (minute, hour, day or month) refused; `hour` is the start of the UTC hour, epoch seconds."""
+        self.refusals.add((slug, hour, key_id, by))
 
     def total(self) -> dict[Key, int]:
         """All counts of this process."""
@@ -87,10 +94,10 @@ class ProcessCounts:
             self._forget([key for key in total if key not in changed and key[1] < time.time() - KEEP_SECONDS - 3600])
             return rows
 
-    def flush_regularly(self, sink: Sink, seconds: float) -> None:
+    def flush_regularly(self, sink: Sink, seconds: float, refusal_sink: RefusalSink | None = None) -> None:
         """Start the background thread of this process, once; it also flushes at exit."""
         if self._thread is None:
-            self._sink, self._seconds = sink, seconds
+            self._sink, self._seconds, self._refusal_sink = sink, seconds, refusal_sink
             self._thread = threading.Thread(target=self._run, args=(seconds,), name="enforcement-counts", daemon=True)
             self._thread.start()
             atexit.register(self._flush_quietly)
@@ -106,6 +113,11 @@ class ProcessCounts:
                 self.flush(self._sink)
         except Exception:
             log.warning("process counts could not be written to the ledger; they stay and go again", exc_info=True)
+        try:
+            if self._refusal_sink is not None:
+                self.refusals.flush(self._refusal_sink)
+        except Exception:
+            log.warning("refused calls could not be written; they stay and go again", exc_info=True)
 
     def _forget(self, keys: list[Key]) -> None:
         for key in keys:

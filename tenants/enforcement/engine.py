@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import cast
 
 from django.conf import settings
 from django.db import connections
 
+from .. import refused_calls
 from . import building, ledger
 from .config import Config, FailurePolicy
 from .control import control
@@ -16,6 +18,7 @@ from .counts import ProcessCounts
 from .errors import RedisUnavailableError
 from .handshake import parse_info
 from .ledger import LOCAL_GENERATION, CallCount
+from .refusals import Row
 from .verifying import verify
 
 COUNTS = ProcessCounts()
@@ -54,7 +57,7 @@ def keep_flushing(counts: ProcessCounts) -> None:
     """Hand this process's counts to the ledger every second (none in tests: they flush when they mean to)."""
     seconds = getattr(settings, "ENFORCEMENT_FLUSH_SECONDS", 0 if settings.PORTAL_ENV == "test" else 1)
     if seconds:
-        counts.flush_regularly(write_process_counts, seconds)
+        counts.flush_regularly(write_process_counts, seconds, write_refusals)
 
 
 def write_process_counts(process: str, rows: list[CallCount]) -> None:
@@ -64,6 +67,14 @@ def write_process_counts(process: str, rows: list[CallCount]) -> None:
         building.rebase_after(rows)
     finally:
         connections.close_all()  # this thread comes once a second: its connection is better used by others
+
+
+def write_refusals(rows: Mapping[Row, int]) -> None:
+    """Add what this process refused to the hours of its keys."""
+    try:
+        refused_calls.record(rows)
+    finally:
+        connections.close_all()
 
 
 def readiness() -> str | None:

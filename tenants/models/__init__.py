@@ -10,6 +10,7 @@ from .membership import Membership, Role
 from .override import LimitKind, Override
 from .period import BillingPeriod
 from .quota_request import QuotaRequest, QuotaRequestState
+from .refused_hour import RefusedBy, RefusedHour
 from .tenant import Tenant, TenantState
 from .tier import QuotaMode, Tier, TierQuota, TierRateLimit, Window
 from .tier_history import TierHistory
@@ -18,5 +19,5 @@ from .visit import Visit
 
 __all__ = [
     "ApiKey", "AuditEntry", "BillingPeriod", "GrantRule", "IdempotencyRecord", "Invitation", "LimitKind", "Membership", "OperatorToken", "Override",
-    "QuotaMode", "QuotaRequest", "QuotaRequestState", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Visit", "Window",
+    "QuotaMode", "QuotaRequest", "QuotaRequestState", "RefusedBy", "RefusedHour", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Visit", "Window",
 ]  # fmt: skip

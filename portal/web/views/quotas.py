@@ -17,9 +17,9 @@ from tenants import live, overrides
 from tenants.access import Access
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.limits import WINDOWS, EffectiveLimit, WindowState
-from tenants.models import Tenant
+from tenants.models import Role, Tenant
 
-from .. import formats, readings, requests_reading
+from .. import formats, readings, refusals_reading, requests_reading
 from ..components import share
 from ..pages import Page, tenant_page
 
@@ -36,7 +36,7 @@ class Source:
 
 @tenant_page("quotas")
 def index(request: HttpRequest, access: Access) -> Page:
-    """GET: gauges, monthly quotas and per-user windows with their sources."""
+    """GET: gauges, monthly quotas and per-user windows with their sources, and whose calls they refuse."""
     now = timezone.now()
     tenant, meters = access.tenant, readings.all_meters()
     policy = overrides.effective_policy(tenant, now)
@@ -49,6 +49,8 @@ def index(request: HttpRequest, access: Access) -> Page:
         ],
         "windows": [_window(name, policy.window(name), tenant, windows.get(name)) for name in WINDOWS],
         "live": bool(windows),
+        "refused": refusals_reading.rows(access, now),
+        "refused_own": access.role == Role.MEMBER,
         "requests": requests_reading.rows(access, meters),
         "can_ask": requests_reading.may_ask(access),
     }
