@@ -67,6 +67,9 @@ def integrate_hour(
     found = {}
     for series in opening.keys() | readings.keys():
         own, opened = readings.get(series, []), opening.get(series)
+        if not own and opened is not None and opened.at + hold > end:  # nearly every hour: what it opened with holds through it
+            found[series] = HourOfLevel(_area(opened.micro, end - start), opened, 0, 0)
+            continue
         first = min((reading.at for reading in own), default=end)
         held_until = start if opened is None else max(start, min(opened.at + hold, first, end))
         area, unknown = Fraction(0), max(min(first, end) - held_until, timedelta(0))
@@ -85,6 +88,12 @@ def integrate_hour(
         if own or level or held_until > start:
             found[series] = HourOfLevel(floor(area + Fraction(1, 2)), level, round(unknown.total_seconds()), len(own))
     return found
+
+
+def _area(micro: int, span: timedelta) -> int:
+    """micro × seconds, rounded half up as everywhere."""
+    microseconds = span // timedelta(microseconds=1)
+    return (2 * micro * microseconds + 1_000_000) // 2_000_000
 
 
 class LevelRollup:
