@@ -10,7 +10,7 @@ class MeteringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from metering import access_notices, checks, counters  # models are there only now
+        from metering import access_notices, checks, counters, tier_currency  # models are there only now
         from metering.quota_requests import telling
         from metering.webhooks import listening
         from tenants.enforcement import ledger
@@ -20,3 +20,4 @@ class MeteringConfig(AppConfig):
         ledger.register(counters.CallLedger())
         listening.register()
         telling.register()
+        tier_currency.register()

@@ -64,6 +64,7 @@ def create_tenant(
             contact_email=contact_email,
         )
         _clean(tenant)
+        signals.tier_chosen.send(Tenant, tenant=tenant, tier=tenant.tier, now=timezone.now())
         try:
             with transaction.atomic():
                 tenant.save(force_insert=True)
@@ -91,9 +92,14 @@ def update(tenant: Tenant, changes: dict[str, Any], *, actor: str, reason: str =
 
 
 def change_tier(tenant: Tenant, tier: Tier, *, actor: str, reason: str = "") -> Tenant:
-    """Move the tenant to another tier; its limits are in force on the next call. Overrides stay."""
+    """Move the tenant to another tier; its limits are in force on the next call. Overrides stay.
+
+    Raises Invalid when the tier is billed in another currency than the tenant.
+    """
 
     def apply(row: Tenant) -> list[str]:
+        if row.tier_id != tier.pk:
+            signals.tier_chosen.send(Tenant, tenant=row, tier=tier, now=timezone.now())
         row.tier = tier
         return ["tier"]
 

@@ -14,3 +14,8 @@ resumed = Signal()
 quota_asked = Signal()
 quota_decided = Signal()
 """A tenant has asked for a higher limit; it was granted or denied. Arguments of both: `request` (a QuotaRequest with its tenant), `now`."""
+
+tier_chosen = Signal()
+"""A tenant is about to get a tier, a new tenant its first: whoever knows why it must not raises Invalid, and nothing is changed.
+
+Arguments: `tenant` (unsaved when it is new), `tier`, `now`."""

@@ -188,7 +188,9 @@ class PriceBookAdmin(AuditedAdmin):
         return super().get_queryset(request).prefetch_related("versions")
 
     def get_readonly_fields(self, request: HttpRequest, obj: PriceBook | None = None) -> tuple[str, ...]:
-        return ("slug", "currency") if obj else ()
+        """Which book is the default one has no history: another default would price again what was billed. Tiers are given books instead."""
+        fixed = ("slug", "currency") if obj else ()
+        return (*fixed, "is_default") if PriceBook.objects.filter(is_default=True).exists() else fixed
 
     def get_inlines(self, request: HttpRequest, obj: PriceBook | None) -> Any:
         return super().get_inlines(request, obj) if obj else ()

@@ -12,14 +12,14 @@ def test_created_with_owner_and_served_at_once(callers: Callers, operator: Api) 
         "name": "Newco",
         "tier": "scale",
         "time_zone": "Asia/Kolkata",
-        "currency": "EUR",
+        "currency": "USD",
         "owner": "bob",
     }
     made = operator.post("tenants", body)
     assert made.status_code == 201
     assert made.json() | {"created_at": ""} == {
         "slug": "newco", "name": "Newco", "state": "active", "state_reason": "", "tier": "scale", "time_zone": "Asia/Kolkata",
-        "currency": "EUR", "contact_email": "", "created_at": "",
+        "currency": "USD", "contact_email": "", "created_at": "",
     }  # fmt: skip
     assert Membership.objects.get(tenant__slug="newco").user == callers.cast.people["bob"]
     text = operator.post("tenants/newco/api-keys", {"name": "First", "preset": "admin"}).json()["key"]
