@@ -138,6 +138,8 @@ KINDS: dict[str, dict[str, Field]] = {
         "measure": _one_of("held", "integral", "increase", "level"),
         "event_type": _line(40),
         "tenant_label": _line(100),
+        "reservation_label": _line(100),
+        "job_label": _line(100),
         "mapping": Field(_slugs),
         "device_label": _line(100),
         "model_label": _line(100),
@@ -241,7 +243,7 @@ def build(
         case "postgresql":
             return PostgresCollector(**given)
         case "prometheus":
-            return PrometheusCollector(**given, assigned=assigned, reserved=reserved)
+            return PrometheusCollector(**given, assigned=assigned, reserved=reserved, rules=rules)
     if "max_gap_seconds" not in given and "interval_seconds" in given:
         given["max_gap_seconds"] = 3 * given["interval_seconds"]
     kind = AmdCollector if entry["kind"] == "amd" else NvmlCollector

@@ -2,59 +2,43 @@
 
 Each run takes the raw samples of a window that begins where the last one ended, by Prometheus' own clock, and ends `lag` seconds ago, when
 late samples have come. Raw samples, because an ordinary query shows for five minutes what is no longer there. After an outage of ours the windows
-catch up, an hour a run; after an outage of Prometheus or of the exporter there is a gap.
+catch up, an hour a run; after an outage of Prometheus or of the exporter there is a gap. Whose a series is: labelled.py; devices: dcgm.py.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
 from metering import attribution
-from metering.attribution import Assigned, Hold
+from metering.attribution import Assigned
 from metering.coverage import Reserved, Sighting
 from metering.models.collector import CollectorState
+from metering.ownership.steps import Rule
 
-from . import integration, labelled, using
+from . import dcgm, integration, labelled, metered, using
 from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
+from .dcgm import at as _at
 from .held import model_of
 from .integration import Sample, Span
-from .labelled import Labelled
+from .labelled import Labelled, Owners
+from .metered import Flow
+from .promql import AnswerError, Series, Server
 
 LONGEST_WINDOW = 3600
-QUARTER = 900
+QUARTER, MINUTE = 900, 60
+GPU_SECONDS = "gpu_seconds"
 MOST_SKEW = 120.0
 """Seconds between Prometheus' clock and ours with which its samples are still booked at their times."""
 MICRO = 1_000_000
-DCGM = {
-    "DCGM_FI_DEV_GPU_UTIL": ("utilization_percent", 1.0),
-    "DCGM_FI_DEV_FB_USED": ("memory_used_bytes", 2.0**20),
-    "DCGM_FI_DEV_FB_FREE": ("memory_free_bytes", 2.0**20),
-    "DCGM_FI_DEV_POWER_USAGE": ("power_watts", 1.0),
-    "DCGM_FI_DEV_GPU_TEMP": ("temperature_celsius", 1.0),
-    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": ("energy_joules", 0.001),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A time series: its labels, and its raw samples in ascending order."""
-
-    labels: Mapping[str, str]
-    samples: list[Sample]
-
-
-class AnswerError(RuntimeError):
-    """Prometheus gave no usable answer."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +52,8 @@ class PrometheusCollector:
     measure: Literal["held", "integral", "increase", "level"] = "held"
     event_type: str = "gpu_seconds"
     tenant_label: str = "namespace"
+    reservation_label: str = "aurelius_reservation"
+    job_label: str = "hpc_job"
     mapping: Mapping[str, str] = field(default_factory=dict)
     device_label: str = "UUID"
     model_label: str = "modelName"
@@ -84,6 +70,7 @@ class PrometheusCollector:
     tenants: Collection[str] = frozenset()
     assigned: Sequence[Assigned] = ()
     reserved: Sequence[Reserved] = ()
+    rules: Sequence[Rule] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
 
     kind = "prometheus"
@@ -96,26 +83,34 @@ class PrometheusCollector:
         """One window; see base.Collector."""
         try:
             with httpx.Client(base_url=self.url.rstrip("/"), headers=self._headers()) as http:
-                return _Window(self, http, now, deadline).answer()
+                return _Window(self, Server(http, deadline), now).answer()
         except (httpx.HTTPError, AnswerError, OSError) as error:
             return unavailable(f"Prometheus at {self.url}: {error or type(error).__name__}", memory=self.memory)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {Path(self.token_file).read_text().strip()}"} if self.token_file else {}
 
-    def tenant_of(self, series: Series) -> str | None:
-        """The tenant that a series' label names, by the mapping or by itself."""
-        value = series.labels.get(self.tenant_label, "")
-        slug = self.mapping.get(value, value)
-        return slug if slug in self.tenants else None
+    def owners(self) -> Owners:
+        """The steps of attribution over what this collector knows now."""
+        names = (self.tenant_label, self.reservation_label, self.job_label)
+        return Owners.of(names, self.mapping, self.tenants, self.reserved, self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A device of the window with one of its series, and the whole micro-seconds to bill by holder in each quarter of an hour."""
+
+    series: Series
+    device: Labelled
+    owed: list[tuple[Span, dict[str | None, int]]]
 
 
 class _Window:
     """One window of one collector."""
 
-    def __init__(self, of: PrometheusCollector, http: httpx.Client, now: datetime, deadline: float) -> None:
-        self.of, self.http, self.now, self.deadline = of, http, now, deadline
-        clock = self._clock()
+    def __init__(self, of: PrometheusCollector, server: Server, now: datetime) -> None:
+        self.of, self.server, self.now, self.owners = of, server, now, of.owners()
+        clock = server.clock()
         if abs(clock - now.timestamp()) > MOST_SKEW:
             raise AnswerError(f"its clock is {clock - now.timestamp():+.0f} s from ours; set both by NTP.")
         latest = math.floor(min(clock, now.timestamp()) - max(of.lag_seconds, of.max_gap_seconds))
@@ -128,24 +123,18 @@ class _Window:
             return Collected(CollectorState.OK, memory=self.of.memory, covered=frozenset({EVERYTHING}))
         series = self._range(self.of.selector)
         memory: dict[str, Any] = {"until": self.end}
-        events: list[CollectedEvent] = []
-        unattributed: list[UnattributedTime] = []
-        strangers = sorted({s.labels.get(self.of.tenant_label, "") for s in series if self.of.tenant_of(s) is None})
-        devices, uses = self._devices() if self.of.devices else ((), [])
+        strangers = sorted({self.owners.said(s.labels) for s in series if self.owners.owner(s.labels) is None})
         if self.of.measure == "increase":
             memory["last"] = self._last(series)
+        events: list[CollectedEvent] = []
         sightings: tuple[Sighting, ...] = ()
+        held: list[_Held] = []
         if self.of.measure == "held":
-            held = list(self._labelled(series))
-            if self.of.event_type == "gpu_seconds":
-                gpus = [device for _, device in held]
-                sightings = labelled.cover(gpus, self.of.reserved, _at(self.start), _at(self.end))
-            for device, amounts in self._held(held):
-                events += self._held_events(device, amounts)
-                unattributed += self._unattributed(device, amounts, strangers)
+            held, sightings = self._held(series)
+            events = [event for each in held for event in self._held_events(each)]
         elif not self.first:
-            events = list(self._amounts(series))
-        gaps = list(self._gaps(series))
+            events, sightings = self._amounts(series)
+        devices, uses, holder_uses = self._devices(held) if self.of.devices else ([], [], [])
         return Collected(
             CollectorState.OK,
             detail=f"belongs to no tenant: {', '.join(strangers)}"[:300] if strangers else "",
@@ -153,43 +142,14 @@ class _Window:
                 "series": len(series), "from": _at(self.start).isoformat(), "until": _at(self.end).isoformat(),
                 "belongs_to_no_tenant": strangers[:20],
             },
-            events=tuple(events), gaps=tuple(gaps), covered=frozenset({EVERYTHING}), unattributed=tuple(unattributed),
-            sightings=sightings, devices=tuple(devices), device_uses=tuple(uses), memory=memory,
+            events=tuple(events), gaps=(*self._gaps(series), *self._unreadable(series)), covered=frozenset({EVERYTHING, *self._readable(series)}),
+            unattributed=tuple(entry for each in held for entry in self._unattributed(each)), sightings=sightings,
+            devices=tuple(devices), device_uses=tuple(uses), holder_uses=tuple(holder_uses), memory=memory,
         )  # fmt: skip
-
-    # ---------------------------------------------------------------------------------------------------------- asking
-
-    def _clock(self) -> float:
-        value = self._ask("/api/v1/query", {"query": "time()"})["result"][1]
-        return float(value)
 
     def _range(self, selector: str) -> list[Series]:
         """Raw samples of the window, and as far beyond both ends as samples may be apart."""
-        beyond = self.of.max_gap_seconds
-        seconds = math.ceil(self.end - self.start) + 2 * beyond + 1
-        found = self._ask("/api/v1/query", {"query": f"{selector}[{seconds}s]", "time": f"{self.end + beyond:.3f}"})
-        if found.get("resultType") != "matrix":
-            raise AnswerError("the selector is no plain series selector.")
-        return [
-            Series(each["metric"], [(float(at), float(value)) for at, value in each["values"] if _finite(value)])
-            for each in found["result"]
-        ]
-
-    def _ask(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise AnswerError(f"no time was left of {self.of.timeout_seconds} s.")
-        answer = self.http.get(path, params={**parameters, "timeout": f"{max(1, int(left * 1000))}ms"}, timeout=left)
-        try:
-            document = answer.json()
-        except json.JSONDecodeError:
-            raise AnswerError(f"HTTP {answer.status_code}, and no JSON.") from None
-        if document.get("status") != "success" or document.get("warnings"):
-            raise AnswerError(
-                str(document.get("error") or document.get("warnings") or f"HTTP {answer.status_code}")[:200]
-            )
-        found: dict[str, Any] = document["data"]
-        return found
+        return self.server.samples(selector, self.start, self.end, self.of.max_gap_seconds)
 
     # --------------------------------------------------------------------------------------------------------- amounts
 
@@ -200,86 +160,131 @@ class _Window:
             yield at, stop
             at = stop
 
+    def _device(self, series: Series) -> dcgm.Device:
+        return dcgm.device_of(series.labels, self.of.device_label, self.of.model_label)
+
     def _labelled(self, series: Sequence[Series]) -> Iterator[tuple[Series, Labelled]]:
-        """Each device, as one of its series describes it, with all who hold it."""
-        by_device: dict[str, list[Series]] = defaultdict(list)
+        """Each device, as one of its series describes it, with all who hold it. A GPU is not held itself while it is cut into instances."""
+        by_device: dict[dcgm.Device, list[Series]] = defaultdict(list)
+        cut: dict[str, list[Span]] = defaultdict(list)
         for each in series:
-            by_device[each.labels.get(self.of.device_label, "")].append(each)
-        for device, of_device in sorted(by_device.items()):
-            holds = [assigned.hold() for assigned in self.of.assigned if assigned.device == device]
+            device = self._device(each)
+            by_device[device].append(each)
+            if device.parent:
+                cut[device.parent] += self._spans(each)
+        for device, of_device in sorted(by_device.items(), key=lambda item: item[0].uuid):
+            if device.fraction is None:
+                continue
+            found = Labelled(device.uuid, self._model(of_device[0]), [], device.fraction)
+            found.holds = [a.hold() for a in self.of.assigned if a.device in {device.uuid, device.parent} - {""}]
+            named = []
             for each in of_device:
-                if each.labels.get(self.of.tenant_label):  # without the label, nobody holds the device
-                    tenant = self.of.tenant_of(each)
-                    holds += [
-                        Hold(tenant, _at(left), _at(right), None, "label", each.labels[self.of.tenant_label])
-                        for left, right in integration.spans(each.samples, self.of.max_gap_seconds)
-                    ]
-            yield of_device[0], Labelled(device, self._model(of_device[0]), holds)
+                if not self.owners.names_somebody(each.labels):
+                    continue
+                owner = self.owners.owner(each.labels)
+                for left, right in self._spans(each):
+                    for start, end in (
+                        integration.holes(cut[device.uuid], left, right) if device.uuid in cut else [(left, right)]
+                    ):
+                        found.holds.append(labelled.hold(owner, _at(start), _at(end), self.owners.said(each.labels)))
+                        if owner and owner.reservation:
+                            named.append((_at(start), _at(end), owner.reservation))
+            found.named = named
+            yield of_device[0], found
+
+    def _spans(self, series: Series) -> list[Span]:
+        return integration.spans(series.samples, self.of.max_gap_seconds)
 
     def _model(self, series: Series) -> str:
         return model_of(series.labels.get(self.of.model_label, ""), self.of.models)
 
-    def _held(
-        self, devices: Sequence[tuple[Series, Labelled]]
-    ) -> Iterator[tuple[Series, list[tuple[Span, dict[str | None, int]]]]]:
-        """Of each device: whole micro-seconds to bill by holder in each quarter of an hour."""
-        for series, device in devices:
-            owed = [
-                ((left, right), attribution.whole(device.owed(_at(left), _at(right))))
-                for left, right in self._quarters()
-            ]
-            yield series, owed
+    def _held(self, series: Sequence[Series]) -> tuple[list[_Held], tuple[Sighting, ...]]:
+        """Every device of the window, and the reservations that are at work on them at its end."""
+        found = list(self._labelled(series))
+        sightings: tuple[Sighting, ...] = ()
+        if self.of.event_type == GPU_SECONDS:
+            sightings = labelled.cover([each for _, each in found], self.of.reserved, _at(self.start), _at(self.end))
+        held = []
+        for one, device in found:
+            owed = [(span, attribution.whole(device.owed(_at(span[0]), _at(span[1])))) for span in self._quarters()]
+            held.append(_Held(one, device, owed))
+        return held, sightings
 
-    def _held_events(
-        self, series: Series, amounts: Sequence[tuple[Span, dict[str | None, int]]]
-    ) -> Iterator[CollectedEvent]:
-        device = series.labels.get(self.of.device_label, "")
-        dims = self._dims(series) | {"device": device, "node": series.labels.get("Hostname", self.of.node)}
-        dims["model"] = self._model(series)
-        for (left, _), held in amounts:
-            for tenant, micro in held.items():
+    def _held_events(self, held: _Held) -> Iterator[CollectedEvent]:
+        device = held.device.uuid
+        dims = self._dims(held.series) | {"device": device, "node": held.series.labels.get("Hostname", self.of.node)}
+        dims["model"] = held.device.model
+        for (left, _), amounts in held.owed:
+            for tenant, micro in amounts.items():
                 if tenant is not None and micro:
                     yield CollectedEvent(tenant, self.of.event_type, _id(device, left), _at(left), micro, dims)
 
-    def _unattributed(
-        self, series: Series, amounts: Sequence[tuple[Span, dict[str | None, int]]], strangers: Sequence[str]
-    ) -> Iterator[UnattributedTime]:
+    def _unattributed(self, held: _Held) -> Iterator[UnattributedTime]:
         if not self.of.devices:
             return
-        for (left, _), held in amounts:
-            if held.get(None):
+        names = tuple(sorted({each.process for each in held.device.holds if each.tenant is None}))[:20]
+        for (left, _), amounts in held.owed:
+            if amounts.get(None):
                 hour = _at(left).replace(minute=0, second=0, microsecond=0)
-                names = tuple(f"{self.of.tenant_label}={name}" for name in strangers[:20])
-                yield UnattributedTime(series.labels.get(self.of.device_label, ""), hour, held[None], names)
+                yield UnattributedTime(held.device.uuid, hour, amounts[None], names)
 
-    def _amounts(self, series: Sequence[Series]) -> Iterator[CollectedEvent]:
-        """One event per tenant, dimensions and quarter of an hour."""
+    def _amounts(self, series: Sequence[Series]) -> tuple[list[CollectedEvent], tuple[Sighting, ...]]:
+        """One event per tenant, dimensions and quarter of an hour, of what no reservation pays for; and the reservations at work."""
+        told = [
+            (tenant, self._dims(each), slot, Flow(tenant, self._said_model(each), since, until, amount * self.of.scale))
+            for each in series
+            if (tenant := self.owners.tenant(each.labels)) is not None
+            for slot, since, until, amount in self._of_series(each)
+        ]
+        flows = [flow for *_, flow in told]
+        owed = [flow.seconds for flow in flows]
+        sightings: tuple[Sighting, ...] = ()
+        if self.of.event_type == GPU_SECONDS and self.of.measure != "level":
+            owed = metered.beyond(flows, self.of.reserved)
+            sightings = metered.sightings(flows, self.of.reserved, self.end)
         found: dict[tuple[str, tuple[tuple[str, str], ...], float], float] = defaultdict(float)
-        for each in series:
-            tenant = self.of.tenant_of(each)
-            if tenant is None:
-                continue
-            for at, amount in self._of_series(each):
-                found[tenant, tuple(sorted(self._dims(each).items())), at] += amount
-        for (tenant, dims, at), amount in sorted(found.items()):
-            micro = math.floor(amount * self.of.scale * MICRO + 1e-6)
+        for (tenant, dims, slot, _), amount in zip(told, owed, strict=True):
+            found[tenant, tuple(sorted(dims.items())), slot] += amount
+        events = []
+        for (tenant, pairs, slot), amount in sorted(found.items()):
+            micro = math.floor(amount * MICRO + 1e-6)
             if micro > 0 or self.of.measure == "level":
-                named = ",".join(f"{name}={value}" for name, value in dims)
-                yield CollectedEvent(tenant, self.of.event_type, _id(named, at), _at(at), micro, dict(dims))
+                named = ",".join(f"{name}={value}" for name, value in pairs)
+                events.append(
+                    CollectedEvent(tenant, self.of.event_type, _id(named, slot), _at(slot), micro, dict(pairs))
+                )
+        return events, sightings
 
-    def _of_series(self, series: Series) -> Iterator[Sample]:
+    def _said_model(self, series: Series) -> str:
+        return self._model(series) if series.labels.get(self.of.model_label) else ""
+
+    def _of_series(self, series: Series) -> Iterator[tuple[float, float, float, float]]:
+        """(quarter of an hour, since, until, amount) of everything that a series tells of the window."""
         if self.of.measure == "increase":
             last = self.of.memory.get("last", {}).get(_key(series))
             inside = [(at, value) for at, value in series.samples if at <= self.end]
             first = [sample for sample in inside if sample[0] <= self.start][-1:]
             before = tuple(last) if last else (first[0] if first else None)
-            for at, grown in integration.increases([s for s in inside if s[0] > self.start], before):
-                yield max(self.start, at // QUARTER * QUARTER), grown
+            new = [sample for sample in inside if sample[0] > self.start]
+            times = [before[0] if before else self.start, *(at for at, _ in new)]
+            since = {after: earlier for earlier, after in itertools.pairwise(times)}
+            for at, grown in integration.increases(new, before):
+                yield max(self.start, at // QUARTER * QUARTER), since[at], at, grown
         elif self.of.measure == "integral":
-            for left, right in self._quarters():
-                yield left, integration.integral(series.samples, left, right, self.of.max_gap_seconds)
+            for quarter, left, right in self._minutes():
+                amount = integration.integral(series.samples, left, right, self.of.max_gap_seconds)
+                yield quarter, left, right, amount
         elif recent := [s for s in series.samples if self.end - self.of.max_gap_seconds <= s[0] <= self.end]:
-            yield self.end, recent[-1][1]
+            yield self.end, self.start, self.end, recent[-1][1]
+
+    def _minutes(self) -> Iterator[tuple[float, float, float]]:
+        """(start of the piece of a quarter of an hour, from, to): what a reservation pays for is told apart this finely."""
+        for quarter, end in self._quarters():
+            left = quarter
+            while left < end:
+                right = min(end, left + MINUTE)
+                yield quarter, left, right
+                left = right
 
     def _last(self, series: Sequence[Series]) -> dict[str, Sample]:
         """The last sample of every counter. One that is gone is remembered for a day: it may come back."""
@@ -316,10 +321,8 @@ class _Window:
             return
         by_subject: dict[tuple[str, str | None], list[Span]] = defaultdict(list)
         for each in series:
-            subject = each.labels.get(self.of.device_label) or _key(each)
-            by_subject[subject[:120], self.of.tenant_of(each)] += integration.spans(
-                each.samples, self.of.max_gap_seconds
-            )
+            subject = self._device(each).uuid or _key(each)
+            by_subject[subject[:120], self.owners.tenant(each.labels)] += self._spans(each)
         for (subject, tenant), spans in by_subject.items():
             if len(spans) > 1:
                 for left, right in integration.holes(
@@ -327,62 +330,51 @@ class _Window:
                 ):
                     yield Gap(subject, "No samples.", tenant=tenant, starts_at=_at(left), ends_at=_at(right))
 
+    def _unreadable(self, series: Sequence[Series]) -> Iterator[Gap]:
+        if self.of.measure != "held":
+            return
+        for uuid, labels in sorted(
+            {each.uuid: s.labels for s in series if (each := self._device(s)).fraction is None}.items()
+        ):
+            yield Gap(uuid, dcgm.unreadable(labels), starts_at=_at(self.start))
+
+    def _readable(self, series: Sequence[Series]) -> set[str]:
+        return {device.uuid for each in series if (device := self._device(each)).fraction is not None}
+
     # --------------------------------------------------------------------------------------------------------- devices
 
-    def _devices(self) -> tuple[list[DeviceReading], list[using.DeviceUse]]:
-        """GPUs as dcgm-exporter shows them, and what they did in the window."""
-        found: dict[str, dict[str, list[Sample]]] = defaultdict(dict)
-        labels: dict[str, Mapping[str, str]] = {}
-        for each in self._range('{__name__=~"' + "|".join(DCGM) + '"}'):
-            uuid = each.labels.get(self.of.device_label, "")
-            name, factor = DCGM[each.labels["__name__"]]
-            if uuid and each.samples:
-                labels[uuid] = each.labels
-                found[uuid].setdefault(name, [(at, value * factor) for at, value in each.samples])
+    def _devices(
+        self, held: Sequence[_Held]
+    ) -> tuple[list[DeviceReading], list[using.DeviceUse], list[using.HolderUse]]:
+        """GPUs as dcgm-exporter shows them, who holds them, and what they did in the window."""
+        told = [(each.labels, each.samples) for each in self._range('{__name__=~"' + "|".join(dcgm.METRICS) + '"}')]
+        found = dcgm.known(told, self.of.device_label, self.of.model_label)
+        divided = dcgm.divided(each.device for each in found)
+        by_uuid = {each.device.uuid: each.device for each in held}
         devices: list[DeviceReading] = []
         uses: list[using.DeviceUse] = []
-        for uuid, metrics in sorted(found.items()):
-            last = {name: samples[-1][1] for name, samples in metrics.items()}
-            if "memory_free_bytes" in last and "memory_used_bytes" in last:
-                last["memory_total_bytes"] = last["memory_free_bytes"] + last["memory_used_bytes"]
-            last.pop("memory_free_bytes", None)
-            index = labels[uuid].get("gpu", "0")
+        holder_uses: list[using.HolderUse] = []
+        for entry in found:
+            name = entry.labels.get(self.of.model_label, "")
+            of_device = by_uuid.get(entry.device.uuid)
+            holders = of_device.holders(_at(self.end)) if of_device else []
             devices.append(
-                DeviceReading(
-                    uuid, int(index) if index.isdecimal() else 0, labels[uuid].get(self.of.model_label, ""),
-                    model_of(labels[uuid].get(self.of.model_label, ""), self.of.models), CollectorState.OK, readings=last,
-                )
-            )  # fmt: skip
-            uses += [] if self.first else self._uses(uuid, metrics)
-        return devices, uses
-
-    def _uses(self, uuid: str, metrics: Mapping[str, list[Sample]]) -> Iterator[using.DeviceUse]:
-        for left, right in self._quarters():
-
-            def total(name: str, left: float = left, right: float = right) -> tuple[float, float]:
-                samples = metrics.get(name, [])
-                spans = integration.clipped(integration.spans(samples, self.of.max_gap_seconds), left, right)
-                seconds = sum(end - start for start, end in spans)
-                return seconds, integration.integral(samples, left, right, self.of.max_gap_seconds)
-
-            known, busy = total("utilization_percent")
-            memory_seconds, memory = total("memory_used_bytes")
-            power_seconds, joules = total("power_watts")
-            inside = {n: [v for at, v in s if left <= at < right] for n, s in metrics.items()}
-            hour = _at(left).replace(minute=0, second=0, microsecond=0)
-            yield using.DeviceUse(
-                uuid, hour, len(inside.get("utilization_percent", ())), max(known, memory_seconds, power_seconds), 0.0, known, busy / 100,
-                memory_seconds, memory, int(max(inside.get("memory_used_bytes") or [0])) or None, power_seconds, joules,
-                max(inside.get("temperature_celsius") or [0]) or None,
-            )  # fmt: skip
+                dcgm.reading(entry, name, model_of(name, self.of.models), entry.device.uuid in divided, holders)
+            )
+            if not self.first:
+                spans = [(span, _seconds_held(of_device, span)) for span in self._quarters()]
+                for device_use, of_holders in dcgm.uses(entry, spans, self.of.max_gap_seconds):
+                    uses.append(device_use)
+                    holder_uses += of_holders
+        return devices, uses, holder_uses
 
 
-def _finite(value: str) -> bool:
-    return math.isfinite(float(value))
-
-
-def _at(seconds: float) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
+def _seconds_held(device: Labelled | None, span: Span) -> dict[str | None, float]:
+    """Seconds of the device by holder, reservations included."""
+    if device is None:
+        return {}
+    divided = attribution.divide(device.everyone(), _at(span[0]), _at(span[1]))
+    return {tenant: float(amount) / MICRO for tenant, amount in divided.items()}
 
 
 def _id(what: str, at: float) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from metering.collectors.base import Collected
 from metering.collectors.nvml import NvmlCollector
+from tests.metering.collectors.prometheus_server import prometheus  # noqa: F401
 
 STUB = Path(__file__).with_name("nvml_stub.c")
 START = datetime(2026, 7, 15, 12, 0, 20, tzinfo=UTC)
