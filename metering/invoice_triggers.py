@@ -28,17 +28,14 @@ def frozen_invoice() -> pgtrigger.Trigger:
 
 
 def frozen_lines() -> pgtrigger.Trigger:
-    """Lines change only while their invoice is a draft."""
+    """Lines change only while their invoice is a draft. Each question names one id: a list of two was answered without the index."""
     return pgtrigger.Trigger(
         name="frozen",
         when=pgtrigger.Before,
         operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
         func="""
-            IF EXISTS (
-                SELECT FROM metering_invoice i
-                WHERE i.id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
-                  AND i.state <> 'draft'
-            ) THEN
+            IF TG_OP <> 'INSERT' AND EXISTS (SELECT FROM metering_invoice WHERE id = OLD.invoice_id AND state <> 'draft')
+               OR TG_OP <> 'DELETE' AND EXISTS (SELECT FROM metering_invoice WHERE id = NEW.invoice_id AND state <> 'draft') THEN
                 RAISE EXCEPTION 'lines of an issued invoice never change; write a credit note' USING ERRCODE = 'check_violation';
             END IF;
             RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
