@@ -18,6 +18,15 @@ class Address(NamedTuple):
     database: int = 0
 
     @classmethod
+    def parse_many(cls, url: str) -> list[Self]:
+        """The nodes that redis+cluster://[user:password@]host:port,host:port… (or rediss+cluster://) names. Raises ValueError."""
+        scheme, _, rest = url.partition("://")
+        netloc = rest.partition("/")[0].partition("?")[0]
+        login, at, nodes = netloc.rpartition("@")
+        plain = scheme.removesuffix("+cluster")
+        return [cls.parse(f"{plain}://{login}{at}{node}") for node in nodes.split(",") if node]
+
+    @classmethod
     def parse(cls, url: str) -> Self:
         """From redis://[user:password@]host[:port][/db], rediss://… or unix:///path?db=n. Raises ValueError otherwise."""
         parts = urlsplit(url)

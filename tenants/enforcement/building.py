@@ -16,17 +16,17 @@ from datetime import timedelta
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
-from .. import metrics
+from .. import access, metrics
 from ..limits import API_CALLS
 from ..models import Tenant
 from ..models.membership import ID_ALPHABET
 from . import keys, ledger, policy, usage_hash
+from .cluster import Control
 from .control import TIME_TO_LIVE, control
 from .counts import ProcessCounts
 from .errors import RedisUnavailableError, UnknownTenantError
 from .ledger import CallCount
 from .reading import months_of
-from .redis import Connection
 from .scripts import BEGIN, REBASE
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,14 @@ class TenantBuilder:
         if time.monotonic() - self._failed_at < PAUSE_AFTER_FAILURE:
             raise RedisUnavailableError("ledger", "the database failed a moment ago")
         try:
-            if slug == keys.PLATFORM:
-                self._once(slug, build_platform)
-            else:
-                self._require_known(slug)
-                self._once(slug, lambda: build_tenant(slug, self._counts))
+            with (
+                access.outside()
+            ):  # a page may ask within its tenant's scope, in which nothing else is seen and little written
+                if slug == keys.PLATFORM:
+                    self._once(slug, build_platform)
+                else:
+                    self._require_known(slug)
+                    self._once(slug, lambda: build_tenant(slug, self._counts))
         except (DatabaseError, InterfaceError, ledger.LedgerMissingError) as error:
             self._failed_at = time.monotonic()
             metrics.REBUILDS.labels("failed").inc()
@@ -138,7 +141,7 @@ def rebase(slug: str) -> int:
         used = ledger.current().used(tenant.pk, API_CALLS, month.start, month.end, except_generation=counting.decode())
         month_field, base_field = keys.month_field(month.key), keys.base_field(month.key)
         where = (keys.tenant_key(slug), keys.usage_key(slug))
-        server = keys.generation_field(connection.generation)
+        server = keys.generation_field(connection.generation_of(slug))
         correction += int(connection.script(REBASE, *where, server, counting, base_field, month_field, used))
     return correction
 
@@ -156,18 +159,18 @@ def rebase_after(rows: Iterable[CallCount]) -> None:
             rebase(slug)
 
 
-def _counting(connection: Connection, slug: str) -> bytes:
+def _counting(connection: Control, slug: str) -> bytes:
     """The tenant's counting generation in the server's present life; empty when it was not built in it."""
     found: bytes | None = connection.command(
-        "HGET", keys.tenant_key(slug), keys.generation_field(connection.generation)
+        "HGET", keys.tenant_key(slug), keys.generation_field(connection.generation_of(slug))
     )
     return found or b""
 
 
-def _begin(connection: Connection, slug: str, *, known: str, fields: list[str | int]) -> bool:
+def _begin(connection: Control, slug: str, *, known: str, fields: list[str | int]) -> bool:
     counting = "".join(secrets.choice(ID_ALPHABET) for _ in range(8))
     where = (keys.tenant_key(slug), keys.usage_key(slug))
-    server = keys.generation_field(connection.generation)
+    server = keys.generation_field(connection.generation_of(slug))
     return bool(connection.script(BEGIN, *where, server, counting, TIME_TO_LIVE, known, *fields))
 
 

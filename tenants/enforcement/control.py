@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from .redis import Connection, Redis
+from .cluster import ClusterRedis, Control, redis_of
+from .redis import Redis
 
 TIME_TO_LIVE = 100 * 86_400
 """Seconds after which what nobody publishes or flushes any more leaves Redis; longer than any month."""
 
 TIMEOUT = 2.0
 
-_redis: Redis | None = None
+_redis: Redis | ClusterRedis | None = None
 
 
-def control() -> Connection:
-    """This thread's connection, proved to work. Raises RedisUnavailableError."""
+def control() -> Control:
+    """This thread's connection (or connections, to a cluster), proved to work. Raises RedisUnavailableError."""
     global _redis
     if _redis is None or _redis.url != settings.ENFORCEMENT_REDIS_URL:
-        _redis = Redis(settings.ENFORCEMENT_REDIS_URL, TIMEOUT)
+        _redis = redis_of(settings.ENFORCEMENT_REDIS_URL, TIMEOUT)
     return _redis.usable()

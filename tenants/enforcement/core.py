@@ -13,14 +13,15 @@ from prometheus_client import Counter
 
 from .. import metrics, spans
 from ..limits import Decision
+from .address import Address
 from .calls import Call
+from .cluster import Topology, redis_of
 from .config import Config
 from .errors import ANSWERED, IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
 from .keys import PLATFORM, Credential, parse
 from .known import Known, KnownKeys
 from .ledger import LOCAL_GENERATION
-from .redis import Redis
 from .tracing import traced
 from .wire import LATE, NOT_BUILT, OUT_OF_DATE, parse_reply
 
@@ -62,12 +63,28 @@ class Core:
         self.config = config
         self.counts = counts
         self.door = door
-        self.breaker = Breaker()
+        self.topology: Topology | None = None
+        self._breakers: dict[Address | None, Breaker] = {None: Breaker()}
         self.known = KnownKeys()
         self.allowance = LocalAllowance(config.bounded_per_minute)
         self._granted = metrics.DECISIONS.labels(door, "granted")
         self._requests: dict[tuple[str, str], Counter] = {}
         self.seconds = metrics.DECISION_SECONDS.labels(door)
+
+    def breaker_of(self, slug: str) -> Breaker:
+        """The breaker of the server that has the tenant: a shard that is away does not keep others from being asked.
+
+        Raises RedisUnavailableError when no server of the cluster is known.
+        """
+        place = None if self.topology is None else self.topology.where(slug)
+        breaker = self._breakers.get(place)
+        if breaker is None:
+            breaker = self._breakers.setdefault(place, Breaker())
+        return breaker
+
+    def elsewhere(self, slug: str, error: RedisUnavailableError) -> bool:
+        """After a failed call of the tenant: True when the cluster has told another server to ask, and the call had no effect."""
+        return self.topology is not None and self.topology.learn(slug, error)
 
     def recognise(self, text: bytes) -> Known | None:
         """The credential in a presented key text, from memory or parsed; None when malformed. Nothing is verified yet."""
@@ -165,7 +182,8 @@ class Enforcer(Core):
         """`verify` asks the database about a key while Redis is away; without it only keys that were verified lately count."""
         super().__init__(config, counts, door)
         self.verify = verify
-        self.redis = Redis(config.redis_url, config.timeout)
+        self.redis = redis_of(config.redis_url, config.timeout)
+        self.topology = self.redis.topology
         self.builder = builder
 
     def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
@@ -203,24 +221,31 @@ class Enforcer(Core):
                 known.verified_by_database(found.tenant_id, found.scopes)
 
     def _ask(self, call: Call) -> bytes:
-        if not self.breaker.closed():
+        breaker = self.breaker_of(call.slug)
+        if not breaker.closed():
             raise RedisUnavailableError("breaker")
         try:
-            reply = self._converse(call)
+            try:
+                reply = self._converse(call)
+            except RedisUnavailableError as error:
+                if not self.elsewhere(call.slug, error):
+                    raise
+                breaker = self.breaker_of(call.slug)
+                reply = self._converse(call)
         except RedisUnavailableError as error:
             if error.reason not in ANSWERED:
-                self.breaker.failed(error.reason, str(error))
+                breaker.failed(error.reason, str(error))
             raise
-        self.breaker.succeeded()
+        breaker.succeeded()
         return reply
 
     def _converse(self, call: Call) -> bytes:
         started = time.monotonic()
-        connection = self.redis.connection()
+        connection = self.redis.connection(call.slug)
         try:
             reply = connection.decide(call.command)
         except IdleConnectionError:
-            connection = self.redis.connection()
+            connection = self.redis.connection(call.slug)
             reply = connection.decide(call.command)
         if reply[0] == LATE and time.monotonic() - started < self.config.timeout / 2:
             # Not late at all: the server's clock was set forward. Believe it and ask again.

@@ -80,12 +80,13 @@ def write_refusals(rows: Mapping[Row, int]) -> None:
 def readiness() -> str | None:
     """None when the quota Redis can be used, else what is wrong, in one sentence."""
     try:
-        facts = parse_info(control().command("INFO", "memory"))
+        servers = [parse_info(text) for text in control().each("INFO", "memory")]
     except RedisUnavailableError as error:
         return f"The enforcement Redis is not available ({error})."
-    policy = facts.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        return f"The enforcement Redis has maxmemory-policy {policy}: set it to noeviction, or quotas leak."
+    for facts in servers:
+        policy = facts.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            return f"The enforcement Redis has maxmemory-policy {policy}: set it to noeviction, or quotas leak."
     return None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-ANSWERED = frozenset({"ledger", "not_built"})
-"""Reasons with which Redis itself is well: the database is away, or the tenant is not built. They open no circuit breaker."""
+ANSWERED = frozenset({"ledger", "not_built", "moved", "ask", "tryagain"})
+"""Reasons with which Redis itself is well: the database is away, the tenant is not built, or its slot is on its way to another server.
+They open no circuit breaker."""
 
 
 class RedisUnavailableError(Exception):

@@ -8,8 +8,9 @@ from datetime import datetime
 from .. import metrics
 from ..models import Tenant
 from . import keys, ledger
+from .cluster import Control
 from .control import TIME_TO_LIVE, control
-from .redis import Connection
+from .errors import RedisUnavailableError
 from .scripts import TRIM
 from .usage_hash import call_counts, numbers
 
@@ -25,7 +26,16 @@ def flush(now: datetime, tenants: Iterable[tuple[int, str]] | None = None) -> in
     Returns the number of counter rows. Raises RedisUnavailableError or what the ledger raises; then run it again.
     """
     everyone = list(Tenant.objects.order_by("pk").values_list("pk", "slug") if tenants is None else tenants)
-    return sum(_flush_batch(everyone[start : start + BATCH], now) for start in range(0, len(everyone), BATCH))
+    done, failed = 0, None
+    for group in control().groups(slug for _, slug in everyone):
+        its = [tenant for tenant in everyone if tenant[1] in group]
+        try:
+            done += sum(_flush_batch(its[start : start + BATCH], now) for start in range(0, len(its), BATCH))
+        except RedisUnavailableError as error:
+            failed = error  # one master of a cluster is away: the others' counts are handed over all the same
+    if failed:
+        raise failed
+    return done
 
 
 def _flush_batch(tenants: Sequence[tuple[int, str]], now: datetime) -> int:
@@ -41,7 +51,7 @@ def _flush_batch(tenants: Sequence[tuple[int, str]], now: datetime) -> int:
     return len(rows)
 
 
-def _trim(connection: Connection, slug: str, usage: Mapping[bytes, int], now: datetime) -> None:
+def _trim(connection: Control, slug: str, usage: Mapping[bytes, int], now: datetime) -> None:
     """Forget hours that are over and written, and months before the last two."""
     oldest = now.timestamp() - KEEP_SECONDS - 3600
     months = sorted({field.split(b"|")[1] for field in usage if field[:1] != b"c"})

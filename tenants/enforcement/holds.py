@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from .cluster import Control
 from .keys import month_tag, reservations_key
-from .redis import Connection
 from .scripts import BUILD, CHANGE, RESERVE
 
 TIME_TO_LIVE = 100 * 86_400
@@ -89,10 +89,10 @@ class Answer:
 class Holds:
     """The holds of one tenant in one month ('YYYY-MM'). Methods raise RedisUnavailableError."""
 
-    def __init__(self, connection: Connection, slug: str, month: str) -> None:
+    def __init__(self, connection: Control, slug: str, month: str) -> None:
         self._connection = connection
         self._key = reservations_key(slug)
-        self._tag = connection.generation + month_tag(month).encode()
+        self._tag = connection.generation_of(slug) + month_tag(month).encode()
 
     def reserve(self, hold: Hold, caps: Caps, *, more: bool = False) -> Answer:
         """Hold what `hold` says if every cap allows it; with `more`, in place of what this id holds.

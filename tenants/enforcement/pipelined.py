@@ -17,6 +17,7 @@ from .. import spans
 from ..limits import Decision
 from .address import Address
 from .calls import Call
+from .cluster import Topology, is_cluster
 from .config import Config
 from .core import INVALID_KEY, Builder, Core, Witness
 from .errors import ANSWERED, RedisUnavailableError, UnknownTenantError
@@ -160,9 +161,11 @@ class AsyncEnforcer(Core):
     def __init__(self, config: Config, counts: Witness, builder: Builder, door: str) -> None:
         super().__init__(config, counts, door)
         self.builder = builder
-        self._address = Address.parse(config.redis_url)
-        self._pipe: Pipe | None = None
-        self._opening: asyncio.Future[Pipe] | None = None
+        self._address = None if is_cluster(config.redis_url) else Address.parse(config.redis_url)
+        if self._address is None:
+            self.topology = Topology(Address.parse_many(config.redis_url), config.timeout)
+        self._pipes: dict[Address, Pipe] = {}
+        self._opening: dict[Address, asyncio.Future[Pipe]] = {}
 
     async def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
         """As Enforcer.consume."""
@@ -187,34 +190,45 @@ class AsyncEnforcer(Core):
             note(decision)
         return decision
 
-    async def pipe(self) -> Pipe:
-        """The open connection; callers that come together open one. Raises RedisUnavailableError."""
-        if self._pipe is not None and self._pipe.alive:
-            return self._pipe
-        if self._opening is None:
-            self._opening = asyncio.ensure_future(Pipe.open(self._address, self.config.timeout))
-        opening = self._opening
+    async def pipe(self, slug: str) -> Pipe:
+        """The open connection to the tenant's server; callers that come together open one. Raises RedisUnavailableError."""
+        place = self._address or cast(Topology, self.topology).where(slug)
+        pipe = self._pipes.get(place)
+        if pipe is not None and pipe.alive:
+            return pipe
+        opening = self._opening.get(place)
+        if opening is None:
+            opening = self._opening[place] = asyncio.ensure_future(Pipe.open(place, self.config.timeout))
         try:
-            self._pipe = await asyncio.shield(opening)
+            pipe = self._pipes[place] = await asyncio.shield(opening)
         finally:
-            if self._opening is opening and opening.done():
-                self._opening = None
-        return self._pipe
+            if self._opening.get(place) is opening and opening.done():
+                del self._opening[place]
+        return pipe
 
     async def _ask(self, call: Call) -> bytes:
-        if not self.breaker.closed():
+        if self.topology is not None and not self.topology.known:
+            await asyncio.to_thread(self.topology.refresh)
+        breaker = self.breaker_of(call.slug)
+        if not breaker.closed():
             raise RedisUnavailableError("breaker")
         try:
-            reply = await self._converse(call)
+            try:
+                reply = await self._converse(call)
+            except RedisUnavailableError as error:
+                if not self.elsewhere(call.slug, error):
+                    raise
+                breaker = self.breaker_of(call.slug)
+                reply = await self._converse(call)
         except RedisUnavailableError as error:
             if error.reason not in ANSWERED:
-                self.breaker.failed(error.reason, str(error))
+                breaker.failed(error.reason, str(error))
             raise
-        self.breaker.succeeded()
+        breaker.succeeded()
         return reply
 
     async def _converse(self, call: Call) -> bytes:
-        pipe = await self.pipe()
+        pipe = await self.pipe(call.slug)
         started = time.monotonic()
         reply = await pipe.decide(call.command)
         if reply[0] <= 3:
@@ -224,7 +238,7 @@ class AsyncEnforcer(Core):
             reply = await pipe.decide(call.command)
         if reply[0] in (NOT_BUILT, OUT_OF_DATE):
             await asyncio.to_thread(self.builder.build, call.slug)
-            reply = await (await self.pipe()).decide(call.command)
+            reply = await (await self.pipe(call.slug)).decide(call.command)
         if reply[0] in (LATE, NOT_BUILT, OUT_OF_DATE):
             raise RedisUnavailableError("late" if reply[0] == LATE else "not_built")
         return reply

@@ -17,10 +17,10 @@ from django.db.models import Q, QuerySet
 from .. import metrics
 from ..models import Tenant
 from . import keys, wire
+from .cluster import Control
 from .control import TIME_TO_LIVE, control
 from .errors import RedisUnavailableError
 from .reading import Publication, compose, effective_policy, months_of, read, read_operators, with_limits
-from .redis import Connection
 from .scripts import PUBLISH
 
 __all__ = [
@@ -70,13 +70,13 @@ def publish_operators_now() -> None:
     send(control(), [read_operators()])
 
 
-def send(connection: Connection, publications: Sequence[Publication]) -> list[bool]:
+def send(connection: Control, publications: Sequence[Publication]) -> list[bool]:
     """Write publications in one round trip; False for each that found a newer one there."""
     commands = [
         PUBLISH.evalsha(keys.tenant_key(each.slug), each.policy, TIME_TO_LIVE, *_flat(each.records))
         for each in publications
     ]
-    connection.command("SCRIPT", "LOAD", PUBLISH.source)
+    connection.each("SCRIPT", "LOAD", PUBLISH.source)
     applied = [bool(reply) for reply in connection.pipeline(commands)]
     metrics.PUBLICATIONS.labels("applied").inc(sum(applied))
     metrics.PUBLICATIONS.labels("superseded").inc(len(applied) - sum(applied))
@@ -87,7 +87,7 @@ def _flat(records: dict[bytes, bytes]) -> list[bytes]:
     return [word for pair in records.items() for word in pair]
 
 
-def _database_is_older(connection: Connection, publication: Publication) -> bool:
+def _database_is_older(connection: Control, publication: Publication) -> bool:
     there = wire.policy_version(connection.command("HGET", keys.tenant_key(publication.slug), "p") or bytes(7))
     behind = Tenant.objects.filter(slug=publication.slug, policy_version__lt=there)
     return bool(behind.update(policy_version=there))
@@ -139,7 +139,7 @@ def publish_due(now: datetime, within: timedelta = timedelta(minutes=2)) -> int:
     return len(due)
 
 
-def _as_published(connection: Connection, publications: Sequence[Publication]) -> list[bool]:
+def _as_published(connection: Control, publications: Sequence[Publication]) -> list[bool]:
     replies = connection.pipeline([("HGETALL", keys.tenant_key(each.slug)) for each in publications])
     hashes = [dict(zip(reply[::2], reply[1::2], strict=True)) for reply in replies]
     return [each.same_as(there) for each, there in zip(publications, hashes, strict=True)]

@@ -11,7 +11,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -87,6 +87,18 @@ class Connection:
         """Many commands in one round trip. Raises RedisUnavailableError when one of them fails."""
         return [_checked(reply) for reply in self._exchange(commands)]
 
+    def generation_of(self, slug: str) -> bytes:
+        """The present life of the server that has the tenant: this one."""
+        return self.generation
+
+    def each(self, *words: str | bytes | int) -> list[Any]:
+        """The replies of every server to a command: of this one."""
+        return [self.command(*words)]
+
+    def groups(self, slugs: Iterable[str]) -> list[set[str]]:
+        """The tenants by the server that has them."""
+        return [set(slugs)]
+
     def close(self) -> None:
         self.alive = False
         self._socket.close()
@@ -132,8 +144,11 @@ class Redis:
         self.timeout = timeout
         self._local = threading.local()
 
-    def connection(self) -> Connection:
-        """This thread's connection. Raises RedisUnavailableError when none can be made."""
+    topology = None
+    """A single server has none; see cluster.ClusterRedis."""
+
+    def connection(self, slug: str = "") -> Connection:
+        """This thread's connection, whatever the tenant. Raises RedisUnavailableError when none can be made."""
         found: Connection | None = getattr(self._local, "connection", None)
         if found is not None and found.alive and self._local.pid == os.getpid():
             return found
@@ -150,6 +165,28 @@ class Redis:
         except RedisUnavailableError:
             connection = self.connection()
         return connection
+
+
+def ask_once(address: Address, timeout: float, words: Words) -> Any:
+    """The reply of any server, a replica too, to one command, on a connection of its own. Raises RedisUnavailableError."""
+    login = [("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)]
+    asked: list[Words] = [*(login if address.password else []), words]
+    reader = hiredis.Reader()
+    replies: list[Any] = []
+    try:
+        with _open(address, timeout) as opened:
+            opened.sendall(b"".join(pack(each) for each in asked))
+            while len(replies) < len(asked):
+                reply = reader.gets()
+                if reply is not False:
+                    replies.append(_checked(reply))
+                elif chunk := opened.recv(65536):
+                    reader.feed(chunk)
+                else:
+                    raise RedisUnavailableError("closed", "Redis closed the connection")
+    except OSError as error:
+        raise _unavailable(error) from error
+    return replies[-1]
 
 
 def _open(address: Address, timeout: float) -> socket.socket:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from . import keys
+from .cluster import Control
 from .ledger import CallCount
-from .redis import Connection
 
 
-def read_usage(connection: Connection, slug: str) -> dict[bytes, int]:
+def read_usage(connection: Control, slug: str) -> dict[bytes, int]:
     """Every counter in the tenant's usage hash."""
     return numbers(connection.command("HGETALL", keys.usage_key(slug)))
 

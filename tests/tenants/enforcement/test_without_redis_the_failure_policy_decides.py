@@ -163,7 +163,7 @@ def test_it_is_over_when_redis_is_back(stage: Stage, down: RedisServer) -> None:
     deadline = time.monotonic() + 10
     while not enforcer.consume(text).allowed:
         assert time.monotonic() < deadline
-    assert enforcer.breaker.closed()
+    assert enforcer.breaker_of("acme").closed()
 
 
 def test_a_metric_and_a_log_line_say_so(stage: Stage, down: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
