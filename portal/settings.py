@@ -385,6 +385,10 @@ SPECTACULAR_SETTINGS = {
 # --- Telemetry -----------------------------------------------------------------------------------------------------------------
 VERSION = env.text("PORTAL_VERSION", "local")
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+# What `manage.py doctor` looks at, and nothing else does: addresses with their path; user:password@ is sent as Basic.
+PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")
+ALERTMANAGER_URL = env.text("ALERTMANAGER_URL", "")
+JAEGER_URL = env.text("JAEGER_URL", "")
 ALERTS_TOKEN = env.text("ALERTS_TOKEN", "")  # Alertmanager's, for POST /api/v1/alerts; empty closes that door
 WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 9101 if PRODUCTION else 0, minimum=0, maximum=65535)
 # Tracing is off, with nothing of it installed, while no endpoint is set.
