@@ -22,6 +22,7 @@ from .lines import adjustment_line
 LOOK_BACK = timedelta(days=120)
 """Invoiced periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
 OUT = [InvoiceState.ISSUED, InvoiceState.PAID]
+WRITTEN = [*OUT, InvoiceState.DRAFT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,11 @@ class Adjustments:
         return [adjustment_line(origin, change, position) for position, (origin, change) in enumerate(found, after + 1)]
 
 
-def adjustments_of(months: Sequence[tuple[Tenant, BillingPeriod]]) -> Adjustments:
-    """What is still to be settled on the invoices of these tenants' periods: of their earlier periods, in a few queries."""
+def adjustments_of(months: Sequence[tuple[Tenant, BillingPeriod]], *, beyond_drafts: bool = False) -> Adjustments:
+    """What is still to be settled on the invoices of these tenants' periods: of their earlier periods, in a few queries.
+
+    `beyond_drafts`: without what drafts settle already, for whoever shows what comes after them.
+    """
     tenants = {tenant.pk: tenant for tenant, _ in months}
     periods = {tenant.pk: period for tenant, period in months}
     found: dict[int, list[tuple[Invoice, Adjustment]]] = defaultdict(list)
@@ -54,7 +58,9 @@ def adjustments_of(months: Sequence[tuple[Tenant, BillingPeriod]]) -> Adjustment
         its, this = invoice.period, periods[invoice.tenant_id]
         if its.starts_at < this.starts_at and its.ends_at >= this.starts_at - LOOK_BACK:
             by_month[its.key].append(invoice)
-    settled = _settled_amounts([invoice for some in by_month.values() for invoice in some])
+    settled = _settled_amounts(
+        [invoice for some in by_month.values() for invoice in some], WRITTEN if beyond_drafts else OUT
+    )
     for some in by_month.values():
         now = costs.ratings((tenants[invoice.tenant_id], invoice.period) for invoice in some)
         for invoice in some:
@@ -63,8 +69,8 @@ def adjustments_of(months: Sequence[tuple[Tenant, BillingPeriod]]) -> Adjustment
     return Adjustments(found)
 
 
-def _settled_amounts(invoices: Sequence[Invoice]) -> dict[int, dict[str, Money]]:
-    """By invoice id, what each line of its period has been invoiced at so far: its own lines and all adjustments issued since."""
+def _settled_amounts(invoices: Sequence[Invoice], states: Sequence[InvoiceState]) -> dict[int, dict[str, Money]]:
+    """By invoice id, what each line of its period has been invoiced at so far: its own lines and all adjustments since, on invoices in `states`."""
     amounts: dict[int, dict[str, Money]] = {invoice.pk: {} for invoice in invoices}
     if not invoices:
         return amounts
@@ -74,7 +80,7 @@ def _settled_amounts(invoices: Sequence[Invoice]) -> dict[int, dict[str, Money]]
     later = InvoiceLine.objects.filter(
         tenant__in={invoice.tenant_id for invoice in invoices},
         origin_period__in={invoice.period.key for invoice in invoices},
-        invoice__state__in=OUT,
+        invoice__state__in=states,
     )
     rows = [
         *own.values_list("invoice_id", "key", "amount"),

@@ -8,17 +8,21 @@ from datetime import datetime
 from tenants import access, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs
+from .. import costs, memo
 from ..models import InvoiceLine
-from ..money import Money
+from ..money import Money, total
 from ..pricing import Quarantined, tax
-from .drafting import lines_of
+from .adjusting import adjustments_of
+from .lines import lines_of
 from .parties import profile_of, tax_rate_for, tax_rule
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Lines as the draft will hold them (unsaved), and their sums. Fees and minimums are those of the whole month."""
+    """Lines as the draft will hold them (unsaved), and their sums. Fees and minimums are those of the whole month.
+
+    The last lines settle what has changed about earlier invoices since they were issued, unless the draft of an ended month settles it.
+    """
 
     period: BillingPeriod
     lines: list[InvoiceLine]
@@ -30,16 +34,17 @@ class Preview:
 
 
 def running(tenant: Tenant, now: datetime) -> Preview:
-    """What the present month's invoice comes to at the aware instant `now`. Works inside and outside of a tenant scope.
-
-    Adjustments of earlier invoices are not in it: they are found when the draft is made.
-    """
+    """What the present month's invoice comes to at the aware instant `now`. Works inside and outside of a tenant scope."""
     period = periods.period_at(tenant, now)
-    rating = costs.rating(tenant, period)
+    with memo.remembering():
+        rating = costs.rating(tenant, period)
+        lines = lines_of(rating)
+        lines += adjustments_of([(tenant, period)], beyond_drafts=True).lines_for(tenant, after=len(lines))
+    subtotal = total((Money(line.amount, rating.currency) for line in lines), rating.currency)
     with (
         access.platform_scope()
     ):  # entities and tax rates are the platform's; a tenant reads no more of them than its own
         rate = tax_rate_for(profile_of(tenant))
-    taxed = tax(rating.subtotal, tax_rule(rate))
+    taxed = tax(subtotal, tax_rule(rate))
     note = f"{rate.name}. {rate.note}".strip() if rate else ""
-    return Preview(period, lines_of(rating), taxed.subtotal, taxed.tax, taxed.total, note, rating.quarantined)
+    return Preview(period, lines, taxed.subtotal, taxed.tax, taxed.total, note, rating.quarantined)
