@@ -17,7 +17,7 @@ from .forecasting import Daily, Forecast, forecast, forecast_cost, forecast_leve
 from .models import Aggregation, Meter
 from .money import exact, round_half_up
 from .period_usage import Usage
-from .periods import covering, day_period, days, period_at
+from .periods import Period, covering, day_period, days, period_at
 from .pricing import Segment, cuts, priced_quantity
 from .rated_usage import edges, month_of, priced_dimensions, rate_segments, segments_of
 
@@ -31,13 +31,15 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 class Projection:
     """Usage of the last 13 weeks and this month, read once; what is asked of it is computed then."""
 
-    def __init__(self, tenant: Tenant, now: datetime) -> None:
+    def __init__(self, tenant: Tenant, now: datetime, month: Period | None = None) -> None:
+        """`month` is the tenant's present one, where it is known already."""
         self._tenant = tenant
         self._now = now.astimezone(UTC)
         self._versions = price_books.versions_for(tenant)
-        self._month = month_of(billing_periods.period_at(tenant, now))
+        self._month = month or month_of(billing_periods.period_at(tenant, now))
         self._today = period_at(self._month.zone, self._now, "day")
         self._days = [*covering(self._month.zone, self._today.start - HISTORY, self._today.start, "day"), self._today]
+        self._read_levels: dict[str, list[queries.Point]] = {}
         cut_at = {day.start for day in self._days} | set(edges(self._versions, self._month))
         self._usage = period_usage.between(
             tenant, sorted(cut_at), self._today.end, sorted(priced_dimensions(self._versions))
@@ -75,6 +77,21 @@ class Projection:
                 found[meter.pk] = self._forecast(amounts, gaps=False)
         return found
 
+    def by_day(self, meter: Meter, first: datetime) -> list[queries.Point]:
+        """What was used on each day from the start of the day `first` (of the last 13 weeks) until now, as queries.usage_series tells it."""
+        if meter.aggregation == Aggregation.LEVEL:
+            return [point for point in self._levels(meter) if point.start >= first]
+        micro: dict[datetime, int] = defaultdict(int)
+        for each in self._usage:
+            if each.meter == meter.pk:
+                micro[self._day_of(each)] += each.micro
+        ends = {day.start: day.end for day in self._days}
+        return [
+            queries.Point(day, ends[day], queries.display(amount, meter))
+            for day, amount in sorted(micro.items())
+            if day >= first
+        ]
+
     # -------------------------------------------------------------------------------------------------------- series
 
     def _series(self) -> dict[Key, Forecast]:
@@ -108,12 +125,19 @@ class Projection:
         )
 
     def _level(self, meter: Meter) -> Forecast:
-        points = queries.usage_series(self._tenant, meter.pk, self._days[0].start, self._today.start, "day")
         history = [
             (date.fromisoformat(period_at(self._month.zone, point.start, "day").key), point.quantity)
-            for point in points
+            for point in self._levels(meter)
+            if point.start < self._today.start
         ]
         return forecast_level(history, last_day=self._last_day, today=date.fromisoformat(self._today.key))
+
+    def _levels(self, meter: Meter) -> list[queries.Point]:
+        if meter.pk not in self._read_levels:
+            self._read_levels[meter.pk] = queries.usage_series(
+                self._tenant, meter.pk, self._days[0].start, self._today.end, "day"
+            )
+        return self._read_levels[meter.pk]
 
     @cached_property
     def _known_since(self) -> datetime:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from tenants import periods, visits
 from tenants.access import Access
 from tenants.models import Visit
+from tenants.problems import ProblemError
 
 SESSION_KEY = "visit"
 READ_ONLY_TRANSACTION = "25006"
@@ -104,12 +105,6 @@ class NothingIsWrittenOnAVisit:
     def _refused(request: HttpRequest) -> HttpResponse:
         message = _("You are on a visit: nothing can be changed, anywhere, until you end it.")
         if request.path.startswith("/api/"):
-            problem = {
-                "type": "about:blank",
-                "title": "Forbidden",
-                "status": 403,
-                "detail": message,
-                "code": "forbidden",
-            }
+            problem = ProblemError("visit_is_read_only", message).body(request.path)
             return JsonResponse(problem, status=403, content_type="application/problem+json")
         return render(request, "403.html", {"message": message, "status": 403, "visiting": True}, status=403)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -35,6 +36,8 @@ class Access:
     membership: Membership
     visiting: bool = False
     """An operator who looks with this role; never to be let write (`tenants.visits`)."""
+    others: tuple[Tenant, ...] = ()
+    """The other tenants of a person, by slug."""
 
     @property
     def role(self) -> Role:
@@ -71,15 +74,17 @@ class Access:
 
 
 def tenant_for_user(user: User, slug: str) -> Access:
-    """The user's Access to the tenant with that slug. Raises NotFound alike for unknown, foreign and left tenants."""
-    membership = (
+    """The user's Access to the tenant with that slug. Raises NotFound alike for unknown, foreign and left tenants. One query."""
+    memberships = (
         Membership.objects.select_related("tenant", "tenant__tier", "user")
-        .filter(user=user, tenant__slug=slug, removed_at__isnull=True, user__is_active=True)
-        .first()
+        .filter(user=user, removed_at__isnull=True, user__is_active=True)
+        .order_by("tenant__slug")
     )
-    if membership is None:
+    by_slug = {each.tenant.slug: each for each in memberships}
+    if slug not in by_slug:
         raise NotFound(slug)
-    return Access(membership.tenant, membership)
+    others = tuple(each.tenant for name, each in by_slug.items() if name != slug)
+    return Access(by_slug[slug].tenant, by_slug[slug], others=others)
 
 
 def tenants_of(user: User) -> QuerySet[Tenant]:
@@ -98,6 +103,9 @@ def tenant_by_slug(slug: str, *, only: str | None) -> Tenant:
     return tenant
 
 
+_inside: ContextVar[bool] = ContextVar("tenant_scope", default=False)
+
+
 @contextmanager
 def tenant_scope(tenant: Tenant) -> Iterator[None]:
     """Run the block in a transaction as the tenant role: row security shows and takes only this tenant's rows.
@@ -108,8 +116,22 @@ def tenant_scope(tenant: Tenant) -> Iterator[None]:
         cursor.execute(
             "SELECT set_config('app.tenant', %s, true), set_config('role', %s, true)", [str(tenant.pk), ROLE]
         )
-        yield
+        token = _inside.set(True)
+        try:
+            yield
+        finally:
+            _inside.reset(token)
         cursor.execute("SELECT set_config('role', 'none', true), set_config('app.tenant', '', true)")
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """As `platform_scope` when called within a tenant scope; anywhere else nothing."""
+    if not _inside.get():
+        yield
+        return
+    with platform_scope():
+        yield
 
 
 @contextmanager

@@ -13,8 +13,15 @@ AHEAD = timedelta(minutes=5)
 
 
 def period_at(tenant: Tenant, instant: datetime) -> BillingPeriod:
-    """The stored period that contains the aware instant; made (and kept for good) when it is not there yet."""
+    """The stored period that contains the aware instant; made (and kept for good) when it is not there yet.
+
+    A stored period never changes, so the one that was read last stays with `tenant` and answers the next question.
+    """
+    last: BillingPeriod | None = getattr(tenant, "_last_period", None)
+    if last is not None and last.starts_at <= instant < last.ends_at:
+        return last
     found = BillingPeriod.objects.filter(tenant=tenant, starts_at__lte=instant, ends_at__gt=instant).first()
+    tenant._last_period = found  # type: ignore[attr-defined]  # lives as long as the object
     return found or _store(tenant, calendar.month_key(tenant.time_zone, instant), instant)
 
 

@@ -30,6 +30,9 @@ KINDS: dict[str, Kind] = {code: Kind(*problem) for code, problem in PROBLEMS.ite
     "not_authenticated": Kind(401, "Not authenticated", "Send an API key: Authorization: Bearer <key>."),
     "permission_denied": Kind(403, "Permission denied", "Your role does not allow this."),
     "operator_required": Kind(403, "Operator required", "Only a platform operator may do this."),
+    "visit_is_read_only": Kind(
+        403, "Visits change nothing", "You are on a visit: nothing can be changed until you end it."
+    ),
     "not_found": Kind(404, "Not found", "There is nothing here for you."),
     "method_not_allowed": Kind(405, "Method not allowed", "This resource does not take that method."),
     "not_acceptable": Kind(406, "Not acceptable", "Only JSON is served here."),

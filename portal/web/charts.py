@@ -12,7 +12,7 @@ from typing import Any
 
 from babel.numbers import get_currency_symbol
 
-from . import formats
+from . import display, formats
 from .components import Column, DataTable
 
 
@@ -126,5 +126,6 @@ def palette(index: int) -> str:
 
 def currency_sign(currency: str) -> str:
     """'$', '€', 'CHF ': what stands before an axis label."""
-    sign = get_currency_symbol(currency, locale=formats.locale())
+    by_code = display.present().by_code
+    sign = currency if by_code else get_currency_symbol(currency, locale=formats.number_locale())
     return sign if len(sign) == 1 else f"{sign} "

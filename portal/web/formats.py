@@ -1,6 +1,7 @@
 """How numbers, money and time read: one function each, for pages and CSV alike. Pure but for the active language.
 
-Money and dates follow the reader's locale (Babel); times are shown in the tenant's zone, and the zone is said.
+Money and dates follow the reader's locale (Babel), numbers and money the one they chose (display.py); times are shown in the tenant's
+zone, and the zone is said.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from babel.numbers import (
     format_currency,
     format_decimal,
     format_percent,
+    get_currency_symbol,
 )
 from django.utils.translation import get_language, gettext, ngettext, to_locale
+
+from . import display
 
 NO_VALUE = "–"
 
@@ -40,10 +44,27 @@ def locale() -> Locale:
     return _parse_locale("en-us" if language == "en" else language)
 
 
+def number_locale() -> Locale:
+    """The locale whose digits and separators are used: the one that the reader chose, else that of the language."""
+    chosen = display.present().locale
+    return _parse_locale(chosen.lower()) if chosen else locale()
+
+
+def _signed(text: str, code: str) -> str:
+    """The amount as written by Babel, with the code in place of the sign for who wants codes."""
+    if not display.present().by_code:
+        return text
+    sign = get_currency_symbol(code, locale=number_locale())
+    if sign == code:
+        return text
+    before = text.startswith((sign, f"-{sign}"))
+    return text.replace(sign, f"{code}\xa0" if before else code, 1).replace("\xa0\xa0", "\xa0")
+
+
 def money(value: Any, currency: str | None = None) -> str:
     """'$4,213.55': to the currency's minor unit. `value` is a Money, or a Decimal together with `currency`."""
     amount, code = _money_parts(value, currency)
-    return NO_VALUE if amount is None else format_currency(amount, code, locale=locale())
+    return NO_VALUE if amount is None else _signed(format_currency(amount, code, locale=number_locale()), code)
 
 
 def money_compact(value: Any, currency: str | None = None) -> str:
@@ -53,7 +74,7 @@ def money_compact(value: Any, currency: str | None = None) -> str:
         return NO_VALUE
     if abs(amount) < 1000:
         return money_short(amount, code)
-    return format_compact_currency(amount, code, locale=locale(), fraction_digits=1)
+    return _signed(format_compact_currency(amount, code, locale=number_locale(), fraction_digits=1), code)
 
 
 def money_short(value: Any, currency: str | None = None) -> str:
@@ -63,7 +84,8 @@ def money_short(value: Any, currency: str | None = None) -> str:
         return NO_VALUE
     if amount != amount.to_integral_value():
         return money(amount, code)
-    return format_currency(amount, code, format=_currency_pattern(""), locale=locale(), currency_digits=False)
+    text = format_currency(amount, code, format=_currency_pattern(""), locale=number_locale(), currency_digits=False)
+    return _signed(text, code)
 
 
 def unit_price(value: Any, currency: str | None = None) -> str:
@@ -73,14 +95,13 @@ def unit_price(value: Any, currency: str | None = None) -> str:
         return NO_VALUE
     exponent = amount.normalize().as_tuple().exponent
     places = max(2, -exponent if isinstance(exponent, int) else 2)
-    return format_currency(
-        amount, code, format=_currency_pattern("." + "0" * places), locale=locale(), currency_digits=False
-    )
+    pattern = _currency_pattern("." + "0" * places)
+    return _signed(format_currency(amount, code, format=pattern, locale=number_locale(), currency_digits=False), code)
 
 
 def _currency_pattern(fraction: str) -> str:
     """The locale's currency pattern with another fraction part, '' for whole units."""
-    return re.sub(r"\.0+", fraction, locale().currency_formats["standard"].pattern)
+    return re.sub(r"\.0+", fraction, number_locale().currency_formats["standard"].pattern)
 
 
 def _money_parts(value: Any, currency: str | None) -> tuple[Decimal | None, str]:
@@ -118,18 +139,18 @@ def number(value: Any, places: int | None = None) -> str:
     rounded = amount.quantize(quantum, rounding=ROUND_HALF_UP)
     if rounded == 0 and amount != 0:
         return (
-            f"< {format_decimal(quantum, locale=locale())}"
+            f"< {format_decimal(quantum, locale=number_locale())}"
             if amount > 0
-            else f"> −{format_decimal(quantum, locale=locale())}"
+            else f"> −{format_decimal(quantum, locale=number_locale())}"
         )
-    return format_decimal(rounded, locale=locale(), decimal_quantization=False)
+    return format_decimal(rounded, locale=number_locale(), decimal_quantization=False)
 
 
 def number_exact(value: Any) -> str:
     """Every digit, grouped: for tables that must add up."""
     if value is None:
         return NO_VALUE
-    return format_decimal(Decimal(value).normalize(), locale=locale(), decimal_quantization=False)
+    return format_decimal(Decimal(value).normalize(), locale=number_locale(), decimal_quantization=False)
 
 
 def compact(value: Any) -> str:
@@ -138,7 +159,9 @@ def compact(value: Any) -> str:
         return NO_VALUE
     amount = Decimal(value)
     return (
-        number(amount) if abs(amount) < 10_000 else format_compact_decimal(amount, locale=locale(), fraction_digits=1)
+        number(amount)
+        if abs(amount) < 10_000
+        else format_compact_decimal(amount, locale=number_locale(), fraction_digits=1)
     )
 
 
@@ -162,8 +185,8 @@ def percent(value: Any, places: int = 0) -> str:
     if rounded == 100 and amount < 100:
         rounded = Decimal(100) - quantum
     if rounded == 0 and amount > 0:
-        return f"< {format_percent(quantum / 100, locale=locale(), decimal_quantization=False)}"
-    return format_percent(rounded / 100, locale=locale(), decimal_quantization=False)
+        return f"< {format_percent(quantum / 100, locale=number_locale(), decimal_quantization=False)}"
+    return format_percent(rounded / 100, locale=number_locale(), decimal_quantization=False)
 
 
 def zone_label(moment: datetime, zone: str) -> str:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.access import Access, tenants_of
+from tenants.access import Access
 from tenants.models import Role, Tenant, Visit
 
 from . import held_back
@@ -67,14 +67,13 @@ class Shell:
 
 
 def build(access: Access, visit: Visit | None = None) -> Shell:
-    """The Shell for a reader; two queries: the tenants they can switch to (a visitor to none), and what is held back."""
+    """The Shell for a reader; one query: what is held back. A visitor can switch to no other tenant."""
     tenant = access.tenant
-    others = [] if visit else [other for other in tenants_of(access.membership.user) if other.pk != tenant.pk]
     return Shell(
         tenant,
         str(access.role.label),
         reverse("web:overview", args=[tenant.slug]),
-        others,
+        list(access.others),
         navigation(access.role, tenant.slug),
         held_back.of(access, timezone.now()),
         visit,

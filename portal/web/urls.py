@@ -120,6 +120,7 @@ app_name = "web"
 urlpatterns = [
     path("", home.index, name="home"),
     path("theme", home.theme, name="theme"),
+    path("display", home.numbers, name="display"),
     path("sessions", sessions.index, name="sessions"),
     path("sessions/<row:session_id>/end", sessions.end, name="session-end"),
     path("sessions/others/end", sessions.end_others, name="sessions-end-others"),

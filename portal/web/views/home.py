@@ -1,4 +1,4 @@
-"""The front door: send people where they belong, and remember their theme."""
+"""The front door: send people where they belong, and remember how they want to see things."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from tenants.access import tenants_of
 
+from .. import display
 from .. import theme as themes
 
 YEAR = 365 * 24 * 3600
@@ -30,13 +31,25 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
     """POST /theme: set the cookie ('light', 'dark', or '' for the system's choice) and go back."""
+    value = request.POST.get("theme", "")
+    return _remember(request, themes.COOKIE, value if value in themes.THEMES else "")
+
+
+@require_POST
+def numbers(request: HttpRequest) -> HttpResponse:
+    """POST /display: how this browser's reader wants numbers (`locale`) and currencies (`sign`: "" or "code") written; go back."""
+    chosen = display.parse(f"{request.POST.get('locale', '')}.{request.POST.get('sign', '')}")
+    return _remember(request, display.COOKIE, chosen.cookie if any(chosen) else "")
+
+
+def _remember(request: HttpRequest, cookie: str, value: str) -> HttpResponse:
+    """Keep the choice in a cookie, or forget it when it is "", and go back to the page `next` of this site."""
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         target = "/"
     response = redirect(target)
-    value = request.POST.get("theme", "")
-    if value in themes.THEMES:
-        response.set_cookie(themes.COOKIE, value, max_age=YEAR, samesite="Lax", secure=request.is_secure())
+    if value:
+        response.set_cookie(cookie, value, max_age=YEAR, samesite="Lax", secure=request.is_secure())
     else:
-        response.delete_cookie(themes.COOKIE, samesite="Lax")
+        response.delete_cookie(cookie, samesite="Lax")
     return response

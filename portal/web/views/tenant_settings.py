@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +17,7 @@ from tenants.access import Access
 from tenants.models import Role
 from tenants.problems import ProblemError
 
-from .. import formats
+from .. import display, formats
 from ..forms import show_problem
 from ..forms.settings import SettingsForm
 from ..pages import Page, tenant_page
@@ -55,7 +57,9 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "month": period.key,
         "month_zone": period.time_zone,
         "month_ends": period.ends_at,
-        "sample": formats.money(1234.5, tenant.currency),
+        "sample": formats.money(Decimal("1234.50"), tenant.currency),
+        "display": display.present(),
+        "locales": display.LOCALES.items(),
         "profile": profile,
     }
     return Page("portal/settings.html", context, status=400 if form.errors else 200)

@@ -76,7 +76,8 @@ def test_the_admin_and_the_api_write_nothing_either(cast: Cast, visitor: Client)
     assert visitor.post(page, {"name": "Other"}).status_code == 403
     answer = visitor.post("/api/v1/tenants/acme/keys", {"name": "k"}, content_type="application/json")
     assert answer.status_code == 403
-    assert answer.json()["code"] == "forbidden"
+    assert answer.json()["code"] == "visit_is_read_only"
+    assert answer.json()["type"].endswith("/problems/visit_is_read_only")
     assert Tenant.objects.get(pk=cast.acme.pk).name == "Acme Radiology"
 
 
