@@ -18,6 +18,7 @@ from metering.models import Budget, HiddenChecklist
 from metering.periods import period_at
 from metering.projections import Projection
 from tenants.access import Access
+from tenants.limits_read import prefetch_limits
 from tenants.models import Role, Tenant
 
 from .. import alerts, budget_reading, first_steps, formats, ranges, readings, requests_reading
@@ -41,6 +42,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     """GET: quotas, costs, projection, budget and alerts; to htmx only these, else the charts as well."""
     now = timezone.now()
     tenant, meters = access.tenant, readings.all_meters()
+    prefetch_limits([tenant])
     ahead = Projection(tenant, now)
     money = _money(tenant, ahead, now) if access.sees_costs else None
     period = money.statement.period if money else period_at(tenant.time_zone, now)
@@ -55,7 +57,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         **(_money_context(money, month, meters, tenant, now) if money else {}),
     }
     if "HX-Request" not in request.headers:
-        context |= _charts(access, money, month, meters, now)
+        context |= _charts(access, ahead, money, month, meters, now)
         context |= {"steps": first_steps.of(access), "week": _week(access, meters, now) if money else None}
     return Page("portal/overview.html", context, fragment="portal/_overview_numbers.html")
 
@@ -117,7 +119,12 @@ def _money_context(
 
 
 def _charts(
-    access: Access, money: Money | None, month: readings.Month, meters: readings.Meters, now: datetime
+    access: Access,
+    ahead: Projection,
+    money: Money | None,
+    month: readings.Month,
+    meters: readings.Meters,
+    now: datetime,
 ) -> dict[str, list[Chart]]:
     """Costs by day and their course for those who see them; usage by day of each meter for everyone."""
     tenant = access.tenant
@@ -139,7 +146,9 @@ def _charts(
             meter,
             chosen,
             now=now,
-            points=queries.usage_series(tenant, meter.key, chosen.start, chosen.end, "day", None, membership=own),
+            points=ahead.by_day(meter, chosen.start)
+            if own is None
+            else queries.usage_series(tenant, meter.key, chosen.start, chosen.end, "day", None, membership=own),
             csv_url=f"{explorer}?meter={meter.key}&range=month&granularity=day&format=csv",
             more_url=f"{explorer}?meter={meter.key}",
             height="sm",

@@ -17,6 +17,7 @@ from tenants import live, overrides
 from tenants.access import Access
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.limits import WINDOWS, EffectiveLimit, WindowState
+from tenants.limits_read import prefetch_limits
 from tenants.models import Role, Tenant
 
 from .. import formats, readings, refusals_reading, requests_reading
@@ -39,6 +40,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     """GET: gauges, monthly quotas and per-user windows with their sources, and whose calls they refuse."""
     now = timezone.now()
     tenant, meters = access.tenant, readings.all_meters()
+    prefetch_limits([tenant])
     policy = overrides.effective_policy(tenant, now)
     statuses = queries.quota_status(tenant, now)
     windows = _own_windows(access)
