@@ -116,6 +116,10 @@ def _layer(books: Sequence[tuple[int | None, datetime]], versions: Mapping[int, 
 
 
 def _terms(tenants: Sequence[Tenant]) -> dict[int, Terms]:
+    return memo.once(("terms", *(tenant.pk for tenant in tenants)), lambda: _read_terms(tenants))
+
+
+def _read_terms(tenants: Sequence[Tenant]) -> dict[int, Terms]:
     found: dict[int, Terms] = defaultdict(Terms)
     with connection.cursor() as cursor:
         cursor.execute(_TERMS, {"tenants": [tenant.pk for tenant in tenants]})

@@ -13,6 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from django.db.models import Q
+
 from tenants import periods as billing_periods
 from tenants.models import BillingPeriod, Tenant
 
@@ -143,29 +145,53 @@ def statements(
     The same lines and amounts as `statement`; their segments span all the time of one price, not a day, and carry only the
     dimensions that prices name and those asked for ("model", for gpu_hours_by_model); `cuts` are instants to cut them at as well.
     """
-    everyone = list(tenants)
-    months = _months(everyone, now, period_key)
-    versions = price_books.timelines(everyone)
-    changes = {edge for tenant in everyone for edge in edges(versions[tenant.pk], months[tenant.pk])[1:]}
+    wanted = [(tenant, period_key) for tenant in tenants]
+    return statements_of_months(wanted, now, dimensions=dimensions, cuts=cuts)
+
+
+def statements_of_months(
+    wanted: Iterable[tuple[Tenant, str | None]],
+    now: datetime,
+    *,
+    dimensions: Iterable[str] = (),
+    cuts: Iterable[datetime] = (),
+) -> list[Statement]:
+    """`statements` for several months at once: one for each (tenant, local month 'YYYY-MM' or None for the present one), in that order."""
+    asked = list(wanted)
+    months = _months(asked, now)
+    spans = [(tenant, month) for (tenant, _), month in zip(asked, months, strict=True)]
+    return statements_of_periods(spans, now, dimensions=dimensions, cuts=cuts)
+
+
+def statements_of_periods(
+    wanted: Sequence[tuple[Tenant, Period]],
+    now: datetime,
+    *,
+    dimensions: Iterable[str] = (),
+    cuts: Iterable[datetime] = (),
+) -> list[Statement]:
+    """`statements_of_months` where the tenants' stored months are known already."""
+    versions = price_books.timelines({tenant.pk: tenant for tenant, _ in wanted}.values())
+    spans = [(tenant.pk, month) for tenant, month in wanted]
+    changes = {edge for tenant_id, month in spans for edge in edges(versions[tenant_id], month)[1:]}
     changes.update(cuts)
     kept = set(dimensions).union(*map(priced_dimensions, set(versions.values())))
-    usage = period_usage.of_many(months, sorted(changes), sorted(kept))
-    gaps = gap_shares.segments(months, sorted(changes))
+    usage = period_usage.of_spans(spans, sorted(changes), sorted(kept))
+    gaps = gap_shares.segments_of_spans(spans, sorted(changes))
     found = []
-    for tenant in everyone:
-        month = months[tenant.pk]
+    for (tenant, month), used, missed in zip(wanted, usage, gaps, strict=True):
         as_of = now if now in month else None
-        rated = rate_usage(tenant, month, versions[tenant.pk], usage.get(tenant.pk, []), as_of, gaps.get(tenant.pk, ()))
+        rated = rate_usage(tenant, month, versions[tenant.pk], used, as_of, missed)
         found.append(Statement(tenant, month, rated, as_of or min(now, month.end)))
     return found
 
 
-def projection(tenant: Tenant, now: datetime) -> Forecast:
+def projection(tenant: Tenant, now: datetime, month: Period | None = None) -> Forecast:
     """Where the present month's cost is heading: a range for every day that is left. `so_far` is month_to_date's total.
 
-    Without three days of history nothing is said (`end` is None).
+    Without three days of history nothing is said (`end` is None). `month` is the present one, where it is known already.
     """
-    return Projection(tenant, now).cost()
+    return Projection(tenant, now, month).cost()
 
 
 def usage_projections(tenant: Tenant, now: datetime) -> dict[str, Forecast]:
@@ -179,16 +205,23 @@ def _statement(tenant: Tenant, period: BillingPeriod, now: datetime) -> Statemen
     return Statement(tenant, month_of(period), rated, as_of or min(now, period.ends_at))
 
 
-def _months(tenants: Sequence[Tenant], now: datetime, period_key: str | None) -> dict[int, Period]:
-    stored = BillingPeriod.objects.filter(tenant__in=[tenant.pk for tenant in tenants])
-    stored = stored.filter(key=period_key) if period_key else stored.filter(starts_at__lte=now, ends_at__gt=now)
-    found = {period.tenant_id: period for period in stored}
-    for tenant in tenants:
-        if tenant.pk not in found:
-            at = (
-                billing_periods.period_by_key(tenant, period_key)
-                if period_key
-                else billing_periods.period_at(tenant, now)
-            )
-            found[tenant.pk] = at
-    return {tenant_id: month_of(period) for tenant_id, period in found.items()}
+def _months(wanted: Sequence[tuple[Tenant, str | None]], now: datetime) -> list[Period]:
+    """The month of each, read in one query; one that is not stored yet is stored."""
+    keys = {key for _, key in wanted if key}
+    at_once = Q(key__in=keys) if keys else Q()
+    if any(key is None for _, key in wanted):
+        at_once |= Q(starts_at__lte=now, ends_at__gt=now)
+    stored = BillingPeriod.objects.filter(at_once, tenant__in={tenant.pk for tenant, _ in wanted})
+    by_key, present = {}, {}
+    for period in stored:
+        by_key[period.tenant_id, period.key] = period
+        if period.starts_at <= now < period.ends_at:
+            present[period.tenant_id] = period
+    found = []
+    for tenant, key in wanted:
+        if key:
+            period = by_key.get((tenant.pk, key)) or billing_periods.period_by_key(tenant, key)
+        else:
+            period = present.get(tenant.pk) or billing_periods.period_at(tenant, now)
+        found.append(month_of(period))
+    return found

@@ -81,8 +81,7 @@ def explore(tenants: Iterable[Tenant], now: datetime, month: str, group_by: Grou
     """
     everyone = list(tenants)
     previous = calendar.previous_month(month)
-    present, used = _sums(everyone, now, month, group_by, meter)
-    before, _ = _sums(everyone, now, previous, group_by, meter)
+    (present, used), (before, _) = _sums(everyone, now, (month, previous), group_by, meter)
     if group_by == "day":
         before = _same_day(before, month)
     labels = _labels(everyone, group_by)
@@ -105,25 +104,36 @@ def explore(tenants: Iterable[Tenant], now: datetime, month: str, group_by: Grou
     return Exploration(month, previous, group_by, meter, tuple(entries))
 
 
+_Sums: TypeAlias = tuple[dict[_Key, Decimal], dict[_Key, Fraction]]
+"""What each group cost, and how much it used where one meter was asked for."""
+
+
 def _sums(
-    tenants: Sequence[Tenant], now: datetime, month: str, group_by: GroupBy, meter: str
-) -> tuple[dict[_Key, Decimal], dict[_Key, Fraction]]:
-    amounts: dict[_Key, Decimal] = defaultdict(Decimal)
-    used: dict[_Key, Fraction] = defaultdict(Fraction)
+    tenants: Sequence[Tenant], now: datetime, months: Sequence[str], group_by: GroupBy, meter: str
+) -> list[_Sums]:
+    """Of each month, out of one reading of both."""
+    sums: list[_Sums] = [(defaultdict(Decimal), defaultdict(Fraction)) for _ in months]
     people = _people(tenants) if group_by == "user" else {}
     for start in range(0, len(tenants), AT_ONCE):
         some = tenants[start : start + AT_ONCE]
-        cuts = _midnights(some, month) if group_by == "day" else []
-        found = costs.statements(some, now, month, dimensions=_DIMENSIONS.get(group_by, ()), cuts=cuts)
-        for statement in found:
-            for line in statement.lines:
-                if not meter or line.meter == meter:
-                    for group, amount in _split(line, statement, group_by, people).items():
-                        amounts[statement.currency, group] += amount
-                    if meter and line.kind == "usage":
-                        for group, quantity in _quantities(line, statement, group_by, people).items():
-                            used[statement.currency, group] += quantity
-    return amounts, used
+        cuts = set[datetime]().union(*(_midnights(some, month) for month in months)) if group_by == "day" else ()
+        wanted = [(tenant, month) for month in months for tenant in some]
+        found = costs.statements_of_months(wanted, now, dimensions=_DIMENSIONS.get(group_by, ()), cuts=cuts)
+        for (_, month), statement in zip(wanted, found, strict=True):
+            _add(sums[months.index(month)], statement, group_by, meter, people)
+    return sums
+
+
+def _add(sums: _Sums, statement: costs.Statement, group_by: GroupBy, meter: str, people: Mapping[str, str]) -> None:
+    amounts, used = sums
+    for line in statement.lines:
+        if meter and line.meter != meter:
+            continue
+        for group, amount in _split(line, statement, group_by, people).items():
+            amounts[statement.currency, group] += amount
+        if meter and line.kind == "usage":
+            for group, quantity in _quantities(line, statement, group_by, people).items():
+                used[statement.currency, group] += quantity
 
 
 def _midnights(tenants: Iterable[Tenant], month: str) -> set[datetime]:

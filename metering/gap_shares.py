@@ -134,23 +134,47 @@ def billed(share: GapShare) -> BilledGap:
 
 def segments(months: Mapping[int, Period], edges: Sequence[datetime]) -> dict[int, list[Segment]]:
     """By tenant id, what gaps add to each tenant's month, cut at `edges`: one query."""
-    found: dict[int, list[Segment]] = defaultdict(list)
-    if not months:
+    return dict(zip(months, segments_of_spans(list(months.items()), edges), strict=True))
+
+
+def segments_of_spans(spans: Sequence[tuple[int, Period]], edges: Sequence[datetime]) -> list[list[Segment]]:
+    """For each (tenant id, span), what gaps add to it, cut at `edges`: one query."""
+    if not spans:
+        return []
+    shares = _shares(
+        tuple(sorted({tenant_id for tenant_id, _ in spans})),
+        min(span.start for _, span in spans),
+        max(span.end for _, span in spans),
+    )
+    return [
+        [
+            segment
+            for share in shares.get(tenant_id, ())
+            if share.ends_at > span.start and share.starts_at < span.end
+            for segment in _segments(share, span, edges)
+        ]
+        for tenant_id, span in spans
+    ]
+
+
+def _segments(share: GapShare, span: Period, edges: Sequence[datetime]) -> list[Segment]:
+    meter = memo.meters().get(share.meter) if rule_of(share) != "none" else None
+    if meter is None:
+        return []
+    is_level = meter.aggregation == Aggregation.LEVEL
+    return list(gap_segments(billed(share), span, edges, factor=meter.display_factor, is_level=is_level))
+
+
+def _shares(tenants: tuple[int, ...], first: datetime, last: datetime) -> dict[int, list[GapShare]]:
+    """Each tenant's shares that touch the time from `first` to `last`."""
+
+    def read() -> dict[int, list[GapShare]]:
+        found: dict[int, list[GapShare]] = defaultdict(list)
+        for share in GapShare.objects.filter(tenant__in=tenants, ends_at__gt=first, starts_at__lt=last).order_by("pk"):
+            found[share.tenant_id].append(share)
         return found
-    first, last = min(month.start for month in months.values()), max(month.end for month in months.values())
-    rows = GapShare.objects.filter(tenant__in=list(months), ends_at__gt=first, starts_at__lt=last).order_by("pk")
-    for share in rows:
-        rule, month = rule_of(share), months[share.tenant_id]
-        meter = memo.meters().get(share.meter) if rule != "none" else None
-        if meter is not None:
-            found[share.tenant_id] += gap_segments(
-                billed(share),
-                month,
-                edges,
-                factor=meter.display_factor,
-                is_level=meter.aggregation == Aggregation.LEVEL,
-            )
-    return found
+
+    return memo.once(("gap shares", tenants, first, last), read)
 
 
 def waiting(periods: Mapping[int, BillingPeriod]) -> set[int]:

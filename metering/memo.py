@@ -1,11 +1,11 @@
-"""Meters and prices are asked for many times while one page is made. Inside `remembering()` each is read once.
+"""Meters, prices and by which of them a tenant pays are asked for many times while one page is made. Inside `remembering()` each is read once.
 
-Nothing of a tenant is kept, and nothing outlives the block: what is read is as old as the page.
+Nothing outlives the block: what is read is as old as the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from .models import Meter
 
 T = TypeVar("T")
-_kept: ContextVar[dict[str, Any] | None] = ContextVar("metering_memo", default=None)
+_kept: ContextVar[dict[Hashable, Any] | None] = ContextVar("metering_memo", default=None)
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def remembering() -> Iterator[None]:
         _kept.reset(token)
 
 
-def once(name: str, read: Callable[[], T]) -> T:
+def once(name: Hashable, read: Callable[[], T]) -> T:
     """`read()`, or what it gave before in this block."""
     kept = _kept.get()
     if kept is None:

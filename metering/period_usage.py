@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,15 +61,22 @@ def between(tenant: Tenant, edges: Sequence[datetime], end: datetime, dimensions
 
 def of_many(spans: Mapping[int, Period], cuts: Sequence[datetime], dimensions: Sequence[str]) -> dict[int, list[Usage]]:
     """Usage of many tenants, each in its own span, by tenant id: one query. All are cut at the same instants `cuts`."""
+    return dict(zip(spans, of_spans(list(spans.items()), cuts, dimensions), strict=True))
+
+
+def of_spans(
+    spans: Sequence[tuple[int, Period]], cuts: Sequence[datetime], dimensions: Sequence[str]
+) -> list[list[Usage]]:
+    """For each (tenant id, span), what was used in it: one query. All are cut at the same instants `cuts`."""
     meters = memo.meters()
     edges = sorted(set(cuts))
-    ids = list(spans)
     columns = "".join(", dims->>%s" for _ in dimensions)
     bucket_of = "width_bucket(hour, %s::timestamptz[])" if edges else "0"  # a third of the time, if done for nothing
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT span.tenant_id, used.* FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS span (tenant_id, starts_at, ends_at)
+            SELECT span.place, used.*
+            FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) WITH ORDINALITY AS span (tenant_id, starts_at, ends_at, place)
             CROSS JOIN LATERAL (
                 SELECT meter, {bucket_of}, sum(quantity_micro){columns} FROM metering_usagerollup rollup
                 WHERE rollup.tenant_id = span.tenant_id AND hour >= span.starts_at AND hour < span.ends_at
@@ -78,21 +84,21 @@ def of_many(spans: Mapping[int, Period], cuts: Sequence[datetime], dimensions: S
             ) used
             """,  # noqa: S608  (only placeholders and positions vary)
             [
-                ids,
-                [spans[tenant_id].start for tenant_id in ids],
-                [spans[tenant_id].end for tenant_id in ids],
+                [tenant_id for tenant_id, _ in spans],
+                [span.start for _, span in spans],
+                [span.end for _, span in spans],
                 *([edges] if edges else []),
                 *dimensions,
             ],
         )
         rows = cursor.fetchall()
-    found: dict[int, list[Usage]] = defaultdict(list)
-    for tenant_id, meter, bucket, micro, *values in rows:
+    found: list[list[Usage]] = [[] for _ in spans]
+    for place, meter, bucket, micro, *values in rows:
         if meter in meters:
-            span = spans[tenant_id]
+            span = spans[place - 1][1]
             start = max(span.start, edges[bucket - 1]) if bucket else span.start
             end = min(span.end, edges[bucket]) if bucket < len(edges) else span.end
-            found[tenant_id].append(_usage(meters[meter], int(micro), start, end, dimensions, values))
+            found[place - 1].append(_usage(meters[meter], int(micro), start, end, dimensions, values))
     return found
 
 

@@ -11,13 +11,13 @@ from decimal import Decimal
 from fractions import Fraction
 
 from django.db import connection
-from django.db.models import prefetch_related_objects
 
 from tenants import enforcement, periods
 from tenants.enforcement import ledger
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.keys import month_tag
 from tenants.limits import API_CALLS, EffectiveLimit
+from tenants.limits_read import prefetch_limits
 from tenants.models import Tenant
 from tenants.overrides import effective_policy
 
@@ -81,7 +81,7 @@ def quota_statuses(tenants: Iterable[Tenant], now: datetime) -> dict[int, list[Q
     Up to a rollup's delay (seconds) behind what enforcement counts.
     """
     everyone = list(tenants)
-    prefetch_related_objects(everyone, "tier__rate_limits", "tier__quotas", "overrides")
+    prefetch_limits(everyone)
     meters = list(memo.meters().values())
     used = _used_in_month([tenant.pk for tenant in everyone], now)
     found = {}

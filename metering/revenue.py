@@ -6,31 +6,33 @@ All before tax, by currency. A month is each tenant's own; a credit note counts 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Value
 
-from tenants import calendar
+from tenants import calendar, periods
 from tenants.models import BillingPeriod, Tenant
 
-from . import costs, memo
+from . import costs, memo, unsettled
 from .models import CreditNote, Invoice, InvoiceState
 from .money import round_half_up
+from .rated_usage import month_of
 
 INFERENCE = "ml"
 """The route class whose calls are inferences."""
-AT_ONCE = 200
+AT_ONCE = 2_000
+"""Months of tenants that are rated together."""
 PLACES = 6
 ISSUED = (InvoiceState.ISSUED, InvoiceState.PAID)
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """One month in one currency. `open` is what has been used and is not invoiced."""
+    """One month in one currency. `open` is what is not invoiced: usage, and what has changed about earlier invoices since."""
 
     key: str
     currency: str
@@ -61,17 +63,12 @@ def months(tenants: Sequence[Tenant], now: datetime, count: int = 12) -> list[Mo
     while len(keys) < count:
         keys.append(calendar.previous_month(keys[-1]))
     oldest = keys[-1]
-    invoiced, invoiced_tenants = _invoiced(tenants, oldest)
-    credited = _credited(tenants, oldest)
+    invoiced, credited, invoiced_tenants = _billed(tenants, oldest)
     calls = _calls(tenants, oldest)
+    still_open = _open(tenants, now, keys, invoiced_tenants)
     found = []
     for key in reversed(keys):
-        waiting = [tenant for tenant in tenants if (tenant.pk, key) not in invoiced_tenants]
-        if key != keys[0]:  # who had no usage in a past month owes nothing that is worth rating it for
-            active = {tenant_id for tenant_id, month, _ in calls if month == key} | _active(waiting, key)
-            waiting = [tenant for tenant in waiting if tenant.pk in active]
-        still_open = _open(waiting, now, key)
-        currencies = {currency for month, currency in (*invoiced, *credited) if month == key} | still_open.keys()
+        currencies = {currency for month, currency in (*invoiced, *credited, *still_open) if month == key}
         for currency in sorted(currencies):
             mine = {tenant.pk for tenant in tenants if tenant.currency == currency}
             found.append(
@@ -79,7 +76,7 @@ def months(tenants: Sequence[Tenant], now: datetime, count: int = 12) -> list[Mo
                     key,
                     currency,
                     invoiced.get((key, currency), Decimal(0)),
-                    still_open.get(currency, Decimal(0)),
+                    still_open.get((key, currency), Decimal(0)),
                     credited.get((key, currency), Decimal(0)),
                     _counted(calls, key, mine, None),
                     _counted(calls, key, mine, INFERENCE),
@@ -88,30 +85,52 @@ def months(tenants: Sequence[Tenant], now: datetime, count: int = 12) -> list[Mo
     return [month for month in found if month.total or month.calls]
 
 
-def _invoiced(tenants: Sequence[Tenant], oldest: str) -> tuple[dict[tuple[str, str], Decimal], set[tuple[int, str]]]:
-    rows = Invoice.objects.filter(
-        tenant__in=[tenant.pk for tenant in tenants], state__in=ISSUED, period__key__gte=oldest
-    )
-    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+def _billed(
+    tenants: Sequence[Tenant], oldest: str
+) -> tuple[dict[tuple[str, str], Decimal], dict[tuple[str, str], Decimal], set[tuple[int, str]]]:
+    """Invoiced and credited by month and currency, and which tenants' months are invoiced: one statement for both papers."""
+    ids = [tenant.pk for tenant in tenants]
+    invoices = Invoice.objects.filter(tenant__in=ids, state__in=ISSUED, period__key__gte=oldest)
+    notes = CreditNote.objects.filter(tenant__in=ids, invoice__period__key__gte=oldest)
+    invoiced: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    credited: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     whose = set()
-    for tenant_id, key, currency, subtotal in rows.values_list("tenant_id", "period__key", "currency", "subtotal"):
-        sums[key, currency] += subtotal
-        whose.add((tenant_id, key))
-    return sums, whose
+    papers = invoices.order_by().values_list(Value(False), "tenant_id", "period__key", "currency", "subtotal")
+    more = notes.order_by().values_list(Value(True), "tenant_id", "invoice__period__key", "currency", "subtotal")
+    for is_note, tenant_id, key, currency, subtotal in papers.union(more, all=True):
+        (credited if is_note else invoiced)[key, currency] += subtotal
+        if not is_note:
+            whose.add((tenant_id, key))
+    return invoiced, credited, whose
 
 
-def _credited(tenants: Sequence[Tenant], oldest: str) -> dict[tuple[str, str], Decimal]:
-    rows = CreditNote.objects.filter(tenant__in=[tenant.pk for tenant in tenants], invoice__period__key__gte=oldest)
-    sums = rows.order_by().values_list("invoice__period__key", "currency").annotate(Sum("subtotal"))
-    return {(key, currency): subtotal for key, currency, subtotal in sums}
+def _open(
+    tenants: Sequence[Tenant], now: datetime, keys: Sequence[str], invoiced: Collection[tuple[int, str]]
+) -> dict[tuple[str, str], Decimal]:
+    """By month and currency, what is used and not invoiced. Newest month first in `keys`.
 
-
-def _open(tenants: Sequence[Tenant], now: datetime, key: str) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = defaultdict(Decimal)
-    for start in range(0, len(tenants), AT_ONCE):
-        for statement in costs.statements(tenants[start : start + AT_ONCE], now, key):
-            found[statement.currency] += statement.total.amount
-    return {currency: amount for currency, amount in found.items() if amount}
+    A past month without a stored period is left out: there was no usage, and nobody looked.
+    """
+    rows = BillingPeriod.objects.filter(tenant__in=[tenant.pk for tenant in tenants], key__in=keys)
+    stored = {(row.tenant_id, row.key): row for row in rows}
+    for tenant in tenants:
+        if (tenant.pk, keys[0]) not in stored:
+            stored[tenant.pk, keys[0]] = periods.period_by_key(tenant, keys[0])
+    waiting = [
+        (tenant, stored[tenant.pk, key])
+        for key in keys
+        for tenant in tenants
+        if (tenant.pk, key) in stored and (tenant.pk, key) not in invoiced
+    ]
+    found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    with memo.remembering():
+        for start in range(0, len(waiting), AT_ONCE):
+            spans = [(tenant, month_of(period)) for tenant, period in waiting[start : start + AT_ONCE]]
+            for statement in costs.statements_of_periods(spans, now):
+                found[statement.period.key, statement.currency] += statement.total.amount
+        for (key, currency), amount in unsettled.by_month(waiting, invoiced).items():
+            found[key, currency] += amount
+    return {of: amount for of, amount in found.items() if amount}
 
 
 _Calls = dict[tuple[int, str, str], Decimal]
@@ -144,9 +163,3 @@ def _counted(calls: _Calls, key: str, tenants: set[int], kind: str | None) -> De
         ),
         Decimal(0),
     )
-
-
-def _active(tenants: Sequence[Tenant], key: str) -> set[int]:
-    """Tenants with a stored period of that month: without one there was no usage and nobody looked."""
-    rows = BillingPeriod.objects.filter(tenant__in=[tenant.pk for tenant in tenants], key=key)
-    return set(rows.values_list("tenant_id", flat=True))

@@ -12,10 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import (
@@ -31,7 +29,7 @@ from metering import budgets
 from metering.budgets import plan, setting, shares
 from metering.models import Budget, BudgetAlert, BudgetThreshold, QuotaAlert
 from tenants import audit
-from tenants.admin.base import AuditedAdmin, Inline, LookOnly, ReadOnlyAdmin, ReasonForm
+from tenants.admin.base import AuditedAdmin, LookOnly, ReadOnlyAdmin, ReasonForm
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import amount, badge, meter_name
 
@@ -238,35 +236,6 @@ class BudgetAdmin(AuditedAdmin):
 
 def _is_platforms(budget: Budget) -> bool:
     return budget.tenant_id is None and budget.is_primary
-
-
-class BudgetInline(LookOnly, Inline):
-    """A tenant's budgets on its page; they are changed on their own."""
-
-    model = Budget
-    fields = ("page", "amount_in_words", "period", "marks", "state_mark")
-    readonly_fields = fields
-    verbose_name_plural = _("budgets")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
-        return super().get_queryset(request).prefetch_related("thresholds")
-
-    @display(description=_("Name"))
-    def page(self, budget: Budget) -> str:
-        url = reverse("admin:metering_budget_change", args=[budget.pk])
-        return format_html('<a class="pa-link" href="{}">{}</a>', url, budget.name)
-
-    @display(description=_("Amount"))
-    def amount_in_words(self, budget: Budget) -> str:
-        return money(budget.amount, budget.currency)
-
-    @display(description=_("Warns at"))
-    def marks(self, budget: Budget) -> str:
-        return marks_in_words(budget)
-
-    @display(description=_("State"))
-    def state_mark(self, budget: Budget) -> str:
-        return state_badge(budget)
 
 
 class BudgetAlertAdmin(ReadOnlyAdmin):

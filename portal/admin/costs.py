@@ -26,7 +26,7 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     now = timezone.now()
     key = month_key(request, "Pacific/Kiritimati", now) if request.GET.get("month") else calendar.month_key("UTC", now)
     tenants = platform.everyone()
-    found = platform.tenant_costs(tenants, now, key)
+    found, last_month = platform.tenant_costs_of(tenants, now, [key, calendar.previous_month(key)])
     meters = readings.all_meters()
     if request.GET.get("format") == "csv":
         return csv_response(
@@ -34,7 +34,7 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
             ["month", "tenant", "name", *meters, "fees", "total", "currency"],
             _csv_rows(found, key, meters),
         )
-    before = {each.tenant.pk: each.total for each in platform.tenant_costs(tenants, now, calendar.previous_month(key))}
+    before = {each.tenant.pk: each.total for each in last_month}
     sum_now = platform.sum_of(found)
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -47,15 +48,30 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def money_fragment(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
-    """/admin/tenants/tenant/money/: the platform's month, top tenants, tenants near limits. Kept for some seconds."""
+    """/admin/tenants/tenant/money/: the platform's month and its dearest tenants. Kept for some seconds."""
     require(model_admin.has_view_permission(request))
-    key = "admin-dashboard-money"
+    return _kept(request, "money", _money)
+
+
+def near_fragment(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
+    """/admin/tenants/tenant/near/: tenants that have used most of a quota. Kept for some seconds."""
+    require(model_admin.has_view_permission(request))
+    return _kept(request, "near", _near)
+
+
+def _kept(request: HttpRequest, name: str, context: Callable[[datetime], dict[str, Any]]) -> HttpResponse:
+    key = f"admin-dashboard-{name}"
     html = cache.get(key)
     if html is None:
-        response = TemplateResponse(request, "admin/portal/_dashboard_money.html", _money(timezone.now()))
+        response = TemplateResponse(request, f"admin/portal/_dashboard_{name}.html", context(timezone.now()))
         html = response.render().content
         cache.set(key, html, KEEP_SECONDS)
     return HttpResponse(html)
+
+
+def _near(now: datetime) -> dict[str, Any]:
+    near = platform.near_limits(platform.everyone(), now)
+    return {"near": near[:TOP], "more": max(0, len(near) - TOP), "count": len({each.tenant.pk for each in near})}
 
 
 def _money(now: datetime) -> dict[str, Any]:
@@ -64,7 +80,6 @@ def _money(now: datetime) -> dict[str, Any]:
     meters = readings.all_meters()
     days = platform.by_day(found, now)
     spent, budget = platform.sum_of(found), Decimal(settings.PLATFORM_BUDGET_USD)
-    near = platform.near_limits(tenants, now)
     month = f"{days.days[-1]:%Y-%m}"
     return {
         "month": month,
@@ -75,13 +90,6 @@ def _money(now: datetime) -> dict[str, Any]:
         "tenant_count": len(tenants),
         "paying": sum(1 for each in found if each.total.amount > 0),
         "apart": len(found) - len(platform.in_platform_currency(found)),
-        "top": [
-            (each, each.total.amount / spent.amount * 100)
-            for each in platform.in_platform_currency(found)[:TOP]
-            if each.total.amount > 0
-        ],
-        "near": near[:TOP],
-        "near_count": len({each.tenant.pk for each in near}),
         "days": charts.days_chart(days, meters),
         "course": charts.course_chart(days, budget),
         "tenants_chart": charts.tenants_chart(found, meters, _("Top tenants by cost")),

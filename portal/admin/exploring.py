@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -26,6 +28,9 @@ from . import platform
 from .tenant_costs import month_key
 
 EASTERNMOST = "Pacific/Kiritimati"
+REVENUE_KEY = "admin-revenue"
+KEEP_SECONDS = 300
+"""How long the months of revenue are kept; the page says how old they are."""
 
 
 def explorer_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
@@ -41,13 +46,14 @@ def explorer_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse
     if slug and not chosen:
         raise Http404
     found = explorer.explore(chosen, now, key, asked.group_by, meter=asked.meter)
+    bills = exploring.compared(found, chosen, now)
     if kind := request.GET.get("format"):
-        answer = exploring.file(found, f"{slug or 'platform'}-costs", kind)
+        answer = exploring.file(found, f"{slug or 'platform'}-costs", kind, bills)
         if answer is None:
             raise Http404
         return answer
     tail = f"&tenant={slug}" if slug else ""
-    context = exploring.context(found, asked, meters, over_all=True)
+    context = exploring.context(found, asked, meters, bills, over_all=True)
     return _page(
         request,
         model_admin,
@@ -88,8 +94,7 @@ def revenue_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     """/admin/tenants/tenant/revenue/?format=csv|xlsx: the last twelve months, by tenant for the last one, per call and inference."""
     require(model_admin.has_view_permission(request))
     now = timezone.now()
-    everyone = platform.everyone()
-    found = revenue.months(everyone, now)
+    found, as_of = _kept_months(now)
     kind = request.GET.get("format")
     if kind == "csv":
         return csv_response("revenue.csv", REVENUE_HEADER, [_cells(month) for month in found])
@@ -107,8 +112,19 @@ def revenue_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
             "per_call": _per(ours, "per_call", _("Revenue per API call"), "chart-per-call"),
             "per_inference": _per(ours, "per_inference", _("Revenue per inference"), "chart-per-inference"),
             "explorer_url": "../explorer/?group_by=tenant",
+            "as_of": as_of,
+            "now": now,
         },
     )
+
+
+def _kept_months(now: datetime) -> tuple[list[revenue.Month], datetime]:
+    """The platform's months and when they were added up: a year of every tenant's calls is read anew every few minutes only."""
+    found: tuple[list[revenue.Month], datetime] | None = cache.get(REVENUE_KEY)
+    if found is None:
+        found = (revenue.months(platform.everyone(), now), now)
+        cache.set(REVENUE_KEY, found, KEEP_SECONDS)
+    return found
 
 
 def _page(request: HttpRequest, admin: ModelAdmin, template: str, title: str, more: dict[str, Any]) -> HttpResponse:

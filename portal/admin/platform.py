@@ -14,7 +14,6 @@ from fractions import Fraction
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import prefetch_related_objects
 
 from metering import costs, memo, queries
 from metering.forecasting import Forecast, forecast
@@ -48,16 +47,25 @@ class NearLimit:
 
 
 def everyone() -> list[Tenant]:
-    """All tenants, by slug, with what their limits and prices need."""
-    found = list(Tenant.objects.select_related("tier").order_by("slug"))
-    prefetch_related_objects(found, "tier__rate_limits", "tier__quotas", "overrides")
-    return found
+    """All tenants with their tiers, by slug."""
+    return list(Tenant.objects.select_related("tier").order_by("slug"))
 
 
 def tenant_costs(tenants: Sequence[Tenant], now: datetime, month: str | None = None) -> list[TenantCost]:
     """Every tenant's local month 'YYYY-MM' (the present one without), dearest first."""
+    return _dearest_first(costs.statements(tenants, now, month))
+
+
+def tenant_costs_of(tenants: Sequence[Tenant], now: datetime, months: Sequence[str]) -> list[list[TenantCost]]:
+    """`tenant_costs` of each of these months, out of one reading."""
+    found = costs.statements_of_months([(tenant, month) for month in months for tenant in tenants], now)
+    count = len(tenants)
+    return [_dearest_first(found[place * count : (place + 1) * count]) for place in range(len(months))]
+
+
+def _dearest_first(statements: Sequence[costs.Statement]) -> list[TenantCost]:
     found = []
-    for statement in costs.statements(tenants, now, month):
+    for statement in statements:
         by_meter: dict[str, list[Money]] = defaultdict(list)
         for line in statement.lines:
             by_meter[line.meter if line.kind == "usage" else ""].append(line.amount)

@@ -18,18 +18,17 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from metering import costs, memo, queries
-from metering.admin.budget import BudgetInline
 from tenants import visits
 from tenants.admin.base import require
 from tenants.admin.tenant import TenantAdmin
 from tenants.models import Tenant
 
 from .costs import costs_page
-from .dashboard import money_fragment, queue_fragment
+from .dashboard import money_fragment, near_fragment, queue_fragment
 from .exploring import explorer_page, focus_file, revenue_page
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
-from .tenant_costs import summary_fragment, usage_fragment
+from .tenant_costs import gauges_fragment, summary_fragment, usage_fragment
 from .tenant_tabs import TABS
 from .tier_move import move_page
 from .visit import visit_page
@@ -55,7 +54,7 @@ class TenantPage(TenantAdmin):
     list_after_template = "admin/portal/_tenant_columns_later.html"
     change_form_outer_before_template = "admin/portal/_tenant_panel.html"
     actions = (*TenantAdmin.actions, "change_tier_selected")
-    inlines = (*TenantAdmin.inlines, BudgetInline, *TABS)
+    inlines = (*TenantAdmin.inlines, *TABS)
     actions_detail = ("cost_and_usage", "visit", *TenantAdmin.actions_detail)
 
     def get_urls(self) -> list[URLPattern]:
@@ -68,11 +67,13 @@ class TenantPage(TenantAdmin):
             page("revenue/", revenue_page, "tenants_tenant_revenue"),
             page("focus/", focus_file, "tenants_tenant_focus"),
             page("money/", money_fragment, "tenants_tenant_money"),
+            page("near/", near_fragment, "tenants_tenant_near"),
             page("queues/", queue_fragment, "tenants_tenant_queues"),
             page("columns/", columns_fragment, "tenants_tenant_columns"),
             page("<int:object_id>/costs/", tenant_costs_page, "tenants_tenant_cost"),
             page("<int:object_id>/usage/", usage_fragment, "tenants_tenant_usage"),
             page("<int:object_id>/summary/", summary_fragment, "tenants_tenant_summary"),
+            page("<int:object_id>/gauges/", gauges_fragment, "tenants_tenant_gauges"),
             *super().get_urls(),
         ]
 

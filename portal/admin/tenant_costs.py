@@ -18,7 +18,6 @@ from metering import costs, queries
 from metering.models import Budget, BudgetPeriod
 from metering.models.budget import BudgetScope
 from metering.money import Money
-from metering.projections import Projection
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
 from portal.web.downloads import csv_response
@@ -55,7 +54,7 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) ->
         return csv_response(f"{tenant.slug}-costs-{key}.csv", CSV_HEADER, csv_rows(statement, key))
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
-    forecast = costs.projection(tenant, now) if month.is_running else None
+    forecast = costs.projection(tenant, now, statement.period) if month.is_running else None
     budget = primary_budget(statement) if month.is_running else None
     chart_url = f"?month={key}&format=csv"
     request.current_app = model_admin.admin_site.name
@@ -142,26 +141,35 @@ def usage_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int
 
 
 def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int) -> HttpResponse:
-    """/admin/tenants/tenant/<id>/summary/: the tiles above the tenant's form, loaded after the page."""
+    """/admin/tenants/tenant/<id>/summary/: this month's money above the tenant's form, loaded after the page."""
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
     statement = costs.month_to_date(tenant, now)
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
-    ahead = Projection(tenant, now)
-    forecast = ahead.cost()
     return TemplateResponse(
         request,
         "admin/portal/_tenant_summary.html",
         {
             "tenant": tenant,
-            "month": month,
             "cost": readings.cost_summary(statement, month, meters, tenant),
-            "projection": readings.projection_of(forecast, statement.currency, month),
+            "projection": readings.projection_of(
+                costs.projection(tenant, now, statement.period), statement.currency, month
+            ),
             "budget": primary_budget(statement),
-            "quotas": readings.gauges(queries.quota_statuses([tenant], now)[tenant.pk], meters, ahead.usage()),
             "days": daily_cost_chart(statement, month, meters, tenant),
             "month_name": formats.month(month.key),
         },
     )
+
+
+def gauges_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int) -> HttpResponse:
+    """/admin/tenants/tenant/<id>/gauges/: how full the tenant's quotas are and where they are heading, loaded after the page."""
+    require(model_admin.has_view_permission(request))
+    now = timezone.now()
+    tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
+    statuses = queries.quota_statuses([tenant], now)[tenant.pk]
+    heading = costs.usage_projections(tenant, now)
+    gauges = readings.gauges(statuses, readings.all_meters(), heading)
+    return TemplateResponse(request, "admin/portal/_tenant_gauges.html", {"quotas": gauges})

@@ -1,4 +1,4 @@
-"""Tabs of a tenant's page that hold other pages: usage, costs, invoices, audit. Each is fetched when its tab is opened for the first time."""
+"""Tabs of a tenant's page that hold other pages: keys, budgets, usage, costs, invoices, audit. Each is fetched when its tab is opened for the first time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from metering.models import Invoice, UsageRollup
+from metering.models import Budget, Invoice, UsageRollup
 from tenants.admin.base import Inline, LookOnly
-from tenants.models import AuditEntry, BillingPeriod, Tenant
+from tenants.models import ApiKey, AuditEntry, BillingPeriod, Tenant
 
 
 class LaterTab(LookOnly, Inline):
@@ -29,6 +29,24 @@ class LaterTab(LookOnly, Inline):
     def address(self, tenant: Tenant) -> str:
         """Where the tab's content is."""
         raise NotImplementedError
+
+
+class KeysTab(LaterTab):
+    model = ApiKey
+    verbose_name_plural = _("API keys")
+    picks = "#result_list"
+
+    def address(self, tenant: Tenant) -> str:
+        return f"{reverse('admin:tenants_apikey_changelist')}?tenant__id__exact={tenant.pk}"
+
+
+class BudgetsTab(LaterTab):
+    model = Budget
+    verbose_name_plural = _("budgets")
+    picks = "#result_list"
+
+    def address(self, tenant: Tenant) -> str:
+        return f"{reverse('admin:metering_budget_changelist')}?tenant__id__exact={tenant.pk}"
 
 
 class UsageTab(LaterTab):
@@ -66,4 +84,4 @@ class AuditTab(LaterTab):
         return f"{reverse('admin:tenants_auditentry_changelist')}?tenant__id__exact={tenant.pk}"
 
 
-TABS: tuple[type[LaterTab], ...] = (UsageTab, CostsTab, InvoicesTab, AuditTab)
+TABS: tuple[type[LaterTab], ...] = (KeysTab, BudgetsTab, UsageTab, CostsTab, InvoicesTab, AuditTab)

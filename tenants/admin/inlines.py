@@ -12,11 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from tenants.models import ApiKey, Membership, Override
+from tenants.models import Membership, Override
 
-from .base import Inline, LookOnly
-from .credential import prefix_of
-from .credential import state_badge as key_badge
+from .base import Inline
 from .membership import MemberForm
 from .override import OverrideForm, offer_limits, state_badge
 from .wording import limit_name, trimmed_limit
@@ -89,30 +87,3 @@ class MembershipInline(Inline):
     @display(description="")
     def page(self, membership: Membership) -> str:
         return row_link(membership, _("Open"))
-
-
-class ApiKeyInline(LookOnly, Inline):
-    model = ApiKey
-    fields = ("page", "prefix", "owner", "state_mark", "expires_at", "last_used_at")
-    per_page = 25
-    readonly_fields = fields
-    verbose_name_plural = _("API keys")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
-        return super().get_queryset(request).select_related("tenant", "membership__user")
-
-    @display(description=_("Name"))
-    def page(self, key: ApiKey) -> str:
-        return row_link(key, key.name)
-
-    @display(description=_("Prefix"))
-    def prefix(self, key: ApiKey) -> str:
-        return f"{prefix_of(key)}…"
-
-    @display(description=_("Belongs to"))
-    def owner(self, key: ApiKey) -> Any:
-        return key.membership.user if key.membership else _("a service")
-
-    @display(description=_("State"))
-    def state_mark(self, key: ApiKey) -> str:
-        return key_badge(key)

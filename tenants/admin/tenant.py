@@ -20,12 +20,13 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from tenants import audit, overrides, provisioning
+from tenants.limits_read import prefetch_limits
 from tenants.models import Membership, Override, Tenant, TenantState, User
 
 from .base import AuditedAdmin, NeverDeleted, ReasonForm
 from .confirm import Confirmation, ReasonForCallers, ReasonOnly
 from .credential import ApiKeyAdmin
-from .inlines import ApiKeyInline, MembershipInline, OverrideInline
+from .inlines import MembershipInline, OverrideInline
 from .membership import save_membership
 from .override import set_limit_from
 from .wording import amount, badge, limit_name
@@ -118,7 +119,7 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
         ),
     )
     change_form_outer_after_template = "admin/portal/_tenant_limits.html"
-    inlines: Any = (OverrideInline, MembershipInline, ApiKeyInline)
+    inlines: Any = (OverrideInline, MembershipInline)
     actions: Any = ("suspend_selected", "resume_selected")
     actions_detail: Any = (
         {"title": _("More"), "items": ["new_key", "trail"]},
@@ -189,6 +190,7 @@ class TenantAdmin(NeverDeleted, AuditedAdmin):
 
     def panel(self, request: HttpRequest, tenant: Tenant) -> dict[str, Any]:
         """What the page shows above its form."""
+        prefetch_limits([tenant])
         policy = overrides.effective_policy(tenant, timezone.now())
         return {"limits": [(limit_name(each.kind, each.name), amount(each.limit), each) for each in policy.limits]}
 

@@ -76,7 +76,7 @@ class QuotaInline(Inline):
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         """Offers the meters that exist; asked once for all rows."""
         formset: Any = super().get_formset(request, obj, **kwargs)
-        choices = [("", _("Select value")), *((key, meter_name(key)) for key in wording.meter_keys())]
+        choices = [("", _("Select value")), *((key, meter_name(key)) for key in _meter_keys(request))]
         formset.form.base_fields["meter"] = forms.ChoiceField(
             label=_("Meter"), choices=choices, widget=UnfoldAdminSelectWidget
         )
@@ -90,19 +90,16 @@ class TierAdmin(AuditedAdmin):
     fieldsets = ((None, {"fields": (("name", "slug"), "description", ("position", "is_default"))}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tier]:
-        return (
-            super()
-            .get_queryset(request)
-            .prefetch_related("rate_limits", "quotas")
-            .annotate(tenants_count=Count("tenants"))
-        )
+        rows = super().get_queryset(request).annotate(tenants_count=Count("tenants"))
+        is_list = request.resolver_match is not None and request.resolver_match.url_name == "tenants_tier_changelist"
+        return rows.prefetch_related("rate_limits", "quotas") if is_list else rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tier | None = None) -> tuple[str, ...]:
         return ("slug",) if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Tier | None = None) -> bool:
         """A tier with tenants is refused by the database; say so before."""
-        return super().has_delete_permission(request, obj) and (obj is None or not obj.tenants.exists())
+        return super().has_delete_permission(request, obj) and (obj is None or not _has_tenants(obj))
 
     def affected_tenants(self, obj: Tier) -> Iterable[int]:
         return Tenant.objects.filter(tier=obj).values_list("pk", flat=True)
@@ -130,6 +127,17 @@ class TierAdmin(AuditedAdmin):
     @display(description=_("Default"))
     def default_mark(self, tier: Tier) -> str:
         return badge(_("New tenants"), "good") if tier.is_default else "–"
+
+
+def _has_tenants(tier: Any) -> bool:
+    return bool(tier.tenants_count) if hasattr(tier, "tenants_count") else tier.tenants.exists()
+
+
+def _meter_keys(request: Any) -> list[str]:
+    """The catalogue's meters, read once for a page: the admin makes the formset several times over."""
+    if not hasattr(request, "meter_keys"):
+        request.meter_keys = wording.meter_keys()
+    return list(request.meter_keys)
 
 
 admin.site.register(Tier, TierAdmin)

@@ -28,7 +28,7 @@ def test_an_api_key(cast: Cast, browse: Browse) -> None:
     for page in (
         reverse("admin:tenants_apikey_changelist"),
         reverse("admin:tenants_apikey_change", args=[key.pk]),
-        reverse("admin:tenants_tenant_change", args=[cast.acme.pk]),
+        f"{reverse('admin:tenants_apikey_changelist')}?tenant__id__exact={cast.acme.pk}",
         reverse("admin:tenants_auditentry_changelist"),
         reverse("admin:tenants_auditentry_change", args=[AuditEntry.objects.get(table_name="tenants_apikey").pk]),
     ):

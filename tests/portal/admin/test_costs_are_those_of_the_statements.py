@@ -79,6 +79,8 @@ def test_the_dashboard_adds_up(used: Cast, browse: Browse) -> None:
     page = text_of(browse("sam").get(reverse("admin:tenants_tenant_money")))
     assert "$2,037.35" in page
     assert "Globex" in page
+    page = text_of(browse("sam").get(reverse("admin:tenants_tenant_near")))
+    assert "Globex" in page
     assert "200%" in page or "2 M" in page or "2M" in page  # globex is over its quota of calls
 
 
