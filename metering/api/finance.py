@@ -24,12 +24,13 @@ from tenants.models import Tenant
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid
 
-from .. import explorer, revenue
+from .. import explorer, invoiced, revenue
 from ..focus import export
 from ..forecasting import Exceeds, Forecast
 from ..models import Meter
 from ..money import Money, plain, round_line
 from ..outlook import BudgetOutlook, MeterOutlook, outlook
+from . import invoiced as of_invoices
 
 TAGS = ["Money"]
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
@@ -235,6 +236,10 @@ class PlatformCostsSerializer(serializers.Serializer[Any]):
     previous = serializers.CharField()
     group_by = serializers.ChoiceField(choices=list(explorer.GROUPS))
     groups = GroupSerializer(many=True)
+    invoiced = of_invoices.InvoicedSerializer(
+        many=True,
+        help_text="By currency, what issued invoices of the month say, and why the groups may add up to something else.",
+    )
 
 
 _GROUP = {
@@ -245,7 +250,13 @@ _GROUP = {
     "before": "141.00",
     "quantity": "61.5",
 }
-_GROUPS = {"month": "2026-07", "previous": "2026-06", "group_by": "model", "groups": [_GROUP]}
+_GROUPS = {
+    "month": "2026-07",
+    "previous": "2026-06",
+    "group_by": "model",
+    "groups": [_GROUP],
+    "invoiced": [of_invoices.INVOICED],
+}
 
 
 def meter_of(params: Mapping[str, Any]) -> str:
@@ -284,13 +295,18 @@ class PlatformCostsView(ApiView):
         month, meter = month_of(self.params, "Pacific/Kiritimati", now), meter_of(self.params)
         if "month" not in self.params:
             month = calendar.month_key("UTC", now)
-        found = explorer.explore(self._tenants(), now, month, self.params["group_by"], meter=meter)
+        tenants = list(self._tenants())
+        found = explorer.explore(tenants, now, month, self.params["group_by"], meter=meter)
+        today = {currency: amount for currency, (amount, _before) in found.totals().items()}
         return Response(
             {
                 "month": found.month,
                 "previous": found.previous,
                 "group_by": found.group_by,
                 "groups": groups_of(found),
+                "invoiced": [
+                    of_invoices.as_dict(each) for each in invoiced.compare(tenants, month, now, today, meter=meter)
+                ],
             }
         )
 

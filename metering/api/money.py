@@ -20,12 +20,13 @@ from tenants.api.views import TenantView
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid
 
-from .. import budgets, costs, explorer
+from .. import budgets, costs, explorer, invoiced
 from ..event_parsing import OLDEST
 from ..forecasting import Forecast
 from ..models import BudgetAlert, Meter
 from ..money import Money, plain, round_line
 from ..pricing import Line
+from . import invoiced as of_invoices
 from .finance import GroupSerializer, groups_of, meter_of
 
 TAGS = ["Money"]
@@ -78,6 +79,9 @@ class CostsSerializer(serializers.Serializer[Any]):
     projection = ProjectionSerializer(
         allow_null=True, help_text="For the running month, once at least three days are known."
     )
+    invoiced = of_invoices.InvoicedSerializer(
+        allow_null=True, help_text="What the issued invoice of the month says, and why `total` may differ; null before."
+    )
     groups = GroupSerializer(many=True, help_text="With `group_by`: the same costs by group; else empty.")
 
 
@@ -102,7 +106,7 @@ _LINE = {
 _COSTS = {
     "tenant": "acme", "month": "2026-07", "currency": "USD", "lines": [_LINE], "total": "153.75", "as_of": "2026-07-15T12:00:00Z",
     "period": {"key": "2026-07", "start": "2026-06-30T22:00:00Z", "end": "2026-07-31T22:00:00Z"},
-    "projection": {"low": "290.10", "expected": "317.80", "high": "349.00", "quality": "good"}, "groups": [],
+    "projection": {"low": "290.10", "expected": "317.80", "high": "349.00", "quality": "good"}, "invoiced": None, "groups": [],
 }  # fmt: skip
 
 
@@ -145,10 +149,16 @@ class CostsView(TenantView):
                     "total": statement.total.decimal_string(),
                     "as_of": statement.as_of,
                     "projection": _projection(projection, currency),
+                    "invoiced": self._invoiced(statement, now),
                     "groups": self._groups(statement.period.key, now),
                 }
             ).data
         )
+
+    def _invoiced(self, statement: costs.Statement, now: datetime) -> dict[str, Any] | None:
+        today = {statement.currency: statement.total.amount}
+        found = invoiced.compare([self.tenant], statement.period.key, now, today)
+        return of_invoices.as_dict(found[0]) if found else None
 
     def _groups(self, month: str, now: datetime) -> list[dict[str, Any]]:
         if "group_by" not in self.params:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -12,10 +12,13 @@ from urllib.parse import urlencode
 from django.http import HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 
+from metering import invoiced
 from metering.explorer import GROUPS, Entry, Exploration, GroupBy
 from metering.exports import Cell
+from metering.invoiced import Comparison
 from metering.models import Meter
 from metering.money import Money
+from tenants.models import Tenant
 
 from . import formats
 from .charts import Chart, Series, currency_sign
@@ -60,8 +63,16 @@ def group_labels() -> dict[str, str]:
     }
 
 
-def context(found: Exploration, asked: Question, meters: Mapping[str, Meter], *, over_all: bool) -> dict[str, Any]:
-    """What the template needs."""
+def compared(found: Exploration, tenants: Sequence[Tenant], now: datetime) -> list[Comparison]:
+    """What was invoiced of the month, beside what the answer says; nothing where no invoice is issued."""
+    today = {currency: amount for currency, (amount, _before) in found.totals().items()}
+    return invoiced.compare(tenants, found.month, now, today, meter=found.meter)
+
+
+def context(
+    found: Exploration, asked: Question, meters: Mapping[str, Meter], bills: Sequence[Comparison], *, over_all: bool
+) -> dict[str, Any]:
+    """What the template needs. `bills` is what `compared` found."""
     unit = meters[asked.meter].billing_unit if asked.meter else ""
     totals = found.totals()
     return {
@@ -81,15 +92,19 @@ def context(found: Exploration, asked: Question, meters: Mapping[str, Meter], *,
             }
             for currency, (now, before) in totals.items()
         ],
+        "invoiced": [{"title": first, "text": " ".join(rest)} for first, *rest in (each.sentences() for each in bills)],
         "chart": _chart(found, asked),
         "csv_url": asked.url(format="csv"),
         "xlsx_url": asked.url(format="xlsx"),
     }
 
 
-def file(found: Exploration, name: str, kind: str) -> HttpResponse | None:
-    """The answer as a file of that kind; None for a kind that is not one."""
-    header = ["month", found.group_by, "label", "amount", f"amount {found.previous}", "change", "currency", "quantity"]
+def file(found: Exploration, name: str, kind: str, bills: Sequence[Comparison]) -> HttpResponse | None:
+    """The answer as a file of that kind; None for a kind that is not one. Each row says what was invoiced of the whole month."""
+    header = [
+        "month", found.group_by, "label", "amount", f"amount {found.previous}", "change", "currency", "quantity", "invoiced of the whole month",
+    ]  # fmt: skip
+    said = {each.currency: " ".join(each.sentences()) for each in bills}
     rows: list[list[Cell]] = [
         [
             found.month,
@@ -100,6 +115,7 @@ def file(found: Exploration, name: str, kind: str) -> HttpResponse | None:
             Money(each.change, each.currency).amount,
             each.currency,
             each.quantity,
+            said.get(each.currency, "not invoiced yet"),
         ]
         for each in found.entries
     ]

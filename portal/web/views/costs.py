@@ -9,14 +9,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import costs, explorer
+from metering import costs, explorer, invoiced
+from metering.exports import Cell
 from metering.focus import export
-from metering.models import Invoice, InvoiceState
+from metering.money import Money
 from tenants import calendar, periods
 from tenants.access import Access
 from tenants.models import Tenant
 
-from .. import exploring, formats, readings
+from .. import exploring, readings
 from ..cost_charts import daily_cost_chart
 from ..downloads import csv_response, file_response
 from ..pages import Page, tenant_page
@@ -49,22 +50,20 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "months": _neighbours(choices, key),
         "projection": projection,
         "chart": chart,
-        "invoice": None if month.is_running else _invoiced(tenant, key),
+        "invoice": None if month.is_running else _invoiced(tenant, key, statement, now),
     }
     return Page("portal/costs.html", context)
 
 
-def _invoiced(tenant: Tenant, key: str) -> dict[str, str] | None:
-    """The invoice that was issued for the month, if any: it stays as it is, whatever this page finds today."""
-    found = Invoice.objects.filter(tenant=tenant, period__key=key, state__in=[InvoiceState.ISSUED, InvoiceState.PAID])
-    invoice = found.first()
-    if invoice is None:
+def _invoiced(tenant: Tenant, key: str, statement: costs.Statement, now: datetime) -> dict[str, str] | None:
+    """The invoice that was issued for the month, if any, and why it is not what this page finds today."""
+    found = invoiced.compare([tenant], key, now, {statement.currency: statement.total.amount})
+    if not found:
         return None
-    return {
-        "number": invoice.number,
-        "subtotal": formats.money(invoice.subtotal, invoice.currency),
-        "url": reverse("web:invoice", args=[tenant.slug, invoice.public_id]),
-    }
+    (bill, *_others) = found
+    first, *rest = bill.sentences()
+    url = reverse("web:invoice", args=[tenant.slug, bill.invoices[0].public_id])
+    return {"title": first, "text": " ".join(rest), "url": url}
 
 
 @tenant_page("costs")
@@ -81,12 +80,13 @@ def explore(request: HttpRequest, access: Access) -> Page | HttpResponse:
     if asked.group_by == "tenant":
         raise Http404
     found = explorer.explore([tenant], now, key, asked.group_by, meter=asked.meter)
+    bills = exploring.compared(found, [tenant], now)
     if kind := request.GET.get("format"):
-        answer = exploring.file(found, f"{tenant.slug}-costs", kind)
+        answer = exploring.file(found, f"{tenant.slug}-costs", kind, bills)
         if answer is None:
             raise Http404
         return answer
-    context = exploring.context(found, asked, meters, over_all=False)
+    context = exploring.context(found, asked, meters, bills, over_all=False)
     return Page("portal/cost_explorer.html", {**context, "months": _neighbours(choices, key)})
 
 
@@ -122,8 +122,12 @@ def _neighbours(choices: list[str], key: str) -> dict[str, Any]:
 
 
 def _csv(tenant: Tenant, key: str, statement: costs.Statement) -> HttpResponse:
-    header = ["month", "kind", "meter", "dimension", "value", "quantity", "unit price", "amount", "currency"]
-    rows = [
+    """The lines as they are known today, each beside what was invoiced and adjusted of it; lines that are gone since stand at 0."""
+    header = [
+        "month", "kind", "meter", "dimension", "value", "quantity", "unit price", "amount", "currency", "invoiced", "adjusted since",
+    ]  # fmt: skip
+    billed = invoiced.of_lines(tenant, key)
+    rows: list[list[Cell]] = [
         [
             key,
             line.kind,
@@ -134,7 +138,12 @@ def _csv(tenant: Tenant, key: str, statement: costs.Statement) -> HttpResponse:
             line.unit_price,
             line.amount.amount,
             line.amount.currency,
+            *(billed.pop(line.key, None) or (None, None)),
         ]
         for line in statement.lines
     ]
+    for gone, amounts in billed.items():
+        kind, meter, dimension, value, *_rest = gone.split("|")
+        nothing = Money.zero(statement.currency).amount
+        rows.append([key, kind, meter, dimension, value, None, None, nothing, statement.currency, *amounts])
     return csv_response(f"{tenant.slug}-costs-{key}.csv", header, rows)
