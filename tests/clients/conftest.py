@@ -14,6 +14,7 @@ from metering.models import Reservation
 from tenants import apikeys
 from tenants.models import Tenant, Tier, TierRateLimit
 from tests.portal.api.calling import patient_enforcement
+from tests.tenants.enforcement.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "clients" / "python"
@@ -48,3 +49,9 @@ def only() -> Callable[[], Reservation]:
 def child_environment(portal: str) -> dict[str, str]:
     """For scripts that call the command line."""
     return {**os.environ, "PYTHONPATH": str(PACKAGE), "AURELIUS_COMMAND": f"{sys.executable} -m aurelius.cli"}
+
+
+@pytest.fixture
+def stage(redis_server: Any) -> Stage:
+    """An empty Redis of our own with tenants to put on it, without a database behind it."""
+    return Stage(redis_server.url)

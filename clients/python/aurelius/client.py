@@ -14,10 +14,12 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from .retrying import backoff, retry_after
+from .tracing import traceparent
+
 URL_VARIABLE = "AURELIUS_URL"
 KEY_VARIABLE = "AURELIUS_API_KEY"
 ATTEMPTS = 4
-FIRST_WAIT = 0.25
 AGAIN = frozenset({502, 503, 504})
 LONGEST_WAIT = 60.0
 """Seconds that a full rate limit is waited for, at most; the answer says how long it takes."""
@@ -29,8 +31,10 @@ REFUSALS = frozenset(
 class Problem(Exception):
     """The portal said no. `code` never changes its meaning; `body` is the whole problem detail (RFC 9457)."""
 
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, body: Mapping[str, Any], wait: float = 0.0) -> None:
         self.status = status
+        self.retry_after = wait
+        """Seconds that the portal asks to wait; 0.0 when it says nothing."""
         self.body = dict(body)
         self.code = str(body.get("code", ""))
         self.detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
@@ -46,7 +50,11 @@ class Refused(Problem):
 
 
 class Unavailable(Exception):
-    """The portal could not be asked, however often it was tried."""
+    """The portal could not be asked, however often it was tried. `retry_after` is what it asked to wait for, in seconds."""
+
+    def __init__(self, text: str, wait: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after = wait
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -71,6 +79,10 @@ class Client:
         self.attempts = max(1, attempts)
         self._opener = urllib.request.build_opener(_NoRedirects)
 
+    def derived(self, *, key: str = "", attempts: int = 0) -> Client:
+        """A client of the same portal with another key or another number of tries."""
+        return Client(self.url, key or self._key, timeout=self.timeout, attempts=attempts or self.attempts)
+
     def get(self, path: str) -> Any:
         """The answer to GET /api/v1/<path>."""
         return self.send("GET", path)
@@ -79,34 +91,39 @@ class Client:
         """The answer to POST /api/v1/<path>. It can be tried again safely: every try carries the same Idempotency-Key."""
         return self.send("POST", path, body, idempotency_key=idempotency_key or str(uuid.uuid4()))
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "") -> Any:
-        """The JSON of an answer. Raises Refused, Problem, or Unavailable after the last of `attempts` tries."""
+    def send(self, method: str, path: str, body: Any = None, *, idempotency_key: str = "") -> Any:
+        """The JSON of an answer. Raises Refused, Problem, or Unavailable after the last of `attempts` tries.
+
+        Between tries it waits for a random, doubling time, and at least for what Retry-After said.
+        """
         last: Exception | None = None
         wait = 0.0
         for attempt in range(self.attempts):
             if attempt:
-                time.sleep(max(wait, FIRST_WAIT * 2 ** (attempt - 1)))
+                time.sleep(backoff(attempt, wait))
             wait = 0.0
             try:
                 return self._once(method, path, body, idempotency_key)
             except Problem as problem:
-                if problem.code == "rate_limit_exceeded":
-                    wait = float(problem.body.get("retry_after") or 1)
+                wait = problem.retry_after
+                full = problem.code == "rate_limit_exceeded"
                 if wait > LONGEST_WAIT or not (
-                    wait or problem.status in AGAIN or problem.code == "idempotency_in_progress"
+                    full or problem.status in AGAIN or problem.code == "idempotency_in_progress"
                 ):
                     raise
                 last = problem
             except (OSError, HTTPException, ValueError) as error:
                 last = error
-        raise Unavailable(f"{method} {self.url}/api/v1/{path}: {last}") from last
+        raise Unavailable(f"{method} {self.url}/api/v1/{path}: {last}", wait) from last
 
-    def _once(self, method: str, path: str, body: Mapping[str, Any] | None, idempotency_key: str) -> Any:
+    def _once(self, method: str, path: str, body: Any, idempotency_key: str) -> Any:
         headers = {
             "Authorization": f"Bearer {self._key}",
             "Accept": "application/json",
-            "User-Agent": "aurelius-python/0.1",
+            "User-Agent": "aurelius-python/0.2",
         }
+        if trace := traceparent():
+            headers["traceparent"] = trace
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
         data = None
@@ -123,18 +140,22 @@ class Client:
                 text = response.read()
         except urllib.error.HTTPError as error:
             with error:
-                raise _problem(error.code, error.read()) from None
+                raise _problem(
+                    error.code, error.read(), retry_after(error.headers.get("Retry-After"), time.time())
+                ) from None
         return json.loads(text) if text else None
 
 
-def _problem(status: int, text: bytes) -> Problem:
+def _problem(status: int, text: bytes, wait: float) -> Problem:
     try:
         body = json.loads(text)
     except ValueError:
         body = {}
     if not isinstance(body, dict):
         body = {}
-    return (Refused if body.get("code") in REFUSALS else Problem)(status, body)
+    told = body.get("retry_after")
+    wait = max(wait, float(told) if isinstance(told, (int, float)) else 0.0)
+    return (Refused if body.get("code") in REFUSALS else Problem)(status, body, wait)
 
 
 def _key_from_environment() -> str:

@@ -1,0 +1,110 @@
+"""The client and reservations for asyncio: the same calls, made in threads. None of them is on a hot path; decisions have deciders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any, Callable, TypeVar
+
+from .client import Client, Problem, Unavailable
+from .reservations import Estimate, Reservation, estimate, log
+
+T = TypeVar("T")
+
+
+async def _in_thread(call: Callable[..., T], *args: Any, **options: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(None, partial(call, *args, **options))
+
+
+class AsyncClient:
+    """As Client. A cancelled call may still take effect: writes carry an Idempotency-Key, so repeating them is safe."""
+
+    def __init__(self, url: str = "", key: str = "", *, timeout: float = 10.0, attempts: int = 4) -> None:
+        """As Client. Raises ValueError."""
+        self.blocking = Client(url, key, timeout=timeout, attempts=attempts)
+
+    async def get(self, path: str) -> Any:
+        """The answer to GET /api/v1/<path>."""
+        return await _in_thread(self.blocking.get, path)
+
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "") -> Any:
+        """The answer to POST /api/v1/<path>; every try carries the same Idempotency-Key."""
+        return await _in_thread(self.blocking.post, path, body, idempotency_key=idempotency_key)
+
+    async def send(self, method: str, path: str, body: Any = None, *, idempotency_key: str = "") -> Any:
+        """As Client.send."""
+        return await _in_thread(self.blocking.send, method, path, body, idempotency_key=idempotency_key)
+
+    async def estimate(self, **job: Any) -> Estimate:
+        """As `estimate`."""
+        return await _in_thread(estimate, self.blocking, **job)
+
+
+class AsyncReserving:
+    """`async with areserve(…) as r`: see `areserve`."""
+
+    def __init__(self, client: AsyncClient | None, every: float | None, job: Mapping[str, Any]) -> None:
+        self._client, self._every, self._job = client, every, job
+        self._started = False
+        self.lost = ""
+        """The state in which the portal ended the reservation while the job runs; "" while it is held."""
+
+    async def __aenter__(self) -> AsyncReserving:
+        """Reserve. Raises Refused: nothing is held then."""
+        client = self._client or AsyncClient()
+        self.reservation = await _in_thread(Reservation.make, client.blocking, **self._job)
+        self._began = asyncio.get_running_loop().time()
+        self._beats = asyncio.ensure_future(self._beat())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._beats.cancel()
+        seconds = asyncio.get_running_loop().time() - self._began
+        try:
+            if error is not None and not self._started:
+                await asyncio.shield(_in_thread(self.reservation.cancel))
+            else:
+                await asyncio.shield(_in_thread(self.reservation.settle, seconds))
+        except (Problem, Unavailable) as failure:
+            log.error("the reservation %s could not be ended: %s", self.id, failure)
+
+    @property
+    def id(self) -> str:
+        return self.reservation.id
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the job's processes."""
+        return self.reservation.environment
+
+    async def started(self) -> None:
+        """The job runs: a failure from now on is settled, not cancelled."""
+        self._started = True
+        try:
+            await _in_thread(self.reservation.heartbeat)
+        except Unavailable as error:
+            log.warning("no heartbeat: %s", error)
+
+    async def _beat(self) -> None:
+        every = self._every or float(self.reservation.data.get("heartbeat_every", 60))
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await _in_thread(self.reservation.heartbeat)
+            except Unavailable as error:
+                log.warning("no heartbeat: %s", error)
+            except Problem as problem:
+                if problem.status in (404, 409):
+                    self.lost = str(problem.body.get("state", "gone"))
+                    log.error("the reservation %s has ended: %s", self.id, problem)
+                    return
+                log.warning("no heartbeat: %s", problem)
+
+
+def areserve(*, client: AsyncClient | None = None, heartbeat_every: float | None = None, **job: Any) -> AsyncReserving:
+    """`async with areserve(gpus=2, gpu_model="H100", expected_hours=12) as r:` as `reserve`, on the event loop."""
+    return AsyncReserving(client, heartbeat_every, job)

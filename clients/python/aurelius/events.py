@@ -1,0 +1,293 @@
+"""Usage events: taken in microseconds, kept on disk, sent in batches by a thread, counted once whatever is repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hashlib
+import json
+import logging
+import os
+import threading
+import time as clock
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from decimal import Decimal, InvalidOperation
+from types import TracebackType
+from typing import Any, Union
+
+from .client import Client, Problem, Unavailable
+from .retrying import backoff
+from .spool import MemoryQueue, Queue, Spool
+
+BATCH = 500
+MOST_IN_A_BATCH = 1_000
+HOLD = 60.0
+"""Seconds in which a tenant whose key is refused (401, 402, 403) is not tried again; others go on."""
+
+PATH = "events"
+MAX_EXPONENT = 30
+Number = Union[int, float, str, Decimal]
+Event = dict[str, Any]
+KeyOf = Callable[[str], str]
+OnRejected = Callable[[Event, Mapping[str, Any]], None]
+
+log = logging.getLogger("aurelius")
+
+
+def event_id(*parts: object) -> str:
+    """An id that is the same whenever the same fact is told: `event_id("job-17", interval_start)`."""
+    text = json.dumps([str(part) for part in parts], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Events:
+    """Sends usage events of one tenant, or of many.
+
+    `send` returns once the event is kept: on disk with a `spool`, in memory without one. A thread sends what waits every `every` seconds, or
+    as soon as `batch` events wait. What the portal cannot take now is tried again, with backoff and for ever; what it rejects for good
+    (a conflict, an unknown type) goes to `on_rejected` and the log, and holds nothing up.
+    """
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        *,
+        source: str = "",
+        spool: Queue | str | os.PathLike[str] | None = None,
+        key_of: KeyOf | Mapping[str, str] | None = None,
+        batch: int = BATCH,
+        every: float = 1.0,
+        on_rejected: OnRejected | None = None,
+    ) -> None:
+        """`source` names who measures (CloudEvents' source), such as /gateway/eu1; by default this host's name.
+
+        The portal books an event for the tenant of the key that sends it. `client` has that key; a service of many tenants says by
+        `key_of` (a mapping or a function from slug to key, each with the scope usage:write) whose key sends an event with `tenant=`.
+        A `spool` is a folder, a Spool, or None for memory.
+        """
+        self._client = (client or Client()).derived(attempts=1)  # the thread has a patience of its own
+        self._source = source or f"/host/{os.uname().nodename}"
+        if spool is None:
+            self._queue: Queue = MemoryQueue()
+        elif isinstance(spool, (str, os.PathLike)):
+            self._queue = Spool(spool)
+        else:
+            self._queue = spool
+        self._key_of: KeyOf | None = key_of.__getitem__ if isinstance(key_of, Mapping) else key_of
+        self._clients: dict[str, tuple[str, Client]] = {}
+        self._batch = min(max(1, batch), MOST_IN_A_BATCH)
+        self._every = every
+        self._on_rejected = on_rejected
+        self._held: dict[str, float] = {}
+        self._wake = threading.Condition()
+        self._closing = self._urgent = False
+        self._flushing = 0
+        self._put_off = 0
+        self.accepted = 0
+        self.duplicates = 0
+        self.rejected = 0
+        """What became of the events since the start."""
+        self._thread = threading.Thread(target=self._run, name="aurelius events", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def send(
+        self,
+        type: str,
+        quantity: Number,
+        *,
+        id: str = "",
+        time: datetime | None = None,
+        source: str = "",
+        tenant: str = "",
+        **dimensions: Any,
+    ) -> str:
+        """Keep a usage event, and return its id. Never waits for the network.
+
+        `quantity` is in the unit of the event type; dimensions are labels such as model, user and project (None is left out). With an `id`
+        of your own (see event_id) the same fact told twice counts once, across restarts too; without one it gets a random id once.
+        `time` is aware, by default now. Raises SpoolFullError, ValueError.
+        """
+        at = time or datetime.now(timezone.utc)
+        if at.tzinfo is None:
+            raise ValueError("`time` needs a time zone.")
+        data = {name: value for name, value in dimensions.items() if value is not None}
+        event: Event = {
+            "specversion": "1.0",
+            "id": id or uuid.uuid4().hex,
+            "source": source or self._source,
+            "type": type,
+            "time": at.isoformat(),
+            "data": {"quantity": _decimal(quantity), **data},
+        }
+        self._queue.append([tenant, event])
+        if len(self._queue) >= self._batch:
+            with self._wake:
+                self._wake.notify_all()
+        return str(event["id"])
+
+    def __len__(self) -> int:
+        """How many events wait."""
+        return len(self._queue)
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Send now, and wait until nothing waits any more. False when `timeout` seconds were not enough."""
+        with self._wake:
+            self._urgent = True  # one try at once, even within a backoff
+            self._flushing += 1
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: not len(self._queue) or not self._thread.is_alive(), timeout)
+            self._flushing -= 1
+        return not len(self._queue)
+
+    async def aflush(self, timeout: float = 10.0) -> bool:
+        """`flush` for asyncio. `send` needs no such form: it does not wait."""
+        return await asyncio.get_running_loop().run_in_executor(None, self.flush, timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Try to send what waits, then stop. False when events are left: in a spool they wait for the next start.
+
+        Also called when the interpreter ends. May be called more than once.
+        """
+        atexit.unregister(self.close)
+        done = self._closing or self.flush(timeout)
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._thread.join(timeout + self._client.timeout)
+        if not done:
+            log.warning("%s usage events are not sent yet", len(self._queue))
+        self._queue.close()
+        return not len(self._queue)
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -------------------------------------------------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            wait = self._every
+            try:
+                wait = self._pass()
+                failures = 0
+            except Unavailable as error:
+                failures += 1
+                wait = backoff(failures, error.retry_after, first=min(self._every, 1.0), longest=60.0)
+                log.warning("usage events wait (%s), next try in %.1f s: %s", len(self._queue), wait, error)
+            except Exception:  # whatever it is, the events must not be lost with the thread
+                failures += 1
+                wait = backoff(failures, 1.0)
+                log.exception("sending usage events failed, next try in %.1f s", wait)
+            with self._wake:
+                self._wake.notify_all()
+                if not self._closing and wait:
+                    self._wake.wait_for(self._in_haste if failures or self._put_off else self._is_due, wait)
+                if self._closing:
+                    return
+                self._urgent = False
+
+    def _in_haste(self) -> bool:
+        return self._closing or self._urgent
+
+    def _is_due(self) -> bool:
+        waiting = len(self._queue)
+        return self._closing or self._urgent or waiting >= self._batch or bool(self._flushing and waiting)
+
+    def _pass(self) -> float:
+        """Send the oldest batch. Returns the seconds to wait before the next; raises Unavailable when it must come again."""
+        rows = self._queue.head(self._batch)
+        if not rows:
+            return self._every
+        now = clock.monotonic()
+        tenants: dict[str, list[Event]] = {}
+        for tenant, record in rows:
+            tenants.setdefault(tenant, []).append(record)
+        held = {tenant for tenant in tenants if self._held.get(tenant, 0.0) > now}
+        if held == tenants.keys() and self._put_off >= len(self._queue):
+            self._put_off = len(rows)
+            return min(self._held.values()) - now  # nothing waits but what is held
+        if held != tenants.keys():
+            self._put_off = 0
+        for tenant in tenants.keys() - held:
+            if not self._deliver(tenant, tenants[tenant]):
+                held.add(tenant)
+        for tenant in held:  # to the end, so that other tenants' events go on
+            for record in tenants[tenant]:
+                self._queue.append([tenant, record], force=True)
+                self._put_off += 1
+        self._queue.done(len(rows))
+        return 0.0 if len(self._queue) >= self._batch or held else self._every
+
+    def _deliver(self, tenant: str, records: list[Event]) -> bool:
+        """Whether the portal has decided on every record; False when this tenant's key is refused for now. Raises Unavailable."""
+        try:
+            client = self._client_of(tenant)
+            answer = client.send("POST", PATH, records)
+        except KeyError:
+            self._hold(tenant, "there is no key for it")
+            return False
+        except Problem as problem:
+            if problem.status in (401, 402, 403):
+                self._hold(tenant, str(problem))
+                return False
+            if problem.status == 429:
+                raise Unavailable(str(problem), problem.retry_after or 1.0) from problem
+            return self._divide(tenant, records, problem)
+        for result in answer["results"]:
+            status = result["status"]
+            if status == "accepted":
+                self.accepted += 1
+            elif status == "duplicate":
+                self.duplicates += 1
+            else:
+                self._reject(records[result["index"]], result)
+        return True
+
+    def _divide(self, tenant: str, records: list[Event], problem: Problem) -> bool:
+        """The portal refuses the request as a whole (too large, or one event breaks it): find the one."""
+        if len(records) == 1:
+            self._reject(records[0], problem.body)
+            return True
+        middle = len(records) // 2
+        first = self._deliver(tenant, records[:middle])
+        return self._deliver(tenant, records[middle:]) and first
+
+    def _reject(self, record: Event, reason: Mapping[str, Any]) -> None:
+        self.rejected += 1
+        log.error("usage event %s of %s: %s", record["id"], record["source"], reason.get("detail") or reason)
+        if self._on_rejected is not None:
+            self._on_rejected(record, reason)
+
+    def _hold(self, tenant: str, why: str) -> None:
+        self._held[tenant] = clock.monotonic() + HOLD
+        log.error("usage events of %s wait %.0f s: %s", tenant or "this key's tenant", HOLD, why)
+
+    def _client_of(self, tenant: str) -> Client:
+        """The client with the tenant's key. Raises KeyError."""
+        if not tenant or self._key_of is None:
+            return self._client
+        key = self._key_of(tenant)
+        found = self._clients.get(tenant)
+        if found is None or found[0] != key:  # a rotated key
+            found = self._clients[tenant] = (key, self._client.derived(key=key))
+        return found[1]
+
+
+def _decimal(quantity: Number) -> str:
+    """A plain decimal text. Raises ValueError for what is no finite number."""
+    try:
+        number = Decimal(str(quantity))
+    except InvalidOperation:
+        raise ValueError(f"{str(quantity)[:40]!r} is no number.") from None
+    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
+        raise ValueError("A quantity is a finite number of a size that can be counted.")
+    return format(number, "f")

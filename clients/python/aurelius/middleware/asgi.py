@@ -1,0 +1,104 @@
+"""The ASGI middleware: FastAPI, Starlette, Django's ASGI, any ASGI application.
+
+app.add_middleware(AureliusMiddleware, decider=AsyncHttpDecider("http://decision:9000"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from ..decisions import AsyncDecider, Decision, DecisionUnavailableError
+from ..events import Events
+from ..failing import FailPolicy, FailSafe
+from .caller import admit
+from .routes import Chooser, Chosen, Route, RouteTable
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+SKIP = ("/healthz", "/readyz", "/metrics")
+POLICY_VIOLATION = 1008
+
+
+class AureliusMiddleware:
+    """Decides every request before the application sees it, and adds the limits to every answer."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        decider: AsyncDecider,
+        routes: Iterable[Route] | Chooser = (),
+        skip: Iterable[str] = SKIP,
+        fail: FailPolicy = "deny",
+        bounded_per_minute: int = 30,
+        events: Events | None = None,
+    ) -> None:
+        """`routes` name class and cost by path, or are a function of the scope that returns a Route. `skip` are paths that nobody decides.
+
+        `fail` says what happens while nobody can decide (see FailSafe). `events` lets the application report usage, and reports calls that
+        this process let through by itself. Who made decider and events closes them.
+        """
+        self.app = app
+        self._decider = decider
+        self._events = events
+        self._safe = FailSafe(fail, per_minute=bounded_per_minute)
+        self._chooser: Chooser | None = routes if callable(routes) else None
+        self._table = RouteTable(() if callable(routes) else routes, skip)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or self._table.skips(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        authorization = trace = b""
+        several = False
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                several = several or bool(authorization)
+                authorization = value
+            elif name == b"traceparent":
+                trace = value
+        route_class, cost = self._choose(scope)
+        text = "" if several else authorization.decode("latin-1")  # two credentials are none
+        decision = await self._decide(text, cost, route_class, trace.decode("latin-1"))
+        if decision.status != 200:
+            await _refuse(scope, send, decision)
+            return
+        scope["aurelius"] = admit(decision, self._events, cost)
+        fields = decision.fields
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                message["headers"] = [*message.get("headers", ()), *fields]
+            await send(message)
+
+        await self.app(scope, receive, send_with_limits)
+
+    def _choose(self, scope: Scope) -> Chosen:
+        if self._chooser is not None:
+            route = self._chooser(scope)
+            return route.route_class, route.cost
+        return self._table.choose(scope["path"], scope.get("method", "GET"))
+
+    async def _decide(self, authorization: str, cost: int, route_class: str, trace: str) -> Decision:
+        safe = self._safe
+        if safe.paused():
+            return safe.without(authorization, cost, None)
+        try:
+            decision = await self._decider.decide(authorization, cost=cost, route_class=route_class, traceparent=trace)
+        except DecisionUnavailableError as error:
+            return safe.without(authorization, cost, error)
+        safe.saw(authorization, decision)
+        return decision
+
+
+async def _refuse(scope: Scope, send: Send, decision: Decision) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": decision.code})
+        return
+    fields = [*decision.fields, (b"content-length", b"%d" % len(decision.body))]
+    await send({"type": "http.response.start", "status": decision.status, "headers": fields})
+    await send({"type": "http.response.body", "body": decision.body})

@@ -1,0 +1,263 @@
+"""Usage events on disk until the portal has them: append-only files that survive crashes, outages and torn writes.
+
+A spool is a folder with one writer. Each event is one line, `<crc32> <json>`, written with one system call: what `append` returned from
+survives the process. `sync=True` makes it survive a power cut too, at a disk's price for each event. Files are deleted once delivered.
+When the spool is full, new events are refused with SpoolFullError; what is there already is never dropped to make room.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import threading
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import Any, Protocol
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there the caller sees to it that there is one writer
+    fcntl = None  # type: ignore[assignment]
+
+MEBIBYTE = 1024 * 1024
+MAX_BYTES = 64 * MEBIBYTE
+SEGMENT = 4 * MEBIBYTE
+MAX_RECORD = 256 * 1024
+POSITION = "position"
+
+log = logging.getLogger("aurelius")
+Record = Any
+"""A JSON value."""
+
+
+class SpoolFullError(Exception):
+    """There is no room for another event. It was not taken."""
+
+
+class SpoolBusyError(Exception):
+    """Another process writes to that folder."""
+
+
+class Queue(Protocol):
+    """Where events wait. Threads share it."""
+
+    def append(self, record: Record, *, force: bool = False) -> None:
+        """Keep the record. Raises SpoolFullError unless `force`."""
+
+    def head(self, most: int) -> list[Record]:
+        """The oldest records, which stay until `done`."""
+
+    def done(self, count: int) -> None:
+        """The oldest `count` of what `head` last said are dealt with."""
+
+    def __len__(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class MemoryQueue:
+    """Events in memory: a crash loses them. At most `most`."""
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
+        self._records: deque[Record] = deque()
+        self._lock = threading.Lock()
+
+    def append(self, record: Record, *, force: bool = False) -> None:
+        with self._lock:
+            if len(self._records) >= self._most and not force:
+                raise SpoolFullError(f"{self._most} events wait already")
+            self._records.append(record)
+
+    def head(self, most: int) -> list[Record]:
+        with self._lock:
+            return [self._records[index] for index in range(min(most, len(self._records)))]
+
+    def done(self, count: int) -> None:
+        with self._lock:
+            for _ in range(count):
+                self._records.popleft()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def close(self) -> None:
+        return None
+
+
+class Spool:
+    """Events in files of a folder. See the module."""
+
+    def __init__(
+        self, folder: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, segment: int = SEGMENT, sync: bool = False
+    ) -> None:
+        """Open the folder, make it if need be, and find what an earlier process left. Raises SpoolBusyError or OSError."""
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.max_bytes, self._segment, self._sync = max_bytes, segment, sync
+        self.damaged = 0
+        """Lines that were found torn or changed, and skipped."""
+        self._lock = threading.RLock()
+        self._guard = self._alone()
+        self._waiting: deque[tuple[int, int, int]] = deque()  # (file, end offset, bytes) of every record not yet done
+        self._bytes = 0
+        self._files = sorted(int(path.stem) for path in self.folder.glob("*.log") if path.stem.isdigit())
+        start = self._read_position()
+        for number in list(self._files):
+            if number < start[0]:
+                self._remove(number)
+            else:
+                self._find(number, start[1] if number == start[0] else 0)
+        self._descriptor = -1
+        self._written = 0
+        self._last = max([*self._files, start[0]])  # what an earlier process wrote is never appended to
+
+    @classmethod
+    def free(cls, folder: str | os.PathLike[str], **options: Any) -> Spool:
+        """The first spool below `folder` (0, 1, 2 …) that no other process has: for servers with several workers.
+
+        A worker that starts after a crash takes over what the crashed one left.
+        """
+        for number in range(1_000):
+            with contextlib.suppress(SpoolBusyError):
+                return cls(Path(folder) / str(number), **options)
+        raise SpoolBusyError(f"{folder}: a thousand writers")
+
+    def append(self, record: Record, *, force: bool = False) -> None:
+        """See Queue. Raises ValueError for a record that is too large, OSError when the disk refuses."""
+        payload = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode()
+        line = b"%08x %s\n" % (zlib.crc32(payload), payload)
+        if len(line) > MAX_RECORD:
+            raise ValueError(f"an event of {len(line)} bytes: at most {MAX_RECORD}")
+        with self._lock:
+            if self._bytes + len(line) > self.max_bytes and not force:
+                raise SpoolFullError(f"{self.folder} holds {self._bytes} bytes of at most {self.max_bytes}")
+            if self._descriptor < 0 or self._written >= self._segment:
+                self._begin()
+            written = os.write(self._descriptor, line)
+            self._written += written
+            if written != len(line):  # the disk is full: the torn line is left behind, and its file with it
+                self._end()
+                raise OSError(f"{self.folder}: only {written} of {len(line)} bytes could be written")
+            if self._sync:
+                os.fsync(self._descriptor)
+            self._waiting.append((self._last, self._written, len(line)))
+            self._bytes += len(line)
+
+    def head(self, most: int) -> list[Record]:
+        """See Queue."""
+        with self._lock:
+            wanted = [self._waiting[index] for index in range(min(most, len(self._waiting)))]
+        records = []
+        handle, opened = None, -1
+        try:
+            for number, end, size in wanted:
+                if number != opened:
+                    if handle is not None:
+                        handle.close()
+                    handle, opened = self._path(number).open("rb"), number
+                handle.seek(end - size)  # type: ignore[union-attr]
+                records.append(json.loads(handle.read(size)[9:]))  # type: ignore[union-attr]
+        finally:
+            if handle is not None:
+                handle.close()
+        return records
+
+    def done(self, count: int) -> None:
+        """See Queue. What comes before is forgotten also after a crash; a crash just before sends it once more, which counts once."""
+        with self._lock:
+            number = end = 0
+            for _ in range(count):
+                number, end, size = self._waiting.popleft()
+                self._bytes -= size
+            if not number:
+                return
+            if not self._waiting:
+                self._end()  # all is delivered: the file need not stay
+                number, end = self._last + 1, 0
+            self._write_position(number, end)
+            for old in [each for each in self._files if each < number]:
+                self._remove(old)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def bytes(self) -> int:
+        """What waits."""
+        return self._bytes
+
+    def close(self) -> None:
+        """Let another process have the folder. What waits stays there."""
+        with self._lock:
+            self._end()
+            if self._guard >= 0:
+                os.close(self._guard)
+                self._guard = -1
+
+    # -------------------------------------------------------------------------------------------------------- files
+
+    def _alone(self) -> int:
+        guard = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        if fcntl is not None:
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(guard)
+                raise SpoolBusyError(f"{self.folder} has a writer already") from None
+        return guard
+
+    def _find(self, number: int, offset: int) -> None:
+        """Index the whole lines of a file from `offset` on."""
+        with self._path(number).open("rb") as handle:
+            handle.seek(offset)
+            end = offset
+            for line in handle:
+                end += len(line)
+                if _is_whole(line):
+                    self._waiting.append((number, end, len(line)))
+                    self._bytes += len(line)
+                else:
+                    self.damaged += 1
+                    log.warning("%s: a damaged line at %s is skipped", handle.name, end - len(line))
+
+    def _begin(self) -> None:
+        self._end()
+        self._last += 1
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._descriptor = os.open(self._path(self._last), flags, 0o600)
+        self._written = 0
+        self._files.append(self._last)
+
+    def _end(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _remove(self, number: int) -> None:
+        self._path(number).unlink(missing_ok=True)
+        self._files.remove(number)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:012d}.log"
+
+    def _read_position(self) -> tuple[int, int]:
+        """(file, offset) before which all is delivered; the start when it cannot be read: sent twice counts once."""
+        try:
+            number, offset = (self.folder / POSITION).read_text().split()
+            return int(number), int(offset)
+        except (OSError, ValueError):
+            return 0, 0
+
+    def _write_position(self, number: int, offset: int) -> None:
+        scratch = self.folder / f"{POSITION}.new"
+        scratch.write_text(f"{number} {offset}")
+        scratch.replace(self.folder / POSITION)
+
+
+def _is_whole(line: bytes) -> bool:
+    checksum, _, payload = line.rstrip(b"\n").partition(b" ")
+    return line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(payload)
