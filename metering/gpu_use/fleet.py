@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
@@ -56,8 +57,7 @@ class Seat:
     @property
     def utilisation(self) -> float | None:
         """0 to 1 at the last look."""
-        value = self.device.readings.get("utilization_percent")
-        return None if value is None or self.stale else float(value) / 100
+        return None if self.stale else _utilisation(self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,75 @@ class Total:
     @property
     def free(self) -> Fraction:
         return self.gpus - self.held - self.unattributed
+
+    def plus(self, other: Total) -> Total:
+        watts = [each for each in (self.watts, other.watts) if each is not None]
+        return Total(
+            self.devices + other.devices, self.gpus + other.gpus, self.held + other.held, self.unattributed + other.unattributed,
+            self.stale + other.stale, sum(watts) if watts else None, self.known_watts + other.known_watts,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The devices of a node in one line; `now` has a device's utilisation (0 to 1, None: not known) in the order of their places."""
+
+    name: str
+    models: Mapping[str, int]
+    total: Total
+    now: Sequence[tuple[GpuDevice, float | None]]
+    hours: Sequence[Hour]
+
+    @property
+    def seen_at(self) -> datetime:
+        return max(device.last_seen_at for device, _ in self.now)
+
+
+def by_node(devices: Iterable[GpuDevice]) -> dict[str, list[GpuDevice]]:
+    """Devices by their node, in the order in which they come."""
+    found: dict[str, list[GpuDevice]] = defaultdict(list)
+    for device in devices:
+        found[device.node].append(device)
+    return found
+
+
+def nodes(
+    by_node: Mapping[str, Sequence[GpuDevice]], totals: Mapping[str, Total], now: datetime, *, hours: int = 24
+) -> list[Node]:
+    """The nodes in one line each, with their last `hours` hours. One query."""
+    starts = hour_starts(now, hours)
+    known = _hours_by_node(list(by_node), starts[0])
+    return [
+        Node(
+            name,
+            Counter(device.model for device in found if not device.parent_uuid),
+            totals[name],
+            [(device, None if is_stale(device, now) else _utilisation(device)) for device in found],
+            [Hour(start, *known.get((name, start), (None, None))) for start in starts],
+        )
+        for name, found in by_node.items()
+    ]
+
+
+def _hours_by_node(
+    names: Collection[str], since: datetime
+) -> dict[tuple[str, datetime], tuple[float | None, float | None]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT gpu.node, use.hour, sum(busy_seconds) / NULLIF(sum(known_seconds), 0),
+                   sum(energy_joules / energy_seconds) FILTER (WHERE energy_seconds > 0)
+            FROM metering_gpudevicehour use JOIN metering_gpudevice gpu ON gpu.id = use.device_id
+            WHERE gpu.node = ANY(%s) AND use.hour >= %s GROUP BY 1, 2
+            """,
+            [list(names), since],
+        )
+        return {(name, hour): (busy, watts) for name, hour, busy, watts in cursor.fetchall()}
+
+
+def _utilisation(device: GpuDevice) -> float | None:
+    value = device.readings.get("utilization_percent")
+    return None if value is None else float(value) / 100
 
 
 def seats(devices: Sequence[GpuDevice], now: datetime, *, hours: int = 24) -> list[Seat]:
@@ -117,8 +186,13 @@ def is_stale(device: GpuDevice, now: datetime) -> bool:
     return now - device.last_seen_at > STALE_AFTER
 
 
+_ALL_FREE = Division({}, Fraction(1))
+
+
 def division_of(device: GpuDevice) -> Division:
     """Who held which part of the device when it was last seen. Shares are kept with four digits; what they leave of 1 is free."""
+    if not device.holders:
+        return _ALL_FREE
     held = {holder.get("tenant"): share for holder in device.holders if (share := _share(holder)) > 0}
     total = sum(held.values(), Fraction(0))
     if total > 1 or 1 - total < Fraction(len(held), 10_000):  # a third each, written 0.3333
@@ -127,8 +201,13 @@ def division_of(device: GpuDevice) -> Division:
 
 
 def _share(holder: Mapping[str, Any]) -> Fraction:
+    return _parsed(str(holder.get("share", 0)))
+
+
+@lru_cache(maxsize=10_001)
+def _parsed(share: str) -> Fraction:
     try:
-        return Fraction(Decimal(str(holder.get("share", 0))))
+        return Fraction(Decimal(share))
     except (InvalidOperation, ValueError, OverflowError):
         return Fraction(0)
 
@@ -149,7 +228,7 @@ def total(devices: Iterable[GpuDevice], now: datetime) -> Total:
     for device in watched:
         if device.uuid in parents:
             continue
-        division, part = division_of(device), Fraction(device.fraction)
+        division, part = division_of(device), Fraction(1) if device.fraction == 1 else Fraction(device.fraction)
         gpus += part
         unattributed += part * division.unattributed
         held += part * (1 - division.free - division.unattributed)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
@@ -31,7 +35,10 @@ from tenants.admin.base import acting, require
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.models import Tenant
 
-PER_PAGE = 50
+MOST_COLLECTORS = 20
+WEEK_KEY, KEEP_SECONDS = "admin-fleet-week", 300
+PER_PAGE, NODES_PER_PAGE = 50, 50
+"""Devices of a page; more are shown node by node."""
 HOURS = 24
 IDLE_MINUTES = (15, 30, 60, 120, 360, 1440)
 UNATTRIBUTED = _("unattributed")
@@ -62,10 +69,24 @@ class Row:
     device: GpuDevice
     seat: Seat
     holders: list[Holder]
-    cells: list[tuple[str, str]]
+    cells: str
     utilisation: str
     power: str
     energy: str
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """A node of the fleet page: its devices as squares, now and by hour."""
+
+    node: fleet.Node
+    models: str
+    squares: str
+    cells: str
+    held: str
+    gpus: str
+    unattributed: str
+    power: str
 
 
 def fleet_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
@@ -77,11 +98,18 @@ def fleet_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     chosen = [each for each in everyone if node in ("", each.node) and model in ("", each.model)]
     if request.GET.get("format") == "csv":
         return _fleet_csv(fleet.seats(chosen, now, hours=1))
-    page = Paginator(chosen, PER_PAGE).get_page(request.GET.get("page"))
-    total = fleet.total(chosen, now)
+    grouped = not node and len(chosen) > PER_PAGE
+    by_node = fleet.by_node(chosen)
+    totals = {name: fleet.total(found, now) for name, found in by_node.items()}
+    wanted = request.GET.get("page")
+    nodes = Paginator(list(by_node), NODES_PER_PAGE).get_page(wanted)
+    devices = Paginator(chosen, PER_PAGE).get_page(wanted)
+    shown = {name: by_node[name] for name in nodes} if grouped else {}
+    total = reduce(fleet.Total.plus, totals.values(), fleet.total([], now))
     joules = fleet.energy_joules(now, HOURS)
     co2 = factors()
     kwh, grams = co2.kwh(joules), co2.co2e_grams(joules)
+    collectors = fleet.collectors(now, set(by_node) if node else None)
     nobody = fleet.unattributed_seconds(now - timedelta(hours=HOURS))
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(
@@ -95,8 +123,10 @@ def fleet_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
             "model": model,
             "nodes": sorted({each.node for each in everyone}),
             "models": sorted({each.model for each in everyone}),
-            "page": page,
-            "rows": [_row(seat) for seat in fleet.seats(list(page), now, hours=HOURS)],
+            "page": nodes if grouped else devices,
+            "grouped": grouped,
+            "rows": [] if grouped else [_row(seat) for seat in fleet.seats(list(devices), now, hours=HOURS)],
+            "by_node": [_node_row(each) for each in fleet.nodes(shown, totals, now, hours=HOURS)],
             "hours": [f"{start:%H}" for start in fleet.hour_starts(now, HOURS)],
             "total": total,
             "held_percent": _percent(float(total.held / total.gpus) if total.gpus else None),
@@ -110,8 +140,9 @@ def fleet_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
             "energy": f"{formats.number(kwh)} kWh" if kwh is not None else "–",
             "co2e": f"{formats.number(grams / 1000)} kg CO₂e" if grams is not None else "",
             "factors": co2,
-            "collectors": fleet.collectors(now),
-            "chart": _busy_chart(fleet.busy_by_hour(now, 7 * 24)),
+            "collectors": collectors[:MOST_COLLECTORS],
+            "more_collectors": len(collectors) - MOST_COLLECTORS,
+            "chart": _busy_chart(_week(now)),
             "now": now,
         },
     )
@@ -123,10 +154,33 @@ def _row(seat: Seat) -> Row:
         device,
         seat,
         [] if seat.stale or seat.lost else list(_holders(seat)),
-        [_cell(hour) for hour in seat.hours],
+        _heat(_cell(hour) for hour in seat.hours),
         _percent(seat.utilisation),
         "–" if seat.watts is None else f"{seat.watts:.0f} W",
         "–" if seat.joules is None else f"{formats.number(Decimal(str(seat.joules)) / 3_600_000)} kWh",
+    )
+
+
+def _week(now: datetime) -> list[Hour]:
+    """The fleet by hour: at 1,000 GPUs 168,000 rows, so it is kept for some minutes."""
+    hours = cache.get(WEEK_KEY)
+    if hours is None or hours[-1].start != fleet.hour_starts(now, 1)[0]:
+        hours = fleet.busy_by_hour(now, 7 * 24)
+        cache.set(WEEK_KEY, hours, KEEP_SECONDS)
+    return hours
+
+
+def _node_row(node: fleet.Node) -> NodeRow:
+    total = node.total
+    return NodeRow(
+        node,
+        ", ".join(f"{count} × {model}" for model, count in sorted(node.models.items())),
+        _heat(_square(busy, f"{device.model} {device.index}") for device, busy in node.now),
+        _heat(_cell(hour) for hour in node.hours),
+        formats.number(_decimal(total.held)),
+        formats.number(_decimal(total.gpus)),
+        formats.number(_decimal(total.unattributed)),
+        "–" if total.watts is None else f"{formats.number(Decimal(str(total.watts / 1000)))} kW",
     )
 
 
@@ -147,9 +201,20 @@ def _holders(seat: Seat) -> Sequence[Holder]:
 
 def _cell(hour: Hour) -> tuple[str, str]:
     """(step of the scale, "" where nothing is known; what it says)."""
-    if hour.busy is None:
-        return "", f"{hour.start:%b %d, %H}:00 UTC: " + str(_("not known"))
-    return str(min(9, int(hour.busy * 10))), f"{hour.start:%b %d, %H}:00 UTC: {hour.busy * 100:.0f}%"
+    return _square(hour.busy, f"{hour.start:%b %d, %H}:00 UTC")
+
+
+def _heat(squares: Iterable[tuple[str, str]]) -> SafeString:
+    """Squares of the scale that say what they mean; thousands of them, so they do not go through the template."""
+    return format_html_join(
+        "", '<i class="{}" title="{}"></i>', ((f"pa-heat-{step}" if step else "", text) for step, text in squares)
+    )
+
+
+def _square(busy: float | None, what: str) -> tuple[str, str]:
+    if busy is None:
+        return "", f"{what}: {_('not known')}"
+    return str(min(9, int(busy * 10))), f"{what}: {busy * 100:.0f}%"
 
 
 def _percent(part: float | None) -> str:
