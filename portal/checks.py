@@ -21,6 +21,9 @@ from portal.people import providers
 FAILURE_POLICIES = ("deny", "bounded", "allow")
 MINIMUM_PEPPER = 32
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket")
+CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
+"""Of the enforcement Redis only: redis+cluster://[:password@]host:port,host:port…"""
+
 KEY_ENV_PATTERN = r"[a-z][a-z0-9]{0,11}"
 ROUTE_CLASS_PATTERN = r"[a-z0-9][a-z0-9_.-]{0,31}"
 
@@ -101,6 +104,8 @@ def site_url() -> Iterable[Finding]:
 def redis_servers() -> Iterable[Finding]:
     urls = {name: getattr(settings, name) for name in ("ENFORCEMENT_REDIS_URL", "CACHE_REDIS_URL", "CELERY_BROKER_URL")}
     for name, url in urls.items():
+        if name == "ENFORCEMENT_REDIS_URL" and urlsplit(url).scheme in CLUSTER_SCHEMES:
+            continue
         if name != "CELERY_BROKER_URL" and urlsplit(url).scheme not in REDIS_SCHEMES:
             yield error(
                 6,
@@ -246,6 +251,6 @@ def settings_checks(app_configs: Any = None, **_: Any) -> list[Finding]:
 
 
 def _server(url: str) -> tuple[str, int, str]:
-    parts = urlsplit(url)
+    parts = urlsplit(url.partition(",")[0])
     host = {"localhost": "127.0.0.1"}.get(parts.hostname or "", parts.hostname or "")
     return (host, parts.port or 6379, parts.path if parts.scheme == "unix" else "")

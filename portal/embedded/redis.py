@@ -19,6 +19,7 @@ class RedisServer(Server):
     """
 
     name = "Redis"
+    more_settings: tuple[str, ...] = ()
     stop_signals = ((signal.SIGTERM, 10), (signal.SIGKILL, 5))
     orphan_signal = signal.SIGTERM
 
@@ -52,6 +53,7 @@ class RedisServer(Server):
             f"appendonly {'yes' if self.durable else 'no'}",
             "appendfsync everysec",
             "enable-debug-command local",  # the fault tests use DEBUG
+            *self.more_settings,
         ]
         write_private(self.settings, "\n".join(lines))
         return [str(binaries.redis_server()), str(self.settings)]
