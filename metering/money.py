@@ -86,10 +86,15 @@ def round_half_up(value: Number, places: int) -> Decimal:
 
     Exact integer arithmetic: the thread's decimal context has no say. This is the only rounding in billing.
     """
+    return _decimal_of_units(_units(value, places), places)
+
+
+def _units(value: Number, places: int) -> int:
+    """`value` in units of 10^-places, half away from zero."""
     fraction = exact(value)
-    scaled = abs(fraction.numerator) * 10**places
-    units = (2 * scaled + fraction.denominator) // (2 * fraction.denominator)
-    return _decimal_of_units(-units if fraction < 0 else units, places)
+    numerator, denominator = fraction.numerator, fraction.denominator
+    units: int = (2 * abs(numerator) * 10**places + denominator) // (2 * denominator)
+    return -units if numerator < 0 else units
 
 
 def _decimal_of_units(units: int, places: int) -> Decimal:
@@ -99,8 +104,10 @@ def _decimal_of_units(units: int, places: int) -> Decimal:
 
 def plain(value: Number, places: int = 6) -> str:
     """`value` for a reader: at most `places` digits after the point, no trailing zeros, no exponent."""
-    text = format(round_half_up(value, places), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    units = _units(value, places)
+    whole, part = divmod(abs(units), 10**places)
+    digits = f"{whole}.{part:0{places}d}".rstrip("0") if part else str(whole)
+    return f"-{digits}" if units < 0 else digits
 
 
 @final
@@ -137,7 +144,16 @@ class Money:
     @classmethod
     def of_minor(cls, units: int, currency: str) -> Money:
         """`units` cents (yen, fils …) of `currency`."""
-        return cls(_decimal_of_units(units, minor_digits(currency)), currency)
+        places = minor_digits(currency)
+        if type(units) is not int:
+            raise TypeError(f"minor units are whole: an int, not {type(units).__name__}")
+        if abs(units) >= 10 ** (MAX_INTEGER_DIGITS + places):
+            raise MoneyError(f"an amount of money stays below 10^{MAX_INTEGER_DIGITS} {currency}")
+        made = object.__new__(cls)  # bills make many: what __post_init__ would find out is known here
+        object.__setattr__(made, "amount", _decimal_of_units(units, places))
+        object.__setattr__(made, "currency", currency)
+        object.__setattr__(made, "minor", units)
+        return made
 
     @classmethod
     def parse(cls, text: str, currency: str, *, signed: bool = False) -> Money:
@@ -218,7 +234,7 @@ def round_line(unrounded: Number, currency: str) -> Money:
 
     Called once per line, never on a part of a line and never on a sum of lines.
     """
-    return Money(round_half_up(unrounded, minor_digits(currency)), currency)
+    return Money.of_minor(_units(unrounded, minor_digits(currency)), currency)
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:

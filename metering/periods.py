@@ -85,7 +85,7 @@ def utc(instant: datetime) -> datetime:
         raise PeriodError("an instant needs a time zone")
     if not FIRST_YEAR <= instant.year <= LAST_YEAR:
         raise PeriodError(f"an instant lies in the years {FIRST_YEAR} to {LAST_YEAR}")
-    return instant.astimezone(UTC)
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
 @lru_cache(maxsize=65_536)

@@ -12,10 +12,13 @@ from ..models import Invoice, InvoiceLine, Meter
 from ..money import plain
 from ..pricing import Adjustment, Line, Rating
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_SORTED = json.JSONEncoder(sort_keys=True)
+
 
 def canonical(document: Any) -> str:
     """One text for one document: sorted keys, no spaces, non-ASCII as it is."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(document)
 
 
 def digest(text: str) -> str:
@@ -93,7 +96,7 @@ def _detail(line: Line) -> dict[str, Any]:
     segments = whole.pop("segments")
     by_dims: dict[str, Fraction] = {}
     for segment in line.segments:
-        name = json.dumps(dict(segment.dims), sort_keys=True)
+        name = _SORTED.encode(segment.dims) if segment.dims else "{}"
         by_dims[name] = by_dims.get(name, Fraction(0)) + segment.quantity
     return {
         **whole,
@@ -101,5 +104,5 @@ def _detail(line: Line) -> dict[str, Any]:
         "usage": [
             {"dims": json.loads(name), "quantity": plain(quantity)} for name, quantity in sorted(by_dims.items())
         ],
-        "evidence": {"segments": len(segments), "sha256": digest(json.dumps(segments, sort_keys=True))},
+        "evidence": {"segments": len(segments), "sha256": digest(_SORTED.encode(segments))},
     }

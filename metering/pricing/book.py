@@ -16,6 +16,7 @@ from .charges import Commitment, FlatFee, PerUnit, PriceError, UsageCharge, not_
 Selector: TypeAlias = tuple[str, str, str]
 """Meter, dimension, dimension value ("" for the price of every other value)."""
 
+_NO_DIMENSION: Final[tuple[str, frozenset[str]]] = ("", frozenset())
 EVERYTHING: Final = "*"
 """The meter of a commitment that covers all usage of a bill."""
 
@@ -86,11 +87,12 @@ class PriceVersion:
     def dimension_of(self, meter: str) -> tuple[str, frozenset[str]]:
         """The dimension by which a meter is priced ("" for none) and the values that have prices of their own."""
         prices = self._by_meter.get(meter)
-        return (prices.dim_key, frozenset(prices.by_value)) if prices else ("", frozenset())
+        return prices.dimension if prices else _NO_DIMENSION
 
     def prices_of(self, meter: str) -> tuple[Price, ...]:
         """Every price of a meter or fee, whatever its dimension value."""
-        return tuple(price for price in self.prices if price.meter == meter)
+        prices = self._by_meter.get(meter)
+        return tuple(prices.in_order) if prices else ()
 
 
 @dataclass(slots=True)
@@ -99,8 +101,11 @@ class _MeterPrices:
     dim_key: str = ""
     by_value: dict[str, Price] = field(default_factory=dict)
     default: Price | None = None
+    in_order: list[Price] = field(default_factory=list)
+    dimension: tuple[str, frozenset[str]] = _NO_DIMENSION
 
     def add(self, price: Price) -> None:
+        self.in_order.append(price)
         if price.dim_value:
             if self.dim_key not in ("", price.dim_key):
                 raise PriceError(
@@ -110,6 +115,7 @@ class _MeterPrices:
             if price.dim_value in self.by_value:
                 raise PriceError(f"{self.meter} has two prices for {price.dim_key} {price.dim_value}")
             self.by_value[price.dim_value] = price
+            self.dimension = self.dim_key, frozenset(self.by_value)
         elif self.default is not None:
             raise PriceError(f"{self.meter} has two prices")
         else:

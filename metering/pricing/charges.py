@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Final, TypeAlias
 
@@ -39,6 +40,12 @@ class Part:
     fee: Fraction = Fraction(0)
 
 
+@lru_cache(maxsize=4096)
+def in_full(price: Decimal) -> Fraction:
+    """A price as an exact fraction: there are few prices, and each is multiplied for every tenant."""
+    return Fraction(price)
+
+
 def not_negative(value: Decimal | int, what: str) -> Decimal:
     """`value` as a Decimal; `PriceError` when it is negative, `MoneyError` when not finite, TypeError for floats."""
     if exact(value) < 0:
@@ -57,8 +64,8 @@ class PerUnit:
 
     def charge(self, before: Fraction, after: Fraction, total: Fraction) -> Iterator[Part]:
         """quantity × unit price."""
-        quantity = after - before
-        yield Part("per unit", quantity, self.unit_price, quantity * Fraction(self.unit_price))
+        quantity = after - before if before else after
+        yield Part("per unit", quantity, self.unit_price, quantity * in_full(self.unit_price))
 
 
 @dataclass(frozen=True, slots=True)

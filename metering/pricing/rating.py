@@ -23,7 +23,7 @@ from typing import Final
 from ..money import Money, round_line, total
 from ..periods import Period, days
 from .book import EVERYTHING, Price, PriceVersion, Selector
-from .charges import FREE, FlatFee, Part, PriceError, UsageCharge
+from .charges import FREE, FlatFee, Part, PriceError, UsageCharge, in_full
 from .commitments import Spent, commitment_line
 from .lines import LINE_KINDS, Line, LineKind, Quarantined, Rating, Reason, Segment
 from .spans import Span, active, currency_of, spans_of
@@ -152,7 +152,7 @@ class _Bill:
             if why:
                 held.setdefault(why, []).append(segment)
         for (reason, key, value), some in held.items():
-            quantity = sum((segment.quantity for segment in some), _ZERO)
+            quantity = _sum(some)
             self.quarantined.append(Quarantined(reason, meter, key, value, quantity, tuple(some)))
 
     def _runs(self, meter: str) -> Iterator[_Run]:
@@ -179,19 +179,24 @@ class _Bill:
 
     def _usage(self, run: _Run, charge: UsageCharge, segments: list[Segment]) -> Line | None:
         start, end = self.spans[run.first].start, self.spans[run.last].end
-        mine = [segment for segment in segments if run.covers(segment)]
+        mine = [segment for segment in segments if run.covers(segment)] if run.dimension[0] else segments
         used = [segment for segment in mine if start <= segment.start < end]
         if not used:
             return None
-        before = sum((segment.quantity for segment in mine if segment.start < start), _ZERO)
-        after = before + sum((segment.quantity for segment in used), _ZERO)
-        whole = after + sum((segment.quantity for segment in mine if segment.start >= end), _ZERO)
-        if whole < 0 and all(segment.start < end for segment in mine):
+        before = after = whole = _sum(used)
+        if len(used) == len(mine):
+            before = _ZERO
+        else:
+            before = _sum([segment for segment in mine if segment.start < start])
+            after = before + after
+            whole = after + _sum([segment for segment in mine if segment.start >= end])
+        if whole.numerator < 0 and all(segment.start < end for segment in mine):
             self.quarantined.append(Quarantined("negative_total", *run.price.selector, whole, tuple(mine)))
         # Corrections can take a position below zero for a while; nothing is credited there, later usage makes up for it first.
-        low, high = max(before, _ZERO), max(after, _ZERO)
-        parts = tuple(_parts(charge, Fraction(run.price.allowance), low, high, max(whole, high)))
-        return self._line("usage", run, high - low, parts, tuple(sorted(used, key=_in_time)))
+        low, high = _at_least_zero(before), _at_least_zero(after)
+        reached = high if whole is after else max(whole, high)
+        parts = tuple(_parts(charge, in_full(run.price.allowance), low, high, reached))
+        return self._line("usage", run, high - low if low else high, parts, tuple(sorted(used, key=_in_time)))
 
     def _fee(self, run: _Run, charge: FlatFee) -> Line | None:
         begun = sum(span.accrued for span in self.spans[run.first : run.last + 1])
@@ -205,7 +210,7 @@ class _Bill:
         self, kind: LineKind, run: _Run, quantity: Fraction, parts: tuple[Part, ...], segments: tuple[Segment, ...] = ()
     ) -> Line:
         spans = self.spans[run.first : run.last + 1]
-        unrounded = sum((part.amount for part in parts), _ZERO)
+        unrounded = parts[0].amount if len(parts) == 1 else sum((part.amount for part in parts), _ZERO)
         return Line(
             kind,
             *run.price.selector,
@@ -229,7 +234,21 @@ def _why_unpriced(span: Span | None, segment: Segment) -> tuple[Reason, str, str
     return ("unknown_value", key, segment.dims.get(key, "")) if key else ("unknown_meter", "", "")
 
 
+def _sum(segments: Sequence[Segment]) -> Fraction:
+    if len(segments) == 1:
+        return segments[0].quantity
+    return sum((segment.quantity for segment in segments), _ZERO)
+
+
+def _at_least_zero(quantity: Fraction) -> Fraction:
+    return quantity if quantity.numerator > 0 else _ZERO
+
+
 def _parts(charge: UsageCharge, allowance: Fraction, low: Fraction, high: Fraction, whole: Fraction) -> Iterator[Part]:
+    if not allowance:
+        if high != low:
+            yield from charge.charge(low, high, whole)
+        return
     before, after = max(low - allowance, _ZERO), max(high - allowance, _ZERO)
     free = (high - low) - (after - before)
     if free:
