@@ -21,7 +21,7 @@ def test_traefik_sends_the_authorization_and_nothing_else_of_the_client() -> Non
         assert router["middlewares"][0] == "strip-portal-headers"
 
 
-def test_envoy_sends_no_header_of_the_client_but_its_defaults_and_fails_closed() -> None:
+def test_envoy_sends_no_header_of_the_client_but_its_defaults_and_the_class_that_the_recipe_overwrites() -> None:
     recipe = yaml.safe_load((RECIPES / "envoy.yaml").read_text())
     filters = recipe["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"][
         "http_filters"
@@ -30,5 +30,7 @@ def test_envoy_sends_no_header_of_the_client_but_its_defaults_and_fails_closed()
     asking = filters[1]["typed_config"]
     assert asking["failure_mode_allow"] is False
     assert asking["http_service"]["path_prefix"] == "/decide/envoy"
-    assert "allowed_headers" not in asking
-    assert "allowed_headers" not in asking["http_service"]["authorization_request"]
+    assert asking["allowed_headers"] == {"patterns": [{"exact": "x-route-class"}]}
+    written = filters[0]["typed_config"]["mutations"]["request_mutations"][-1]["append"]
+    assert (written["header"]["key"], written["append_action"]) == ("x-route-class", "OVERWRITE_IF_EXISTS_OR_ADD")
+    assert "authorization_request" not in asking["http_service"]
