@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,16 +95,16 @@ def compare(
         )
         its.invoices.append(invoice)
     for row in _lines(whose, month, meter):
-        its = found.get(row.currency)
-        if its is None:
+        bill = found.get(row.currency)
+        if bill is None:
             continue
         if row.period == month and not row.origin:
-            its.invoiced += row.amount
+            bill.invoiced += row.amount
         elif row.period == month:
-            its.carried += row.amount
+            bill.carried += row.amount
         else:
-            its.adjusted += row.amount
-            its.adjusted_on += [row.number] if row.number not in its.adjusted_on else []
+            bill.adjusted += row.amount
+            bill.adjusted_on += [row.number] if row.number not in bill.adjusted_on else []
     waiting = [tenant for tenant in tenants if tenant.pk not in whose]
     for statement in costs.statements(waiting, now, month) if waiting else ():
         if statement.currency in found:

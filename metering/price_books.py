@@ -107,20 +107,80 @@ def new_version(
         _parsed(f"{book.slug} draft", starts_at, book.currency, rows)
         number = (book.versions.aggregate(Max("number"))["number__max"] or 0) + 1
         version = PriceBookVersion.objects.create(book=book, number=number, starts_at=starts_at, note=note)
-        Price.objects.bulk_create(
-            Price(
-                version=version,
-                meter=row.meter,
-                charge_model=row.model,
-                unit_price=row.unit_price,
-                params=dict(row.params),
-                dim_key=row.dim_key,
-                dim_value=row.dim_value,
-            )
-            for row in rows
-        )
+        _write(version, rows)
         check(version)
         return version
+
+
+def revise(
+    version: PriceBookVersion,
+    *,
+    starts_at: datetime | None = None,
+    prices: Sequence[PriceRow] | None = None,
+    note: str | None = None,
+    actor: str,
+) -> PriceBookVersion:
+    """Change a draft: what is None stays, `prices` replace all of them. Raises Invalid, or Conflict for a published version."""
+    with acting(actor, note or ""), transaction.atomic():
+        draft = _locked_draft(version)
+        draft.starts_at = starts_at or draft.starts_at
+        draft.note = draft.note if note is None else note
+        if draft.book.versions.filter(starts_at=draft.starts_at).exclude(pk=draft.pk).exists():
+            raise invalid("starts_at", "Another version of this book starts at that instant.", "unique")
+        rows = _rows_of(draft) if prices is None else list(prices)
+        _parsed(reference(draft), draft.starts_at, draft.book.currency, rows)
+        draft.save(update_fields=["starts_at", "note"])
+        if prices is not None:
+            draft.prices.all().delete()
+            _write(draft, rows)
+        return draft
+
+
+def discard(version: PriceBookVersion, *, actor: str) -> None:
+    """Throw a draft away, with its dry runs. Raises Conflict for a published version."""
+    with acting(actor, f"draft {reference(version)} thrown away"), transaction.atomic():
+        _locked_draft(version).delete()
+
+
+def withdraw(version: PriceBookVersion, now: datetime, *, reason: str, actor: str) -> None:
+    """Make a published version that has not started a draft again. Raises Conflict once it has started, Invalid without a reason."""
+    if not reason.strip():
+        raise invalid("reason", "Say why; the trail keeps it.", "required")
+    with acting(actor, reason), transaction.atomic():
+        found = PriceBookVersion.objects.select_for_update(of=("self",)).select_related("book").get(pk=version.pk)
+        if found.published_at is None:
+            raise Conflict(f"{reference(found)} is a draft already.")
+        if found.starts_at <= now:
+            raise Conflict(f"{reference(found)} has started and never changes. Publish the next version.")
+        found.published_at = None
+        found.save(update_fields=["published_at"])
+
+
+def _locked_draft(version: PriceBookVersion) -> PriceBookVersion:
+    rows = PriceBookVersion.objects.select_for_update(of=("self",)).select_related("book")
+    found = rows.filter(pk=version.pk).first()
+    if found is None:
+        raise Conflict(f"{reference(version)} is gone.")
+    if found.published_at is not None:
+        raise Conflict(
+            f"{reference(found)} is published; only a draft changes. Withdraw it before it starts, or draft the next version."
+        )
+    return found
+
+
+def _write(version: PriceBookVersion, rows: Iterable[PriceRow]) -> None:
+    Price.objects.bulk_create(
+        Price(
+            version=version,
+            meter=row.meter,
+            charge_model=row.model,
+            unit_price=row.unit_price,
+            params=dict(row.params),
+            dim_key=row.dim_key,
+            dim_value=row.dim_value,
+        )
+        for row in rows
+    )
 
 
 def check(version: PriceBookVersion) -> PriceVersion:
@@ -246,6 +306,6 @@ def _rows_of(version: PriceBookVersion | None) -> list[PriceRow]:
 
 
 __all__ = [
-    "ALWAYS", "Invalid", "NoPriceBookError", "as_priced", "assign", "assign_tier", "book_for", "books_of_tiers", "check", "create", "latest", "new_version", "publish", "published", "reference", "timelines",
-    "versions_for",
+    "ALWAYS", "Invalid", "NoPriceBookError", "as_priced", "assign", "assign_tier", "book_for", "books_of_tiers", "check", "create", "discard", "latest", "new_version", "publish", "published", "reference",
+    "revise", "timelines", "versions_for", "withdraw",
 ]  # fmt: skip

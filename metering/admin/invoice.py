@@ -251,8 +251,10 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     @display(description=_("Open"))
     def outstanding(self, invoice: Invoice) -> str:
-        is_open = invoice.state == InvoiceState.ISSUED
-        return str(payments.outstanding(invoice)) if is_open else "–"
+        if invoice.state == InvoiceState.ISSUED:
+            return str(payments.outstanding(invoice))
+        back = payments.to_give_back(invoice)
+        return _("%(amount)s to give back") % {"amount": back} if back else "–"
 
     @display(description=_("Documents"))
     def downloads(self, invoice: Invoice) -> str:

@@ -52,8 +52,8 @@ def version_badge(version: PriceBookVersion) -> str:
 
 
 def is_frozen(version: PriceBookVersion | None) -> bool:
-    """Published and started: the database refuses every change."""
-    return version is not None and version.published_at is not None and version.starts_at <= timezone.now()
+    """Published: what was looked at in the dry run is what comes into force. Once it has started the database refuses every change."""
+    return version is not None and version.published_at is not None
 
 
 class NewVersion(ReasonOnly):
@@ -240,13 +240,13 @@ class PriceBookAdmin(AuditedAdmin):
         return badge(_("Default"), "good") if book.is_default else "–"
 
 
-class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
+class PriceBookVersionAdmin(AuditedAdmin):
     list_display = ("__str__", "book", "starts_at", "state_mark", "note")
     list_filter = (("book", RelatedDropdownFilter),)
     list_select_related = ("book",)
     inlines = (PriceInline,)
     fieldsets = ((None, {"fields": (("book", "number"), ("starts_at", "state_mark"), "note")}),)
-    actions_detail = ("dry_run", "publish", "copy")
+    actions_detail = ("dry_run", "publish", "withdraw", "copy")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Versions begin on their book's page, as a copy."""
@@ -255,6 +255,11 @@ class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         frozen = isinstance(obj, PriceBookVersion) and is_frozen(obj)
         return not frozen and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A draft can be thrown away on its page."""
+        is_draft = isinstance(obj, PriceBookVersion) and obj.published_at is None
+        return is_draft and super().has_delete_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fixed = ("book", "number", "state_mark")
@@ -266,10 +271,11 @@ class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
         price_books.check(PriceBookVersion.objects.select_related("book").get(pk=form.instance.pk))
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """No button to publish what is published."""
+        """No button to publish what is published, nor to withdraw a draft or what has started."""
         version = kwargs.get("obj")
-        if version is not None and version.published_at is not None:
-            over = ("/publish/", "/dry_run/")
+        if version is not None:
+            over = ["/publish/", "/dry_run/"] if version.published_at else ["/withdraw/"]
+            over += ["/withdraw/"] if version.starts_at <= timezone.now() else []
             context["actions_detail"] = [
                 each for each in context["actions_detail"] if not any(part in each["path"] for part in over)
             ]
@@ -312,7 +318,33 @@ class PriceBookVersionAdmin(NeverDeleted, AuditedAdmin):
             nothing=_("It has no prices yet."),
         ).respond(request)
 
-    @action(description=_("Copy to a new version"), icon="content_copy", permissions=["change"])
+    @action(description=_("Withdraw"), icon="undo", permissions=["withdraw"])
+    def withdraw(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """What is published and has not started becomes a draft again."""
+        version = PriceBookVersion.objects.select_related("book").get(pk=object_id)
+
+        def run(form: forms.Form) -> str:
+            price_books.withdraw(
+                version, timezone.now(), reason=form.cleaned_data["reason"], actor=audit.user_actor(request.user)
+            )
+            return str(_("A draft again. It comes into force only when it is published anew."))
+
+        return Confirmation(
+            page=self,
+            title=_("Withdraw %(version)s") % {"version": version},
+            text=_("It does not come into force on %(start)s, until it is published again.")
+            % {"start": f"{version.starts_at:%Y-%m-%d %H:%M} UTC"},
+            form=ReasonOnly,
+            run=run,
+            button=_("Withdraw it"),
+            back=reverse("admin:metering_pricebookversion_change", args=[object_id]),
+        ).respond(request)
+
+    def has_withdraw_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As for a change of a draft; the version itself is looked at when it is pressed."""
+        return super().has_change_permission(request)
+
+    @action(description=_("Copy to a new version"), icon="content_copy", permissions=["withdraw"])
     def copy(self, request: HttpRequest, object_id: int) -> HttpResponse:
         book = PriceBookVersion.objects.values_list("book", flat=True).get(pk=object_id)
         return HttpResponseRedirect(reverse("admin:metering_pricebook_new_version", args=[book]))

@@ -41,7 +41,12 @@ class InvoiceSerializer(serializers.Serializer[Any]):
     subtotal = serializers.CharField()
     tax = serializers.CharField()
     total = serializers.CharField()
-    outstanding = serializers.CharField(help_text="Total less credit notes and payments.")
+    outstanding = serializers.CharField(
+        help_text="Still to be paid: total less credit notes and payments while it is issued; 0 for a draft, a void and a paid invoice."
+    )
+    to_give_back = serializers.CharField(
+        help_text="Paid beyond what it comes to after its credit notes: to be paid back. Else 0."
+    )
     issue_after = serializers.DateTimeField(help_text="A draft takes late usage until then.")
     issued_at = serializers.DateTimeField(allow_null=True)
     hash = serializers.CharField(help_text="SHA-256 of the frozen document; empty while it is a draft.")
@@ -177,7 +182,7 @@ class VoidBody(StrictSerializer):
 
 _INVOICE = {
     "id": "4b1f6f0e-0f0e-4a53-8f3e-1f6a3d3c2b1a", "number": "INV-000042", "state": "issued", "period": "2026-07", "currency": "USD",
-    "subtotal": "810.16", "tax": "0.00", "total": "810.16", "outstanding": "810.16", "issue_after": "2026-08-01T22:00:00Z",
+    "subtotal": "810.16", "tax": "0.00", "total": "810.16", "outstanding": "810.16", "to_give_back": "0.00", "issue_after": "2026-08-01T22:00:00Z",
     "issued_at": "2026-08-01T22:11:00Z", "hash": "9f2c…",
 }  # fmt: skip
 
@@ -390,6 +395,7 @@ def _summary(invoice: Invoice) -> dict[str, Any]:
         "currency": invoice.currency,
         **{name: _say(getattr(invoice, name), invoice.currency) for name in ("subtotal", "tax", "total")},
         "outstanding": payments.outstanding(invoice).decimal_string(),
+        "to_give_back": payments.to_give_back(invoice).decimal_string(),
         "issue_after": invoice.issue_after,
         "issued_at": invoice.issued_at,
         "hash": invoice.hash,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -136,6 +137,20 @@ class VersionBody(StrictSerializer):
     note = StrictText(max_length=300, required=False, allow_blank=True, default="")
 
 
+class RevisionBody(StrictSerializer):
+    """What to change of a draft; what is left out stays. `prices` replace all of them."""
+
+    starts_at = StrictText(max_length=40, required=False, help_text="A full hour (UTC), such as 2027-01-01T00:00:00Z.")
+    prices = serializers.ListField(child=PriceBody(), required=False, max_length=MOST_PRICES)
+    note = StrictText(max_length=300, required=False, allow_blank=True)
+
+
+class WithdrawBody(StrictSerializer):
+    """Why it is not to come into force."""
+
+    reason = StrictText(max_length=300)
+
+
 class PublishBody(StrictSerializer):
     """Why. `force` allows a start in the past, which changes bills of open months and adjusts issued ones."""
 
@@ -201,22 +216,54 @@ class VersionsView(ApiView):
     def post(self, request: Request, book: str) -> HttpResponse:
         """A draft changes nothing until it is published. Prices that contradict themselves are refused as a whole."""
         found, values = _find(book), self.body(VersionBody)
-        starts_at = parse_instant(values["starts_at"])
-        if starts_at is None:
-            raise invalid("starts_at", "Write an instant with time zone, such as 2027-01-01T00:00:00Z.", "invalid")
-        rows = [_row(number, each) for number, each in enumerate(values["prices"])] if "prices" in values else None
-        version = price_books.new_version(found, starts_at, rows, note=values["note"], actor=self.caller.actor)
+        version = price_books.new_version(
+            found, _start(values["starts_at"]), _rows(values), note=values["note"], actor=self.caller.actor
+        )
         return Response(_version(version), status=201)
 
 
 class VersionView(ApiView):
     """One version."""
 
-    needs = {"GET": OPERATOR}
+    needs = {"GET": OPERATOR, "PATCH": OPERATOR, "DELETE": OPERATOR}
 
     @operation("price_version_retrieve", "Read a version", answer=VersionShape, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found"], examples=[example("A draft", _VERSION)])  # fmt: skip
     def get(self, request: Request, book: str, number: str) -> Response:
         """The version with its prices."""
+        return Response(_version(_find_version(book, number)))
+
+    @operation("price_version_change", "Change a draft", request=RevisionBody, answer=VersionShape, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found", "conflict"], examples=[example("Another start", {"starts_at": "2027-02-01T00:00:00Z"}, request=True), example("Other prices", {"prices": _PRICES}, request=True)])  # fmt: skip
+    def patch(self, request: Request, book: str, number: str) -> Response:
+        """Only a draft changes, and its dry run has to be run again. Prices that contradict themselves are refused as a whole."""
+        version, values = _find_version(book, number), self.body(RevisionBody)
+        if not values:
+            raise invalid("", "Say what to change.", "required")
+        price_books.revise(
+            version,
+            starts_at=_start(values["starts_at"]) if "starts_at" in values else None,
+            prices=_rows(values),
+            note=values.get("note"),
+            actor=self.caller.actor,
+        )
+        return Response(_version(_find_version(book, number)))
+
+    @operation("price_version_delete", "Throw a draft away", status=204, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found", "conflict"])  # fmt: skip
+    def delete(self, request: Request, book: str, number: str) -> HttpResponse:
+        """A published version stays: withdraw it before it starts, or publish the next one."""
+        price_books.discard(_find_version(book, number), actor=self.caller.actor)
+        return Response(status=204)
+
+
+class WithdrawView(ApiView):
+    """Taking back what has not started."""
+
+    needs = {"POST": OPERATOR}
+
+    @operation("price_version_withdraw", "Withdraw a version", request=WithdrawBody, answer=VersionShape, tags=TAGS, of_tenant=False, problems=["operator_required", "not_found", "conflict"], examples=[example("Withdraw", {"reason": "The list is postponed"}, request=True)])  # fmt: skip
+    def post(self, request: Request, book: str, number: str) -> Response:
+        """A published version that has not started is a draft again; once started it never changes. The reason is audited."""
+        version, values = _find_version(book, number), self.body(WithdrawBody)
+        price_books.withdraw(version, timezone.now(), reason=values["reason"], actor=self.caller.actor)
         return Response(_version(_find_version(book, number)))
 
 
@@ -271,6 +318,18 @@ def _find_version(slug: str, number: str) -> PriceBookVersion:
     if found is None:
         raise access.NotFound(slug)
     return found
+
+
+def _start(text: str) -> datetime:
+    found = parse_instant(text)
+    if found is None:
+        raise invalid("starts_at", "Write an instant with time zone, such as 2027-01-01T00:00:00Z.", "invalid")
+    return found
+
+
+def _rows(values: dict[str, Any]) -> list[PriceRow] | None:
+    """The prices of the body; None where it has none."""
+    return [_row(number, each) for number, each in enumerate(values["prices"])] if "prices" in values else None
 
 
 def _row(number: int, values: dict[str, Any]) -> PriceRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .anomalies import AnomaliesView, PlatformAnomaliesView
 from .budgets import BudgetAcknowledgeView, BudgetDetailView, BudgetMuteView, BudgetsView
 from .events import EventsView
 from .finance import ForecastView, PlatformCostsView, PlatformFocusView, RevenueView, TenantFocusView
@@ -19,7 +20,7 @@ from .invoices import (
     VoidView,
 )
 from .money import BudgetView, CostsView
-from .price_books import DryRunView, PriceBooksView, PublishView, VersionsView, VersionView
+from .price_books import DryRunView, PriceBooksView, PublishView, VersionsView, VersionView, WithdrawView
 from .quota_requests import QuotaApproveView, QuotaDenyView, QuotaRequestsView, QuotaRequestView
 from .quotas import QuotasView, QuotaView
 from .reservations import (
@@ -58,6 +59,7 @@ urlpatterns = [
     path("price-books/<str:book>/versions/<str:number>", VersionView.as_view(), name="price-version"),
     path("price-books/<str:book>/versions/<str:number>/dry-run", DryRunView.as_view(), name="price-dry-run"),
     path("price-books/<str:book>/versions/<str:number>/publish", PublishView.as_view(), name="price-publish"),
+    path("price-books/<str:book>/versions/<str:number>/withdraw", WithdrawView.as_view(), name="price-withdraw"),
     path("tenants/<str:slug>/quotas", QuotasView.as_view(), name="quotas"),
     path("tenants/<str:slug>/quotas/<str:meter>", QuotaView.as_view(), name="quota"),
     path("tenants/<str:slug>/quota-requests", QuotaRequestsView.as_view(), name="quota-requests"),
@@ -70,6 +72,8 @@ urlpatterns = [
     path("tenants/<str:slug>/costs", CostsView.as_view(), name="costs"),
     path("tenants/<str:slug>/forecast", ForecastView.as_view(), name="forecast"),
     path("tenants/<str:slug>/focus", TenantFocusView.as_view(), name="focus"),
+    path("tenants/<str:slug>/anomalies", AnomaliesView.as_view(), name="anomalies"),
+    path("anomalies", PlatformAnomaliesView.as_view(), name="platform-anomalies"),
     path("costs", PlatformCostsView.as_view(), name="platform-costs"),
     path("revenue", RevenueView.as_view(), name="revenue"),
     path("focus", PlatformFocusView.as_view(), name="platform-focus"),

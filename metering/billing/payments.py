@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
 from django.db import transaction
@@ -72,6 +71,23 @@ def credit(invoice: Invoice, amount: Money | None, reason: str, now: datetime) -
 
 
 def outstanding(invoice: Invoice) -> Money:
+    """What is still to be paid: total − credit notes − payments of an issued invoice, and never below zero.
+
+    Nothing is owed on a draft (not yet), on a void invoice (not any more), and on a paid one.
+    """
+    if invoice.state != InvoiceState.ISSUED:
+        return Money.zero(invoice.currency)
+    return max(_left(invoice), Money.zero(invoice.currency))
+
+
+def to_give_back(invoice: Invoice) -> Money:
+    """What was paid beyond what the invoice comes to after its credit notes: the customer's money, to be paid back or set off."""
+    if invoice.state not in (InvoiceState.ISSUED, InvoiceState.PAID):
+        return Money.zero(invoice.currency)
+    return max(-_left(invoice), Money.zero(invoice.currency))
+
+
+def _left(invoice: Invoice) -> Money:
     """Total − credit notes − payments."""
     given = [Money(note.total, invoice.currency) for note in invoice.credit_notes.all()]
     paid = [Money(payment.amount, invoice.currency) for payment in invoice.payments.all()]
@@ -80,6 +96,6 @@ def outstanding(invoice: Invoice) -> Money:
 
 def settle(invoice: Invoice, now: datetime) -> None:
     """Mark an issued invoice paid when nothing is open on it any more."""
-    if invoice.state == InvoiceState.ISSUED and outstanding(invoice).amount <= Decimal(0):
+    if invoice.state == InvoiceState.ISSUED and _left(invoice) <= Money.zero(invoice.currency):
         invoice.state, invoice.paid_at = InvoiceState.PAID, now
         invoice.save(update_fields=["state", "paid_at"])

@@ -20,7 +20,7 @@ from metering.webhooks import delivery, endpoints
 from tenants import apikeys, memberships, provisioning, quota_requests
 from tenants.models import TierRateLimit
 from tests.metering.billing.invoices import issued_invoice
-from tests.metering.price_dry_runs.drafts import draft_of_prices
+from tests.metering.price_dry_runs.drafts import draft_of_prices, published_for_later
 from tests.portal.api.calling import Api, Callers, patient_enforcement
 from tests.portal.api.routes import ROUTES
 from tests.tenants.cast import Cast
@@ -111,6 +111,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("costs", "GET"):                                   "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("fleet", "GET"):                                   "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("tenants/{slug}/gpus", "GET"):                     "401  401  200  200  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/anomalies", "GET"):                "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("anomalies", "GET"):                               "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("revenue", "GET"):                                 "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("focus", "GET"):                                   "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("tenants/{slug}/budget", "GET"):                   "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
@@ -145,6 +147,9 @@ MATRIX: dict[tuple[str, str], str] = {
     ("price-books/{book}/versions", "GET"):             "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("price-books/{book}/versions", "POST"):            "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  201  201",
     ("price-books/{book}/versions/{number}", "GET"):    "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
+    ("price-books/{book}/versions/{number}", "PATCH"):  "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200",
+    ("price-books/{book}/versions/{number}", "DELETE"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  204  204",
+    ("price-books/{book}/versions/{number}/withdraw", "POST"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200",
     ("price-books/{book}/versions/{number}/dry-run", "GET"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200  200",
     ("price-books/{book}/versions/{number}/dry-run", "POST"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  202  202",
     ("price-books/{book}/versions/{number}/publish", "POST"): "401  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  200  200",
@@ -218,6 +223,7 @@ def test_each_principal_gets_what_the_matrix_says(callers: Callers, cast: Cast, 
     invoice_id = str(issued_invoice(cast.acme).public_id)
     others = _budget_and_webhook(cast)
     draft_of_prices()
+    published_for_later()
     caller = PRINCIPALS[name](callers)
     found, expected = {}, {}
     for (route, method), row in MATRIX.items():

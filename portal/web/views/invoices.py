@@ -167,6 +167,7 @@ def _row(invoice: Invoice) -> dict[str, Any]:
         "is_draft": state == InvoiceState.DRAFT,
         "total": _say(invoice.total, invoice.currency),
         "open": formats.money(payments.outstanding(invoice)) if state == InvoiceState.ISSUED else "",
+        "back": formats.money(back) if (back := payments.to_give_back(invoice)) else "",
         "issued_at": invoice.issued_at,
         "issue_after": invoice.issue_after,
         "void_reason": invoice.void_reason,

@@ -82,6 +82,8 @@ ROUTES: dict[str, dict[str, Good]] = {
     "fleet": {"GET": Good("fleet")},
     "tenants/{slug}/gpus": {"GET": Good(f"{_T}/gpus", query="?days=7")},
     "revenue": {"GET": Good("revenue")},
+    "tenants/{slug}/anomalies": {"GET": Good(f"{_T}/anomalies")},
+    "anomalies": {"GET": Good("anomalies")},
     "focus": {"GET": Good("focus")},
     "tenants/{slug}/budget": {"GET": Good(f"{_T}/budget"), "PUT": Good(f"{_T}/budget", {"amount": "100.00"})},
     "tenants/{slug}/budgets": {"GET": Good(f"{_T}/budgets"), "POST": Good(f"{_T}/budgets", _BUDGET)},
@@ -141,7 +143,14 @@ ROUTES: dict[str, dict[str, Good]] = {
         "GET": Good("price-books/default/versions"),
         "POST": Good("price-books/default/versions", {"starts_at": "2041-01-01T00:00:00Z"}),
     },
-    "price-books/{book}/versions/{number}": {"GET": Good("price-books/default/versions/1")},
+    "price-books/{book}/versions/{number}": {
+        "GET": Good("price-books/default/versions/1"),
+        "PATCH": Good("price-books/default/versions/2", {"note": "Test"}),
+        "DELETE": Good("price-books/default/versions/2"),
+    },
+    "price-books/{book}/versions/{number}/withdraw": {
+        "POST": Good("price-books/default/versions/3/withdraw", {"reason": "Test"})
+    },
     "price-books/{book}/versions/{number}/dry-run": {
         "GET": Good("price-books/default/versions/2/dry-run"),
         "POST": Good("price-books/default/versions/2/dry-run"),
