@@ -101,8 +101,9 @@ class PlatformAnomaliesView(ApiView):
     @operation("platform_anomalies_list", "List unusual days of all tenants", query=PlatformAnomaliesQuery, answer=page_of(AnomalyShape), tags=TAGS, of_tenant=False, examples=[example("A dear day", _PAGE)], problems=["operator_required"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """Newest first. For platform operators and support."""
-        slug = self.params.pop("tenant", None)
-        rows = SpendAnomaly.objects.filter(**self.params).select_related("tenant")
+        wanted = dict(self.params)
+        slug = wanted.pop("tenant", None)
+        rows = SpendAnomaly.objects.filter(**wanted).select_related("tenant")
         if slug is not None:
             if not Tenant.objects.filter(slug=slug).exists():
                 raise Invalid(FieldError("?tenant", "unknown", "There is no such tenant."))
