@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db import connection
+from django.db.models import Count, Max, Sum
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -16,11 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from metering import exports
-from metering.models import Aggregation, Meter, UsageRollup
+from metering.models import Aggregation, Meter, UnattributedGpuTime, UsageRollup
 from tenants import calendar, periods
 from tenants.admin.base import require
 from tenants.models import Tenant
 
+GPU_HOURS = "gpu_hours"
 MICRO = 10**6
 PER_PAGE = 100
 
@@ -36,6 +38,16 @@ class MonthRow:
     quantity: Decimal
     events: int
     gap_seconds: int
+    last_hour: datetime
+
+
+@dataclass(frozen=True)
+class Nobodys:
+    """The pseudo-tenant: GPU hours of a UTC month for which nobody could be named. Billed to no one, and never left out."""
+
+    slug = "unattributed"
+    quantity: Decimal
+    devices: int
     last_hour: datetime
 
 
@@ -101,6 +113,16 @@ def month_rows(filters: Filters) -> list[MonthRow]:
         ]
 
 
+def nobodys(filters: Filters) -> Nobodys | None:
+    """What belongs to nobody, None when there is nothing or something else is asked for."""
+    if filters.tenant not in ("", Nobodys.slug) or filters.meter not in ("", GPU_HOURS):
+        return None
+    starts_at, ends_at = calendar.month_bounds("UTC", filters.month)
+    rows = UnattributedGpuTime.objects.filter(hour__gte=starts_at, hour__lt=ends_at)
+    found = rows.aggregate(seconds=Sum("seconds"), devices=Count("device", distinct=True), last=Max("hour"))
+    return Nobodys(found["seconds"] / 3600, found["devices"], found["last"]) if found["seconds"] else None
+
+
 def in_display_units(meter: Meter, quantity_micro: Decimal, seconds: Decimal) -> Decimal:
     """Calls, hours, GB of what a rollup stores; for a level, which stores units × seconds, the mean over `seconds`."""
     amount = Decimal(quantity_micro) / MICRO / meter.display_factor
@@ -112,8 +134,9 @@ def usage_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     require(request.user.has_perm("metering.view_usagerollup"))
     filters = Filters.of(request)
     rows = month_rows(filters)
+    nobody = nobodys(filters)
     if request.GET.get("format") == "csv":
-        return _csv(filters, rows)
+        return _csv(filters, rows, nobody)
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(
         request,
@@ -125,6 +148,7 @@ def usage_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
             "tenants": Tenant.objects.order_by("slug").values_list("slug", "name"),
             "meters": list(Meter.objects.values_list("key", "name")),
             "rows": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
+            "nobody": nobody if request.GET.get("page", "1") == "1" else None,
             "hours": _hours(request, filters),
         },
     )
@@ -145,12 +169,14 @@ def _hours(request: HttpRequest, filters: Filters) -> Any:
     return {"page": page, "rows": rows, "meter": meter, "period": period, "tenant": tenant}
 
 
-def _csv(filters: Filters, rows: list[MonthRow]) -> HttpResponse:
+def _csv(filters: Filters, rows: list[MonthRow], nobody: Nobodys | None) -> HttpResponse:
     header = ["month", "tenant", "meter", "quantity", "unit", "events", "gap_seconds"]
     table: list[list[exports.Cell]] = [
         [filters.month, row.slug, row.meter.key, row.quantity, row.meter.display_unit, row.events, row.gap_seconds]
         for row in rows
     ]
+    if nobody is not None:
+        table.insert(0, [filters.month, nobody.slug, GPU_HOURS, round(nobody.quantity, 6), "hour", None, None])
     response = StreamingHttpResponse(exports.csv_rows(header, table), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="usage-{filters.month}.csv"'
     return response  # type: ignore[return-value]  # the admin passes any response on
