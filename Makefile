@@ -84,6 +84,10 @@ bench: dev-env ## measure enforcement and metering beside their peers
 docs-metrics: dev-env ## write docs/metrics.md from the metrics themselves
 	@UPDATE_DOCS=1 $(BIN)/python -m pytest -n0 -q tests/portal/telemetry/test_the_table_of_metrics_is_current.py
 
+.PHONY: docs-api
+docs-api: dev-env ## write docs/api-reference.md from the OpenAPI document
+	@UPDATE_DOCS=1 $(BIN)/python -m pytest -n0 -q tests/portal/api/test_the_api_reference_is_current.py
+
 .PHONY: lock
 lock: python ## renew the hash-pinned lock files from pyproject.toml
 	@$(PYTHON) bin/bootstrap dev && bin/lock
