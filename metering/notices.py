@@ -29,6 +29,8 @@ _KINDS: Mapping[str, tuple[NoticeKind, str]] = {
     "invoice-issued": (NoticeKind.INVOICE, "invoices"),
     "quota-request-decided": (NoticeKind.REQUEST, "quotas"),
     "quota-grant-ends": (NoticeKind.REQUEST, "quotas"),
+    "gpu-idle": (NoticeKind.GPU, "gpus"),
+    "gpu-release": (NoticeKind.GPU, "reservations"),
     "access-changed": (NoticeKind.ACCESS, "members"),
 }
 """Mail → what it is about, and the page that explains it. A mail that is not here is sent at once and not listed."""
@@ -37,6 +39,7 @@ _ROLES: Mapping[NoticeKind, tuple[Role, ...]] = {
     **dict.fromkeys(_BUDGETS, (Role.OWNER, Role.ADMIN, Role.BILLING)),
     NoticeKind.QUOTA: (Role.OWNER, Role.ADMIN),
     NoticeKind.REQUEST: (Role.OWNER, Role.ADMIN, Role.MEMBER),
+    NoticeKind.GPU: (Role.OWNER, Role.ADMIN),
     NoticeKind.ACCESS: (Role.OWNER, Role.ADMIN),
 }
 """Who is told of a kind at all."""

@@ -15,6 +15,7 @@ class NoticeKind(models.TextChoices):
     INVOICE = "invoice", _("Invoices")
     ANOMALY = "anomaly", _("Unusual days")
     REQUEST = "request", _("Requests for more")
+    GPU = "gpu", _("GPUs")
     ACCESS = "access", _("Access")
 
 

@@ -27,6 +27,7 @@ ICONS = {
     NoticeKind.INVOICE: "invoices",
     NoticeKind.ANOMALY: "trend-up",
     NoticeKind.REQUEST: "mail",
+    NoticeKind.GPU: "gpus",
     NoticeKind.ACCESS: "security",
 }
 

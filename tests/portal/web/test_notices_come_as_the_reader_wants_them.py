@@ -102,3 +102,13 @@ def test_each_role_chooses_only_for_what_it_is_told_of(cast: Cast) -> None:
     assert notices.kinds_for(Role.VIEWER) == []
     assert notices.kinds_for(Role.MEMBER) == [NoticeKind.REQUEST]
     assert notices.kinds_for(Role.BILLING) == [NoticeKind.BUDGET, NoticeKind.INVOICE, NoticeKind.ANOMALY]
+
+
+@pytest.mark.parametrize(("kind", "page"), [("gpu-idle", "/gpus"), ("gpu-release", "/reservations")])
+def test_gpus_are_a_kind_of_their_own(cast: Cast, browse: Callable[[str], Client], kind: str, page: str) -> None:
+    notices.choose(cast.membership("ada"), {NoticeKind.GPU: NoticePace.OFF})
+    tell(cast, "gpu:1", kind)
+    assert mailed(kind) == ["alice@acme.example", "finance@acme.example"]
+    shown = text_of(browse("ada").get("/t/acme/notifications"))
+    assert f'href="/t/acme{page}"' in shown
+    assert "GPUs" in shown
