@@ -26,6 +26,7 @@ from tenants.models import Tenant
 from .costs import costs_page
 from .dashboard import money_fragment, near_fragment, queue_fragment
 from .exploring import explorer_page, focus_file, revenue_page
+from .importing import import_page
 from .platform import fullest_quota
 from .tenant_costs import costs_page as tenant_costs_page
 from .tenant_costs import gauges_fragment, summary_fragment, usage_fragment
@@ -53,9 +54,14 @@ class TenantPage(TenantAdmin):
     list_display = ("identity", "state_mark", "tier", "month_cost", "quota_use", "created_at")
     list_after_template = "admin/portal/_tenant_columns_later.html"
     change_form_outer_before_template = "admin/portal/_tenant_panel.html"
+    actions_list = ("import_file",)
     actions = (*TenantAdmin.actions, "change_tier_selected")
     inlines = (*TenantAdmin.inlines, *TABS)
-    actions_detail = ("cost_and_usage", "visit", *TenantAdmin.actions_detail)
+    actions_detail = ("cost_and_usage", "visit", "change_tier", *TenantAdmin.actions_detail)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
+        """The tier of a tenant changes after a look at what that does (`change_tier`), not with the form."""
+        return (*super().get_readonly_fields(request, obj), "tier") if obj else ()
 
     def get_urls(self) -> list[URLPattern]:
         def page(route: str, view: Any, name: str) -> URLPattern:
@@ -66,6 +72,9 @@ class TenantPage(TenantAdmin):
             page("explorer/", explorer_page, "tenants_tenant_explorer"),
             page("revenue/", revenue_page, "tenants_tenant_revenue"),
             page("focus/", focus_file, "tenants_tenant_focus"),
+            path(
+                "import/", self.admin_site.admin_view(import_page), {"model_admin": self}, name="tenants_tenant_import"
+            ),
             page("money/", money_fragment, "tenants_tenant_money"),
             page("near/", near_fragment, "tenants_tenant_near"),
             page("queues/", queue_fragment, "tenants_tenant_queues"),
@@ -77,6 +86,13 @@ class TenantPage(TenantAdmin):
             *super().get_urls(),
         ]
 
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tenants.change_tenant")
+
+    @action(description=_("Import"), icon="upload", url_path="import-file", permissions=["import"])
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:tenants_tenant_import"))
+
     @action(description=_("Costs"), icon="payments", permissions=["view"])
     def cost_and_usage(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:tenants_tenant_cost", args=[object_id]))
@@ -84,6 +100,11 @@ class TenantPage(TenantAdmin):
     @admin.action(description=_("Change tier"), permissions=["change"])
     def change_tier_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> HttpResponse:
         return move_page(self, request, queryset)
+
+    @action(description=_("Change tier"), icon="layers", permissions=["change"])
+    def change_tier(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        back = reverse("admin:tenants_tenant_change", args=[object_id])
+        return move_page(self, request, Tenant.objects.filter(pk=object_id), back)
 
     def has_visit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm(visits.PERMISSION)

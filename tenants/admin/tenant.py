@@ -36,7 +36,7 @@ MOST_AT_ONCE = 400
 HIDDEN_ACTIONS = {
     TenantState.ACTIVE: {"resume"},
     TenantState.SUSPENDED: {"suspend", "new_key"},
-    TenantState.CLOSED: {"suspend", "resume", "close", "new_key"},
+    TenantState.CLOSED: {"suspend", "resume", "close", "new_key", "change_tier"},
 }
 """Buttons that make no sense in a state; pressed nevertheless, they say so."""
 

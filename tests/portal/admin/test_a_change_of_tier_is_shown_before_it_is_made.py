@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import reverse
 
 from tenants import overrides
-from tenants.models import AuditEntry, Tenant, Tier
+from tenants.models import AuditEntry, Tenant, Tier, TierQuota
 from tests.tenants.cast import Cast
 
 from .conftest import Browse, text_of
@@ -44,3 +44,25 @@ def test_the_second_page_makes_it_with_the_reason(cast: Cast, browse: Browse) ->
 def test_without_a_reason_nothing_moves(cast: Cast, browse: Browse) -> None:
     act(browse, cast, confirmed="1", to_tier=Tier.objects.get(slug="scale").pk, reason="")
     assert set(Tenant.objects.values_list("tier__slug", flat=True)) == {"standard"}
+
+
+def test_the_tenants_own_page_asks_the_same_and_leads_back(cast: Cast, browse: Browse) -> None:
+    olivia, scale = browse("olivia"), Tier.objects.get(slug="scale")
+    form = reverse("admin:tenants_tenant_change", args=[cast.acme.pk])
+    assert "tier" not in olivia.get(form).context["adminform"].form.fields
+    url = reverse("admin:tenants_tenant_change_tier", args=[cast.acme.pk])
+    page = text_of(olivia.post(url, {"confirmed": "1", "tier": scale.pk}))
+    assert "API calls a month: 1,000,000 →" in page
+    assert "Cost in" in page
+    answer = olivia.post(url, {"confirmed": "1", "to_tier": scale.pk, "reason": "grown"})
+    assert (answer.status_code, answer.url) == (302, form)
+    cast.acme.refresh_from_db()
+    assert (cast.acme.tier, cast.globex.tier.slug) == (scale, "standard")
+
+
+def test_whoever_would_be_over_a_limit_at_once_is_named(cast: Cast, browse: Browse) -> None:
+    small = Tier.objects.create(slug="tiny", name="Tiny", position=99)
+    TierQuota.objects.create(tier=small, meter="gpu_hours", limit=0)
+    assert "Over at once: GPU hours a month, 0 used of the new 0" in text_of(
+        act(browse, cast, confirmed="1", tier=small.pk)
+    )

@@ -3,12 +3,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from django.urls import reverse
 
 from metering.models import PriceBook, PriceBookVersion, TierPriceBook
 from tenants.models import Tenant, Tier
 from tests.tenants.cast import Cast
 
-from .conftest import Browse, form_values, text_of
+from .conftest import Browse, text_of
 
 
 @pytest.fixture
@@ -25,9 +26,8 @@ def europe(cast: Cast) -> Tier:
 def test_the_tenants_page_says_why_a_tier_in_another_currency_is_refused(
     browse: Browse, cast: Cast, europe: Tier
 ) -> None:
-    page, olivia = f"/admin/tenants/tenant/{cast.acme.pk}/change/", browse("olivia")
-    values = form_values(olivia.get(page)) | {"tier": europe.pk, "audit_reason": "asked for"}
-    answer = olivia.post(page, values, follow=True)
+    page, olivia = reverse("admin:tenants_tenant_change_tier", args=[cast.acme.pk]), browse("olivia")
+    answer = olivia.post(page, {"confirmed": "1", "to_tier": europe.pk, "reason": "asked for"}, follow=True)
     assert "Europe is billed in EUR and acme in USD" in text_of(answer)
     cast.acme.refresh_from_db()
     assert cast.acme.tier.slug == "standard"
