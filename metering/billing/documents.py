@@ -35,6 +35,7 @@ COLUMNS = (
     "amount",
     "currency",
     "origin_period",
+    "calculation",
 )
 
 
@@ -129,7 +130,8 @@ def _pdf(snapshot: dict[str, Any]) -> bytes:
 def _table(snapshot: dict[str, Any]) -> Iterator[list[exports.Cell]]:
     for line in snapshot.get("lines", []):
         numbers = {name: Decimal(line[name]) for name in ("quantity", "unit_price", "amount") if line[name] is not None}
-        whole = {**line, "unit_price": None, **numbers, "currency": snapshot["currency"]}
+        steps = "; ".join(line["detail"].get("explanation", []))
+        whole = {**line, "unit_price": None, **numbers, "currency": snapshot["currency"], "calculation": steps}
         yield [whole[column] for column in COLUMNS]
     for name in ("subtotal", "tax", "total"):
         summary: dict[str, exports.Cell] = {

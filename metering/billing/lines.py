@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from .. import memo
 from ..models import Invoice, InvoiceLine, Meter
-from ..money import plain
+from ..money import exact, plain, round_line
 from ..pricing import Adjustment, Line, Rating
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -30,6 +31,15 @@ def lines_of(rating: Rating) -> list[InvoiceLine]:
     """The rating's lines as unsaved invoice lines: what a preview shows is what a draft holds."""
     meters = memo.meters()
     return [_usage_line(line, meters, position) for position, line in enumerate(rating.lines, start=1)]
+
+
+def calculation(line: InvoiceLine, currency: str) -> list[str]:
+    """What the face of an invoice says under a line whose quantity × unit price is not its amount; nothing where it is."""
+    if line.unit_price is not None:
+        product = exact(Decimal(line.quantity)) * exact(line.unit_price)
+        if round_line(product, currency).amount == line.amount:
+            return []
+    return list(line.detail.get("explanation", []))
 
 
 def adjustment_line(origin: Invoice, change: Adjustment, position: int) -> InvoiceLine:
@@ -86,7 +96,7 @@ def _describe(line: Line, meter: Meter | None) -> str:
 
 def _unit(line: Line, meter: Meter | None) -> str:
     if line.kind == "fee":
-        return "day"
+        return line.parts[0].reason.partition(" ")[2]
     return meter.billing_unit if meter and line.kind == "usage" else ""
 
 

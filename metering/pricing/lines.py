@@ -108,9 +108,11 @@ class Line:
         steps = []
         for part in self.parts:
             fee = f" + {plain(part.fee, 8)}" if part.fee else ""
-            step = f"{plain(part.quantity)} × {_price(part.unit_price)}{fee} = {plain(part.amount, 8)}"
+            step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(part.amount, 8)}"
             steps.append(f"{part.reason}: {step}")
-        return [*steps, f"{plain(self.unrounded, 8)} is {self.amount} ({', '.join(self.versions)})"]
+        is_exact = exact(self.amount.amount) == self.unrounded
+        says = "is" if is_exact else "rounded to whole minor units, once, is"
+        return [*steps, f"{_digits(self.unrounded, 8)} {says} {self.amount} ({', '.join(self.versions)})"]
 
     def as_dict(self) -> dict[str, Any]:
         """The line as JSON values for a frozen snapshot: numbers as strings (exact ones as "n/d"), instants in ISO 8601."""
@@ -139,6 +141,14 @@ class Line:
 def _price(price: Decimal) -> str:
     """A unit price for a reader: there are few, and every line says its own three times."""
     return plain(price, 10)
+
+
+def _digits(value: Fraction, places: int) -> str:
+    """The number to its last digit, or its first `places` decimals and '…' where it goes on: 0.709677… × 99 is not 0.709677 × 99."""
+    if 10**places % value.denominator == 0:
+        return plain(value, places)
+    cut = Fraction(abs(value.numerator) * 10**places // value.denominator, 10**places)
+    return f"{'-' if value < 0 else ''}{plain(cut, places)}…"
 
 
 def _part(part: Part) -> dict[str, str]:

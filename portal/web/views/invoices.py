@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from metering import costs, evidence, gap_shares
 from metering.billing import documents, payments, preview
+from metering.billing.lines import calculation
 from metering.models import Invoice, InvoiceLine, InvoiceState
 from metering.money import Money
 from tenants.access import Access
@@ -54,7 +55,8 @@ def running(request: HttpRequest, access: Access) -> Page:
                 "position": row.position,
                 "color": row.meter if row.meter in meters else "8",
                 "description": row.description,
-                "quantity": formats.quantity(Decimal(row.quantity), row.unit).strip(),
+                "quantity": f"{formats.number(Decimal(row.quantity), 6)} {formats.unit_name(row.unit, Decimal(row.quantity))}".strip(),
+                "calculation": calculation(row, found.total.currency),
                 "unit_price": formats.unit_price(row.unit_price, found.total.currency)
                 if row.unit_price is not None
                 else "",
@@ -178,7 +180,8 @@ def _line(found: InvoiceLine, invoice: Invoice, tenant: Tenant) -> dict[str, Any
     return {
         "position": found.position,
         "description": found.description,
-        "quantity": f"{formats.number(found.quantity)} {found.unit}".strip(),
+        "quantity": f"{formats.number(found.quantity, 6)} {found.unit}".strip(),
+        "calculation": calculation(found, invoice.currency),
         "unit_price": formats.unit_price(found.unit_price, invoice.currency) if found.unit_price is not None else "",
         "amount": _say(found.amount, invoice.currency),
         "steps": found.detail.get("explanation", []),

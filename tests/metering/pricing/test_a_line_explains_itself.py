@@ -7,8 +7,9 @@ from fractions import Fraction
 
 from hypothesis import given
 
+from metering import periods
 from metering.money import total
-from metering.pricing import Graduated, Price, PriceVersion, Segment, Tier, default_version, rate
+from metering.pricing import FlatFee, Graduated, Price, PriceVersion, Segment, Tier, default_version, rate
 
 from .made_up import ALWAYS, APRIL, books, usage
 
@@ -31,7 +32,17 @@ def test_it_names_versions_segments_and_every_step() -> None:
 def test_one_price_is_named_on_the_line() -> None:
     line = rate([Segment("gpu_hours", Fraction(1, 3), APRIL.start)], [default_version(ALWAYS)], APRIL).lines[0]
     assert line.unit_price == Decimal("2.50")
-    assert line.explanation()[-1] == "0.83333333 is 0.83 USD (standard v1)"
+    assert line.explanation()[-1] == "0.83333333… rounded to whole minor units, once, is 0.83 USD (standard v1)"
+
+
+def test_a_number_that_goes_on_says_so() -> None:
+    """22 of 31 days of 99: 0.709677 × 99 would be 70.258023, and the line is not made of that."""
+    version = PriceVersion("standard v3", ALWAYS, "USD", (Price("platform_fee", FlatFee(Decimal(99))),))
+    (line,) = rate([], [version], periods.parse("UTC", "2026-03"), active_from=datetime(2026, 3, 10, tzinfo=UTC)).lines
+    assert line.explanation() == [
+        "22 of 31 days: 0.709677… × 99 = 70.25806451…",
+        "70.25806451… rounded to whole minor units, once, is 70.26 USD (standard v3)",
+    ]
 
 
 def test_its_key_survives_a_late_event() -> None:
