@@ -64,7 +64,13 @@ def _signed(text: str, code: str) -> str:
 def money(value: Any, currency: str | None = None) -> str:
     """'$4,213.55': to the currency's minor unit. `value` is a Money, or a Decimal together with `currency`."""
     amount, code = _money_parts(value, currency)
-    return NO_VALUE if amount is None else _signed(format_currency(amount, code, locale=number_locale()), code)
+    return NO_VALUE if amount is None else _signed(_money(amount, code, number_locale()), code)
+
+
+@lru_cache(maxsize=4096)
+def _money(amount: Decimal, code: str, written_as: Locale) -> str:
+    """Remembered: a page with charts says hundreds of amounts, most of them each time it is made."""
+    return str(format_currency(amount, code, locale=written_as))
 
 
 def money_compact(value: Any, currency: str | None = None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -26,6 +28,8 @@ from ..charts import Chart
 from ..cost_charts import course_chart, daily_cost_chart
 from ..pages import Page, tenant_page
 from ..usage_charts import usage_chart
+
+WEEK_KEPT = 300
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def hide_steps(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _week(access: Access, meters: readings.Meters, now: datetime) -> dict[str, Any] | None:
     """What changed since last week, in words; None where there is nothing to compare."""
-    found = movers.week(access.tenant, now)
+    found = _movers(access.tenant, now)
     if found is None:
         return None
     titles = {"meter": _("By meter"), "model": _("By GPU model"), "user": _("By person")}
@@ -101,6 +105,16 @@ def _week(access: Access, meters: readings.Meters, now: datetime) -> dict[str, A
             for kind, title in titles.items()
         ],
     }
+
+
+def _movers(tenant: Tenant, now: datetime) -> movers.Week | None:
+    """The movers, kept for WEEK_KEPT seconds: they are about days that are over, which only late events change."""
+    key = f"movers:{tenant.pk}:{now.astimezone(ZoneInfo(tenant.time_zone)):%Y-%m-%d}"
+    kept: tuple[movers.Week | None] | None = cache.get(key)
+    if kept is None:
+        kept = (movers.week(tenant, now),)
+        cache.set(key, kept, WEEK_KEPT)
+    return kept[0]
 
 
 def _money(tenant: Tenant, ahead: Projection, now: datetime) -> Money:
