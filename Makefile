@@ -39,6 +39,18 @@ assets:
 demo: demo-env ## start the whole product with demo data and live traffic (Ctrl-C stops it)
 	@exec $(BIN)/python -m portal.demo
 
+.PHONY: platform-env
+platform-env: python
+	@$(PYTHON) bin/bootstrap platform
+
+.PHONY: demo-platform
+demo-platform: platform-env ## start the demo with the reference platform in front of it: gateway, imaging, search, ml (docs/platform.md)
+	@PYTHONPATH=.:infra/platform:clients/python exec $(BIN)/python infra/platform/demo.py
+
+.PHONY: load
+load: platform-env ## load the reference platform with Locust and k6 for LOAD_SECONDS (60) each and write docs/load-results.md
+	@PYTHONPATH=.:infra/platform:clients/python $(BIN)/python infra/platform/demo.py --run $(BIN)/python infra/observability/run_load.py
+
 .PHONY: demo-reset
 demo-reset: demo-env ## stop the demo and delete its data, so that the next start is a first one
 	@$(BIN)/python -m portal.demo --reset

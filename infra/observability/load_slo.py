@@ -1,0 +1,68 @@
+"""What the load tests judge by: the 429 contract, percentiles, and the objectives with their verdicts. No Locust in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WINDOWS = ("minute", "hour", "day")
+TARGETS = {"p95_ms": 500.0, "error_rate": 0.01}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One objective: what was promised, what was seen, and whether it holds."""
+
+    name: str
+    target: float
+    actual: float
+    unit: str
+
+    @property
+    def met(self) -> bool:
+        return self.actual < self.target
+
+    def shown(self) -> dict[str, Any]:
+        return {"name": self.name, "target": self.target, "actual": round(self.actual, 4), "unit": self.unit, "met": self.met}  # fmt: skip
+
+
+def verdicts(p95_ms: float, requests: int, errors: int, broken_refusals: int, targets: Mapping[str, float] = TARGETS) -> list[Verdict]:  # fmt: skip
+    """The objectives of a run. Refusals (429) are no errors; a refusal that breaks the contract is one objective missed. No request at all misses all."""
+    rate = errors / requests if requests else 1.0
+    return [
+        Verdict("latency p95", targets["p95_ms"], p95_ms if requests else float("inf"), "ms"),
+        Verdict("error rate", targets["error_rate"], rate, "ratio"),
+        Verdict("refusals against the contract", 1, broken_refusals, "answers"),
+    ]
+
+
+def all_met(found: Sequence[Verdict]) -> bool:
+    return all(each.met for each in found)
+
+
+def contract_violations(status: int, headers: Mapping[str, str], body: Any) -> list[str]:
+    """What is wrong with a refusal (429) of a rate limit or a quota, one sentence each; empty when it keeps the contract."""
+    if status != 429:
+        return [f"status {status} instead of 429"]
+    if not isinstance(body, Mapping):
+        return ["the body is no JSON object"]
+    small = {name.lower(): value for name, value in headers.items()}
+    found = [f"{name} is missing or no number" for name in _NUMBERS if not small.get(name, "").isdecimal()]
+    found += [f"body.{name} is missing" for name in ("detail", "code") if not body.get(name)]
+    if body.get("code") == "quota_exceeded":
+        return found + [f"body.{name} is missing" for name in ("meter", "used", "limit", "resets_at") if name not in body]  # fmt: skip
+    if body.get("window") not in WINDOWS:
+        found.append(f"body.window is {body.get('window')!r}")
+    if str(body.get("retry_after")) != small.get("retry-after"):
+        found.append("body.retry_after is not Retry-After")
+    if str(body.get("limit")) != small.get("x-ratelimit-limit"):
+        found.append("body.limit is not X-RateLimit-Limit")
+    if small.get("x-ratelimit-remaining") != "0":
+        found.append("X-RateLimit-Remaining is not 0")
+    if small.get("retry-after") == "0":
+        found.append("Retry-After is 0")
+    return found
+
+
+_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")

@@ -1,0 +1,307 @@
+"""Locust: the platform's users. Run by `make load`, or by hand against a running platform:
+
+    PLATFORM_LOGINS=.data/platform/logins.json locust -f infra/observability/load_test.py --host http://127.0.0.1:8100 \\
+        --headless --users 40 --spawn-rate 4 --run-time 5m --summary load.json
+
+Distributed: the same with `--master` on one machine and `--worker --master-host …` on the others; what the workers' own handlers count
+travels with their reports. Ends with status 1 when an objective is missed (--slo-p95-ms, --slo-error-rate).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import load_slo
+from locust import HttpUser, between, events, task
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import MasterRunner, WorkerRunner
+
+WORDS = ("pulmonary nodule", "acute infarct", "gallstones", "mass", "meniscus", "pleural effusion", "aneurysm")
+MEANINGS = (
+    "stroke in the brain",
+    "something in the lung",
+    "kidney stones",
+    "torn ligament of the knee",
+    "breast cancer",
+)
+MODALITIES = ("CT", "MR", "US")
+seen: Counter[str] = Counter()
+"""What this process saw: requests and refusals of ordinary users, refusals of those over their limit, broken refusals."""
+
+
+# ----------------------------------------------------------------------------------------------------------------- users
+
+
+class APIUser(HttpUser):
+    """The base of all: logs in by itself as somebody of its role, and knows a refusal from an error."""
+
+    abstract = True
+    wait_time = between(0.5, 2.0)
+    role = "clinician"
+    _turns: Counter[str] = Counter()
+
+    def on_start(self) -> None:
+        people = [row for row in _logins() if row["username"].startswith(self.role)]
+        if not people:
+            raise StopUser(f"nobody of role {self.role} in PLATFORM_LOGINS")
+        person = people[APIUser._turns[self.role] % len(people)]
+        APIUser._turns[self.role] += 1
+        self.username = person["username"]
+        self.login(person)
+        self.studies = self.get("/studies?limit=200", "/studies").get("results", [])
+
+    def login(self, person: dict[str, str]) -> None:
+        """Take a token; every further request carries it."""
+        given = {"username": person["username"], "password": person["password"]}
+        with self.client.post("/login", json=given, catch_response=True) as answer:
+            if answer.status_code != 200:
+                answer.failure(f"login of {person['username']}: {answer.status_code}")
+                raise StopUser
+            self.client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+
+    def get(self, url: str, name: str, **options: Any) -> dict[str, Any]:
+        return self.ask("GET", url, name, **options)
+
+    def post(self, url: str, name: str, **options: Any) -> dict[str, Any]:
+        return self.ask("POST", url, name, **options)
+
+    def ask(self, method: str, url: str, name: str, **options: Any) -> dict[str, Any]:
+        """The answer's JSON, {} for pictures and refusals. A refusal that keeps the contract is no failure."""
+        with self.client.request(method, url, name=name, catch_response=True, **options) as answer:
+            if answer.status_code == 429:
+                self.refused(answer)
+            elif answer.ok:
+                answer.success()
+                if "json" in answer.headers.get("Content-Type", ""):
+                    return dict(answer.json())
+            else:
+                answer.failure(f"{answer.status_code}: {answer.text[:200]}")
+        return {}
+
+    def refused(self, answer: Any) -> None:
+        seen["refused"] += 1
+        check_refusal(answer)
+
+    def any_study(self) -> str:
+        return str(random.choice(self.studies)["id"]) if self.studies else "0" * 12
+
+
+class ClinicianUser(APIUser):
+    """Looks at studies of the day and now and then for an old report."""
+
+    weight = 50
+
+    @task(5)
+    def browse(self) -> None:
+        self.get(f"/studies?modality={random.choice(MODALITIES)}", "/studies")
+
+    @task(6)
+    def look(self) -> None:
+        self.get(f"/studies/{self.any_study()}/slices/0.png", "/studies/{id}/slices/{n}.png")
+
+    @task(3)
+    def keyword(self) -> None:
+        self.get("/search", "/search keyword", params={"q": random.choice(WORDS), "kind": "keyword"})
+
+    @task(2)
+    def ask_the_model(self) -> None:
+        self.post("/ml/infer", "/ml/infer", json={"study": self.any_study()})
+
+
+class ResearcherUser(APIUser):
+    """Searches by meaning and by filters, and has whole studies looked through in the background."""
+
+    weight = 30
+    role = "researcher"
+
+    @task(5)
+    def semantic(self) -> None:
+        self.get("/search", "/search semantic", params={"q": random.choice(MEANINGS), "kind": "semantic", "limit": 25})
+
+    @task(4)
+    def filtered(self) -> None:
+        asked = {"q": random.choice(WORDS), "kind": "filtered", "modality": random.choice(MODALITIES), "since": 2018}
+        self.get("/search", "/search filtered", params=asked)
+
+    @task(3)
+    def infer(self) -> None:
+        self.post("/ml/infer", "/ml/infer", json={"study": self.any_study()})
+
+    @task(1)
+    def batch(self) -> None:
+        job = self.post("/ml/jobs", "/ml/jobs", json={"studies": [self.any_study()]})
+        if job:
+            self.get(f"/jobs/ml/{job['id']}", "/jobs/{service}/{id}")
+
+
+class AdminUser(APIUser):
+    """Watches the services and has indexes and thumbnails made."""
+
+    weight = 10
+    role = "admin"
+    wait_time = between(1.0, 4.0)
+
+    @task(6)
+    def services(self) -> None:
+        self.get("/services", "/services")
+
+    @task(3)
+    def whoami(self) -> None:
+        self.get("/me", "/me")
+
+    @task(2)
+    def thumbnails(self) -> None:
+        self.post(f"/studies/{self.any_study()}/thumbnails", "/studies/{id}/thumbnails")
+
+    @task(1)
+    def reindex(self) -> None:
+        self.post("/indexes/reports/jobs?documents=300", "/indexes/{name}/jobs")
+
+
+class RadiologyWorkflowUser(APIUser):
+    """One whole reading: worklist, study, its slices, the model's opinion, earlier reports, thumbnails for the archive."""
+
+    weight = 20
+    role = "radiologist"
+    wait_time = between(1.0, 3.0)
+
+    @task
+    def read_a_study(self) -> None:
+        worklist = self.get("/studies?limit=20", "/studies").get("results")
+        if not worklist:
+            return
+        study = random.choice(worklist)
+        detail = self.get(f"/studies/{study['id']}", "/studies/{id}")
+        for number in range(min(3, int(detail.get("slices", 1)))):
+            self.get(f"/studies/{study['id']}/slices/{number}.png", "/studies/{id}/slices/{n}.png")
+        self.get(f"/studies/{study['id']}/slices/0.png?center=40&width=400", "/studies/{id}/slices/{n}.png")
+        opinion = self.post("/ml/infer", "/ml/infer", json={"study": study["id"]})
+        words = f"{opinion.get('label', 'CT')} {study.get('body_part') or 'chest'}"
+        self.get("/search", "/search semantic", params={"q": words, "kind": "semantic"})
+        job = self.post(f"/studies/{study['id']}/thumbnails", "/studies/{id}/thumbnails")
+        if job:
+            self.get(f"/jobs/imaging/{job['id']}", "/jobs/{service}/{id}")
+
+
+class OverLimitUser(APIUser):
+    """Of a tenant with a small tier: calls on without pause, and holds every refusal to the contract. One of it, beside the others' shares."""
+
+    fixed_count = 1
+    role = "visitor"
+    wait_time = between(0.05, 0.2)
+
+    @task
+    def hammer(self) -> None:
+        self.get("/me", "/me (over limit)")
+
+    def refused(self, answer: Any) -> None:
+        seen["refused on purpose"] += 1
+        check_refusal(answer)
+
+
+def check_refusal(answer: Any) -> None:
+    """Success for a refusal as promised, failure for any other."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    broken = load_slo.contract_violations(answer.status_code, answer.headers, body)
+    if broken:
+        seen["broken refusals"] += 1
+        answer.failure(f"429 against the contract: {'; '.join(broken)}")
+    else:
+        answer.success()
+
+
+def _logins() -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = json.loads(Path(os.environ["PLATFORM_LOGINS"]).read_text(encoding="utf-8"))
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------------------- events
+
+
+@events.init_command_line_parser.add_listener
+def _arguments(parser: Any) -> None:
+    parser.add_argument("--slo-p95-ms", type=float, default=load_slo.TARGETS["p95_ms"], help="objective of latency")
+    parser.add_argument(
+        "--slo-error-rate", type=float, default=load_slo.TARGETS["error_rate"], help="objective of errors"
+    )
+    parser.add_argument("--summary", default="", help="write the summary as JSON to this file")
+
+
+@events.init.add_listener
+def _spread(environment: Environment, **_: Any) -> None:
+    """Each worker of a distributed run begins with other accounts."""
+    if isinstance(environment.runner, WorkerRunner):
+        APIUser._turns.update(dict.fromkeys(("clinician", "researcher", "admin", "radiologist"), environment.runner.worker_index * 7))  # fmt: skip
+
+
+@events.test_start.add_listener
+def _begin(**_: Any) -> None:
+    seen.clear()
+
+
+@events.report_to_master.add_listener
+def _report(data: dict[str, Any], **_: Any) -> None:
+    data["seen"] = dict(seen)
+    seen.clear()
+
+
+@events.worker_report.add_listener
+def _reported(data: dict[str, Any], **_: Any) -> None:
+    seen.update(data.get("seen", {}))
+
+
+@events.quitting.add_listener
+def _judge(environment: Environment, **_: Any) -> None:
+    """The summary, and the exit status that says whether the objectives hold."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    options: Any = environment.parsed_options
+    total = environment.stats.total
+    targets = {"p95_ms": options.slo_p95_ms, "error_rate": options.slo_error_rate}
+    p95 = float(total.get_response_time_percentile(0.95) or 0)
+    found = load_slo.verdicts(p95, total.num_requests, total.num_failures, seen["broken refusals"], targets)
+    print("\nObjectives:")
+    for each in found:
+        print(
+            f"  {'met   ' if each.met else 'MISSED'} {each.name}: {each.actual:g} (below {each.target:g} {each.unit})"
+        )
+    if options.summary:
+        Path(options.summary).write_text(json.dumps(_summary(environment, found), indent=1), encoding="utf-8")
+    environment.process_exit_code = 0 if load_slo.all_met(found) else 1
+
+
+def _summary(environment: Environment, found: list[load_slo.Verdict]) -> dict[str, Any]:
+    total = environment.stats.total
+    rows = [_row(entry) for _, entry in sorted(environment.stats.entries.items())]
+    workers = environment.runner.worker_count if isinstance(environment.runner, MasterRunner) else 0
+    return {
+        "tool": "locust",
+        "workers": workers,
+        "requests": total.num_requests,
+        "errors": total.num_failures,
+        "refused": seen["refused"],
+        "refused_on_purpose": seen["refused on purpose"],
+        "broken_refusals": seen["broken refusals"],
+        "requests_per_second": round(total.total_rps, 2),
+        "all": _row(total),
+        "routes": rows,
+        "failures": [
+            f"{error.name}: {error.error} ({error.occurrences})" for error in environment.stats.errors.values()
+        ],
+        "slo": [each.shown() for each in found],
+        "slo_met": load_slo.all_met(found),
+    }
+
+
+def _row(entry: Any) -> dict[str, Any]:
+    percentiles = {f"p{round(q * 100)}": entry.get_response_time_percentile(q) for q in (0.5, 0.95, 0.99)}
+    return {"name": entry.name, "requests": entry.num_requests, "errors": entry.num_failures, **percentiles}

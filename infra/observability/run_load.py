@@ -1,0 +1,128 @@
+"""What `make load` runs on the started platform: Locust, then k6, then docs/load-results.md from what both measured.
+
+LOAD_SECONDS (60) each, LOAD_USERS (24) of Locust, LOAD_VUS (2) in each of k6's scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BIN = Path(sys.executable).parent
+
+
+def main() -> int:
+    """The exit status."""
+    seconds, users = os.environ.get("LOAD_SECONDS", "60"), os.environ.get("LOAD_USERS", "24")
+    gateway = os.environ["PLATFORM_GATEWAY_URL"]
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / f"{name}.json" for name in ("locust", "k6")}
+        locust = [
+            str(BIN / "locust"),
+            "-f",
+            str(HERE / "load_test.py"),
+            "--host",
+            gateway,
+            "--headless",
+            "--only-summary",
+        ]
+        locust += [
+            "--users",
+            users,
+            "--spawn-rate",
+            "8",
+            "--run-time",
+            f"{seconds}s",
+            "--summary",
+            str(files["locust"]),
+        ]
+        k6 = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", "-e", f"GATEWAY_URL={gateway}"]
+        k6 += ["-e", f"PLATFORM_LOGINS={os.environ['PLATFORM_LOGINS']}", "-e", f"LOAD_SECONDS={seconds}"]
+        k6 += [
+            "-e",
+            f"VUS={os.environ.get('LOAD_VUS', '2')}",
+            "-e",
+            f"K6_SUMMARY={files['k6']}",
+            str(HERE / "k6_load_test.js"),
+        ]
+        statuses = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in (locust, k6)]
+        found = {name: json.loads(path.read_text()) if path.exists() else {} for name, path in files.items()}
+    target = Path(os.environ.get("LOAD_RESULTS", ROOT / "docs" / "load-results.md"))
+    target.write_text(document(found["locust"], found["k6"], seconds=seconds, users=users), encoding="utf-8")
+    print(f"\n{target} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
+    return 0 if statuses == [0, 0] and all(each.get("slo_met") for each in found.values()) else 1
+
+
+def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users: str) -> str:
+    """The page."""
+    slow = os.environ.get("PLATFORM_SLOW_MS", "0")
+    lines = [
+        "# Results of the load tests",
+        "",
+        "Written by `make load`; see [the platform](platform.md#load-tests) for what is run and how to read it.",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores ({platform.machine()}) shared by the portal's demo, the four services, their worker"
+        f" and the load itself; {seconds} s each." + (f" **The fault switch delayed every service by {slow} ms.**" if slow != "0" else ""),
+        "",
+        *_locust(locust, users),
+        *_k6(k6),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _locust(found: dict[str, Any], users: str) -> list[str]:
+    if not found:
+        return ["## Locust", "", "It did not end by itself: there is no summary.", ""]
+    requests = max(found["requests"], 1)
+    deliberate = found["refused_on_purpose"]
+    lines = [
+        "## Locust", "",
+        f"{users} users, {found['requests']} requests ({found['requests_per_second']} a second), {found['errors']} errors.",
+        f"429 share: {found['refused'] / requests:.2%} for tenants within their limits; the user of the tenant over its limit got {deliberate}"
+        f" refusals on purpose, {found['broken_refusals']} of them against the contract.", "",
+        "| request | requests | errors | p50 ms | p95 ms | p99 ms |", "|---|---:|---:|---:|---:|---:|",
+    ]  # fmt: skip
+    for row in [*found["routes"], {**found["all"], "name": "**all**"}]:
+        times = " | ".join(f"{row[name]:.0f}" if row[name] is not None else "–" for name in ("p50", "p95", "p99"))
+        lines.append(f"| {row['name']} | {row['requests']} | {row['errors']} | {times} |")
+    return [*lines, "", *_objectives(found)]
+
+
+def _k6(found: dict[str, Any]) -> list[str]:
+    if not found:
+        return ["## k6", "", "It did not end by itself: there is no summary.", ""]
+    metrics = found["metrics"]
+    requests = metrics["http_reqs"]["values"]
+    failed, limited = (metrics.get(name, {}).get("values", {}) for name in ("http_req_failed", "rate_limited"))
+    lines = [
+        "## k6", "",
+        f"{requests['count']} requests ({requests['rate']:.1f} a second) in {found['seconds']:.0f} s, {failed.get('passes', 0)} errors,"
+        f" 429 share {limited.get('rate', 0):.2%}.", "",
+        "| metric | median ms | p95 ms | p99 ms | largest ms |", "|---|---:|---:|---:|---:|",
+    ]  # fmt: skip
+    for name in sorted(name for name, each in metrics.items() if each["type"] == "trend"):
+        if name.startswith("http_req_duration") or name in ("search_latency", "ml_latency"):
+            values = metrics[name]["values"]
+            lines.append(f"| {name} | " + " | ".join(f"{values[key]:.1f}" for key in ("med", "p(95)", "p(99)", "max")) + " |")  # fmt: skip
+    return [*lines, "", *_objectives(found)]
+
+
+def _objectives(found: dict[str, Any]) -> list[str]:
+    lines = ["| objective | target | seen | |", "|---|---|---:|---|"]
+    for each in found["slo"]:
+        target = each["target"] if isinstance(each["target"], str) else f"below {each['target']:g} {each['unit']}"
+        lines.append(f"| {each['name']} | {target} | {each['actual']} | {'met' if each['met'] else '**missed**'} |")
+    return [*lines, "", f"Objectives {'met' if found['slo_met'] else '**missed**'}.", ""]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The front door: login, tokens, limits, and the way to the other services."""

@@ -1,0 +1,1 @@
+"""Studies, rendered slices and thumbnails."""

@@ -1,0 +1,1 @@
+"""Batched inference with a small ONNX model, and jobs under GPU reservations."""

@@ -1,0 +1,104 @@
+"""`uvicorn aurelius_platform.ml.app:create --factory`: batched inference, and jobs over whole studies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import numpy as np
+from celery import Celery
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+from .. import metrics, tracing
+from ..accounts import Caller
+from ..config import Config, from_environment
+from ..jobs import Jobs
+from ..queueing import celery_app
+from ..upstream import Upstream
+from ..usage import Usage
+from ..web import ByCaller, finished, problem, service
+from .batching import Batcher, OverloadedError
+from .model import EDGE, NAME, Floats, Model, Prediction
+
+StudyId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Inference(BaseModel):
+    """One slice to look at."""
+
+    study: StudyId
+    slice: Annotated[int, Field(ge=0)] = 0
+
+
+class BatchJob(BaseModel):
+    """Studies to look at in the background, under a GPU reservation."""
+
+    studies: Annotated[list[StudyId], Field(min_length=1, max_length=100)]
+
+
+def create(config: Config | None = None, queue: Celery | None = None, usage: Usage | None = None, imaging: Upstream | None = None) -> FastAPI:  # fmt: skip
+    """The application. Without arguments it is as the environment says."""
+    config = config or from_environment("ml")
+    tracing.start(config)
+    model, jobs = Model(config.model), Jobs(config.jobs)
+    queue, usage = queue or celery_app(config), usage or Usage.of(config)
+    imaging = imaging or Upstream(config, "imaging")
+
+    def work(slices: list[Floats]) -> list[Prediction]:
+        metrics.INFERENCE_BATCH.labels(NAME).observe(len(slices))
+        return model.run(np.stack(slices)[:, None])
+
+    batcher: Batcher[Floats, Prediction] = Batcher(work)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with usage:
+            async with batcher:
+                yield
+        await imaging.close()
+
+    app = service(config, lifespan)
+
+    @app.post("/infer")
+    async def infer(asked: Inference, caller: ByCaller) -> dict[str, Any]:
+        """Which modality a slice is of."""
+        began = time.perf_counter()
+        pixels = await _slice(imaging, asked, caller)
+        try:
+            with tracing.span("ml.infer", model=NAME):
+                found = await batcher.ask(pixels)
+        except OverloadedError as error:
+            raise problem(503, "overloaded", f"The model has too much to do: {error}.") from None
+        metrics.INFERENCE_SECONDS.labels(NAME).observe(time.perf_counter() - began + config.slow_ms / 1000, tracing.exemplar())  # fmt: skip
+        usage.record(caller, "inferences", model=NAME)
+        return {"model": NAME, "label": found.label, "probabilities": found.probabilities}
+
+    @app.post("/jobs", status_code=202)
+    def start(asked: BatchJob, caller: ByCaller) -> dict[str, Any]:
+        """All slices of these studies, in the background; GPUs are reserved at the portal around the job."""
+        job = jobs.add("infer", caller, ",".join(asked.studies), expected=len(asked.studies))
+        queue.send_task("platform.infer", [job.id])
+        return job.shown()
+
+    @app.get("/jobs/{id}")
+    def job(id: str, caller: ByCaller) -> dict[str, Any]:
+        found = jobs.get(id, caller.tenant)
+        if found is None:
+            raise problem(404, "not_found", "There is no such job.")
+        return found.shown()
+
+    return finished(app)
+
+
+async def _slice(imaging: Upstream, asked: Inference, caller: Caller) -> Floats:
+    try:
+        answer = await imaging.call("GET", f"/studies/{asked.study}/slices/{asked.slice}/tensor", caller)
+    except httpx.HTTPError as error:
+        raise problem(502, "imaging_unavailable", f"The imaging service does not answer: {error}.") from None
+    if answer.status_code != 200:
+        raise problem(404 if answer.status_code == 404 else 502, "no_such_slice", "There is no such slice.")
+    return np.frombuffer(answer.content, "<f4").reshape(EDGE, EDGE)

@@ -1,0 +1,1 @@
+"""Keyword, filtered and semantic search over radiology reports."""

@@ -1,0 +1,127 @@
+"""The index: SQLite's full-text engine (FTS5, BM25) for words, vectors for meaning. A new one is built beside the old and put in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from .corpus import Report
+from .vectors import Space
+
+CHUNK = 100
+REPORTS = "reports"
+KINDS = ("keyword", "filtered", "semantic")
+_SCHEMA = """
+CREATE TABLE report (id INTEGER PRIMARY KEY, title TEXT, body TEXT, modality TEXT, body_part TEXT, year INTEGER);
+CREATE INDEX report_filter ON report (modality, body_part, year);
+CREATE VIRTUAL TABLE words USING fts5(title, body, content=report, content_rowid=id, tokenize='porter unicode61 remove_diacritics 2');
+"""
+_SHOWN = "report.id, report.title, report.modality, report.body_part, report.year"
+_WORD = re.compile(r"\w+")
+MOST_WORDS = 20
+
+
+class NoIndexError(LookupError):
+    """There is no index of that name yet."""
+
+
+def build(folder: Path, name: str, documents: Iterable[Report], expected: int, progress: Callable[[int, int], None]) -> int:  # fmt: skip
+    """Index the documents and put the new index in the old one's place at once; how many there are. `progress(done, expected)` is told."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generation = f"{name}-{os.urandom(6).hex()}"
+    texts: list[str] = []
+    ids: list[int] = []
+    progress(0, expected)
+    with closing(sqlite3.connect(folder / f"{generation}.sqlite")) as connection:
+        connection.executescript(_SCHEMA)
+        for document in documents:
+            values = (document.id, document.title, document.body, document.modality, document.body_part, document.year)
+            connection.execute("INSERT INTO report VALUES (?, ?, ?, ?, ?, ?)", values)
+            connection.execute("INSERT INTO words (rowid, title, body) VALUES (?, ?, ?)", values[:3])
+            texts.append(document.body)
+            ids.append(document.id)
+            if len(ids) % CHUNK == 0:
+                connection.commit()
+                progress(len(ids), max(expected, len(ids)))
+        connection.commit()
+    Space.of(texts, ids).save(folder / f"{generation}.npz")
+    _point_to(folder, name, generation)
+    progress(len(ids), len(ids))
+    return len(ids)
+
+
+def _point_to(folder: Path, name: str, generation: str) -> None:
+    pointer = folder / f"{name}.json"
+    before = json.loads(pointer.read_text())["generation"] if pointer.exists() else ""
+    fresh = folder / f"{generation}.json"
+    fresh.write_text(json.dumps({"generation": generation}))
+    fresh.replace(pointer)
+    for path in folder.glob(f"{name}-*"):
+        if not path.name.startswith((generation, before or generation)):  # the one before may still be read
+            path.unlink(missing_ok=True)
+
+
+class Index:
+    """The present index of a name; a new generation is taken up at the next search."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._pointer, self._folder = folder / f"{name}.json", folder
+        self._seen: tuple[int, int] = (0, 0)
+        self._space: Space | None = None
+        self._file = ""
+
+    def search(self, kind: str, text: str, limit: int, **filters: Any) -> list[dict[str, Any]]:
+        """The best documents, best first. `filters` (modality, body_part, since) hold for kind "filtered". Raises NoIndexError."""
+        space = self._current()
+        with closing(sqlite3.connect(self._file, uri=True, check_same_thread=False)) as connection:
+            connection.row_factory = sqlite3.Row
+            if kind == "semantic":
+                return _by_meaning(connection, space.nearest(text, limit))
+            return _by_words(connection, text, limit, filters if kind == "filtered" else {})
+
+    def _current(self) -> Space:
+        try:
+            found = self._pointer.stat()
+        except FileNotFoundError:
+            raise NoIndexError(self._pointer.stem) from None
+        mark = (found.st_mtime_ns, found.st_ino)
+        if self._space is None or mark != self._seen:
+            generation = json.loads(self._pointer.read_text())["generation"]
+            self._space = Space.load(self._folder / f"{generation}.npz")
+            self._file = f"file:{self._folder / generation}.sqlite?mode=ro&immutable=1"
+            self._seen = mark
+        return self._space
+
+
+def match(text: str) -> str:
+    """FTS5's query for all words of a text, whatever else it holds."""
+    return " ".join(f'"{word}"' for word in _WORD.findall(text)[:MOST_WORDS])
+
+
+def _by_words(connection: sqlite3.Connection, text: str, limit: int, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    query = match(text)
+    if not query:
+        return []
+    conditions, values = ["words MATCH ?"], [query]
+    for name, column in (("modality", "modality ="), ("body_part", "body_part ="), ("since", "year >=")):
+        if filters.get(name) not in (None, ""):
+            conditions.append(f"report.{column} ?")
+            values.append(filters[name])
+    statement = (
+        f"SELECT {_SHOWN}, -bm25(words) AS score, snippet(words, 1, '', '', '…', 24) AS snippet FROM words "  # noqa: S608
+        f"JOIN report ON report.id = words.rowid WHERE {' AND '.join(conditions)} ORDER BY bm25(words) LIMIT ?"
+    )
+    return [dict(row) for row in connection.execute(statement, [*values, limit])]
+
+
+def _by_meaning(connection: sqlite3.Connection, nearest: list[tuple[int, float]]) -> list[dict[str, Any]]:
+    marks = ", ".join("?" * len(nearest))
+    statement = f"SELECT {_SHOWN}, substr(body, 1, 160) AS snippet FROM report WHERE id IN ({marks})"  # noqa: S608
+    rows = {row["id"]: dict(row) for row in connection.execute(statement, [id for id, _ in nearest])}
+    return [{**rows[id], "score": score} for id, score in nearest if id in rows]

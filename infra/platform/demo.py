@@ -1,0 +1,219 @@
+"""`make demo-platform`: the portal's demo with the four services, their worker and their queues' exporter in front of it.
+
+    PYTHONPATH=.:infra/platform:clients/python python infra/platform/demo.py [--no-traffic] [--run COMMAND …]
+
+`--run` starts everything, runs a command with PLATFORM_GATEWAY_URL and PLATFORM_LOGINS in its environment, stops, and ends with its
+exit status: that is how the load tests run. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
+(PLATFORM_PORT moves the first). PLATFORM_SLOW_MS delays the services: a fault switch for tests of thresholds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from aurelius import Client
+from onboarding import METERS, onboard
+
+from aurelius_platform.build import build
+from aurelius_platform.config import PORTS, SERVICES
+from portal.demo.folder import DemoError, DemoFolder
+from portal.demo.progress import say, step
+from portal.demo.supervisor import Child, Supervisor
+from portal.embedded import EmbeddedError, free_port, port_is_free
+from portal.embedded.process import write_private
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = (
+    ROOT / "infra" / "platform",
+    ROOT / "clients" / "python",
+)  # all that the services import: nothing of the portal
+HOST = "127.0.0.1"
+PORTAL_SECONDS = 900  # its first start makes and seeds a database
+WATCH_EVERY = 0.5
+
+
+class Stop(BaseException):
+    """Somebody asked the platform to stop."""
+
+
+class Platform:
+    """One run, from the first line to the last process."""
+
+    def __init__(self, folder: DemoFolder, *, traffic: bool = True) -> None:
+        self.folder, self.traffic = folder, traffic
+        self.data = folder.path / "platform"
+        self.supervisor = Supervisor(folder.logs, dict(os.environ), say)
+        self.ports = _ports()
+        self.started = time.monotonic()
+
+    def run(self, command: list[str]) -> int:
+        """Start, then watch until told to stop, or run `command` to its end; the exit status."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _raise_stop)
+        self.folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.logs.mkdir(exist_ok=True)
+        try:
+            self._portal()
+            self._platform()
+            self._tell()
+            if command:
+                return subprocess.run(command, cwd=ROOT, env=self._environment("load"), check=False).returncode
+            while True:
+                time.sleep(WATCH_EVERY)
+                self.supervisor.check()
+        except Stop:
+            say("\nStopping …")
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            began = time.monotonic()
+            self.supervisor.stop()
+            say(f"The platform has stopped in {time.monotonic() - began:.1f} s.")
+        return 0
+
+    def url(self, name: str) -> str:
+        return f"http://{HOST}:{self.ports[name]}"
+
+    # -------------------------------------------------------------------------------------------------------- start
+
+    def _portal(self) -> None:
+        """The portal's demo, ours or one that runs on this folder already."""
+        if not self.folder.running():
+            quiet = [] if self.traffic else ["--no-traffic"]
+            portal = Child("portal", [sys.executable, "-m", "portal.demo", *quiet], self.folder.description.exists, 60)
+            with step("Starting the portal's demo", lambda: self.supervisor.last_words_of("portal")):
+                self.supervisor.start(portal)
+                self.supervisor.wait_until_ready(portal, PORTAL_SECONDS)
+        self.environment = json.loads(self.folder.environment_file.read_text())
+        self.portal = json.loads(self.folder.description.read_text())
+
+    def _platform(self) -> None:
+        self.data.mkdir(exist_ok=True, mode=0o700)
+        secret = self.data / "secret"
+        if not secret.exists():
+            write_private(secret, secrets.token_urlsafe(32))
+        with step("Building catalogue, model and index"):
+            build(self.data)
+        if not (self.data / "accounts.json").exists():
+            with step("Making tenants, keys and meters at the portal"):
+                self._manage("add_meter", *METERS, "--now")
+                client = Client(self.portal["url"], self.portal["operator"]["token"])
+                onboard(client, self.data / "accounts.json", self.data / "logins.json")
+        with step("Starting gateway, imaging, search, ml, worker and queues"):
+            children = [self._service(name) for name in SERVICES] + [self._worker(), self._queues()]
+            for child in children:
+                self.supervisor.environment = self._environment(child.name.removeprefix("platform-"))
+                self.supervisor.start(child)
+            for child in children:
+                self.supervisor.wait_until_ready(child)
+        if self.traffic:
+            self.supervisor.environment = self._environment("traffic")
+            self.supervisor.start(Child("platform-traffic", [sys.executable, "infra/platform/traffic.py"]))
+
+    def _manage(self, *arguments: str) -> None:
+        answer = subprocess.run(
+            [sys.executable, "-m", "portal.demo", "--manage", *arguments], cwd=ROOT, capture_output=True, text=True
+        )
+        if answer.returncode != 0:
+            raise DemoError(f"manage.py {arguments[0]} failed: {answer.stderr.strip().splitlines()[-1]}")
+
+    def _service(self, name: str) -> Child:
+        command = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            f"aurelius_platform.{name}.app:create",
+            "--factory",
+            "--no-access-log",
+        ]
+        command += ["--host", HOST, "--port", str(self.ports[name]), "--log-level", "warning"]
+        return Child(f"platform-{name}", command, lambda: _answers(f"{self.url(name)}/healthz"))
+
+    def _worker(self) -> Child:
+        celery = [sys.executable, "-m", "celery", "--app", "aurelius_platform.worker", "worker", "--pool", "threads"]
+        celery += ["--concurrency", "2", "--queues", "ml_inference,image_processing,indexing", "--loglevel", "WARNING"]
+        celery += ["--without-gossip", "--without-mingle", "--hostname", "platform@%h", "--task-events"]
+        return Child("platform-worker", celery, lambda: _answers(f"{self.url('worker')}/metrics"))
+
+    def _queues(self) -> Child:
+        command = [sys.executable, "-m", "aurelius_platform.queues"]
+        return Child("platform-queues", command, lambda: _answers(f"{self.url('queues')}/metrics"))
+
+    def _environment(self, name: str) -> dict[str, str]:
+        own = {
+            "PLATFORM_DATA": str(self.data),
+            "PLATFORM_SECRET": (self.data / "secret").read_text(),
+            "PLATFORM_LOGINS": str(self.data / "logins.json"),
+            "PLATFORM_PORTAL_URL": self.portal["url"],
+            "PLATFORM_DECISION_URL": self.portal["decision_url"].removesuffix("/decide"),
+            "PLATFORM_BROKER_URL": self.environment["CELERY_BROKER_URL"],
+            "PLATFORM_METRICS_PORT": str(self.ports.get(name, 0)),
+            "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
+            "PYTHONSAFEPATH": "1",
+            "PYTHONUNBUFFERED": "1",
+            **{f"PLATFORM_{each.upper()}_URL": self.url(each) for each in SERVICES},
+        }
+        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        return {**inherited, **own}
+
+    # --------------------------------------------------------------------------------------------------------- tell
+
+    def _tell(self) -> None:
+        say(f"\nThe platform runs after {time.monotonic() - self.started:.1f} s:\n")
+        rows = [("Portal", self.portal["url"]), *((name.capitalize(), self.url(name)) for name in SERVICES)]
+        rows += [
+            ("Worker's metrics", f"{self.url('worker')}/metrics"),
+            ("Queues' metrics", f"{self.url('queues')}/metrics"),
+        ]
+        for name, value in [*rows, ("Logs", str(self.folder.logs)), ("Logins", str(self.data / "logins.json"))]:
+            say(f"  {name:<20} {value}")
+        first: dict[str, Any] = json.loads((self.data / "logins.json").read_text())[0]
+        login = json.dumps({"username": first["username"], "password": first["password"]})
+        say(f"\n  Try: curl -s {self.url('gateway')}/login -H 'Content-Type: application/json' -d '{login}'")
+        say("\n  Ctrl-C stops everything; the data stays. `make demo-reset` starts over.\n")
+
+
+def _ports() -> dict[str, int]:
+    """Known ports where they are free, others where they are not."""
+    first = int(os.environ.get("PLATFORM_PORT", PORTS["gateway"]))
+    wanted = {name: first + number for number, name in enumerate(PORTS)}
+    return {name: port if port_is_free(port, HOST) else free_port() for name, port in wanted.items()}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _raise_stop(number: int, frame: FrameType | None) -> None:
+    raise Stop
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Start the portal's demo and the reference platform in front of it.")
+    parser.add_argument("--no-traffic", action="store_true", help="start without generated traffic")
+    parser.add_argument("--run", nargs=argparse.REMAINDER, default=[], help="run a command on it, then stop")
+    options = parser.parse_args()
+    try:
+        return Platform(DemoFolder(), traffic=not options.no_traffic and not options.run).run(options.run)
+    except (DemoError, EmbeddedError) as error:
+        print(f"demo-platform: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

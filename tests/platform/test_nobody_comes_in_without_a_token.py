@@ -1,0 +1,73 @@
+"""No token, a forged one or an old one: 401 before the portal is asked. Passwords are not tried without end. Services answer the gateway only."""
+
+from __future__ import annotations
+
+import pytest
+
+from aurelius_platform.accounts import TOKEN_SECONDS, Caller, Internal, Tokens
+from aurelius_platform.gateway.sessions import FAILURE_SECONDS, FAILURES, Doorkeeper
+from tests.platform.conftest import SECRET, Platform
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "", "Bearer", "Bearer x", "Bearer a.b", "Basic Y2xlbzpwYXNz",
+        f"Bearer {Tokens('another secret').issue('cleo')}",
+        f"Bearer {Tokens(SECRET).issue('cleo', now=0)}",
+        f"Bearer {Tokens(SECRET).issue('nobody')}",
+        f"Bearer {Tokens(SECRET).issue('cleo')}0",
+        "Bearer gpk_test_cleo",
+    ],
+    ids=["none", "empty", "short", "two parts", "basic", "forged", "over", "nobody's", "changed", "an API key"],
+)  # fmt: skip
+async def test_it_is_refused_before_the_portal_is_asked(platform: Platform, authorization: str) -> None:
+    async with platform.client(platform.gateway) as client:
+        answer = await client.get("/studies", headers={"Authorization": authorization})
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_logged_in")
+    assert platform.portal.asked == []
+
+
+def test_a_token_is_good_for_eight_hours() -> None:
+    tokens = Tokens(SECRET)
+    token = tokens.issue("cleo", now=1_000)
+    assert tokens.username(token, now=1_000 + TOKEN_SECONDS - 1) == "cleo"
+    assert tokens.username(token, now=1_000 + TOKEN_SECONDS) is None
+
+
+async def test_a_wrong_password_says_no_more_than_that(platform: Platform) -> None:
+    async with platform.client(platform.gateway) as client:
+        answers = [
+            await client.post("/login", json={"username": name, "password": "guess"}) for name in ("cleo", "nobody")
+        ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "wrong_credentials")] * 2
+    assert answers[0].json() == answers[1].json()
+
+
+def test_a_name_has_to_wait_after_wrong_passwords() -> None:
+    now = 100.0
+    door = Doorkeeper(lambda: now)
+    for _ in range(FAILURES):
+        assert door.wait("cleo") == 0
+        door.failed("cleo")
+    assert door.wait("cleo") == FAILURE_SECONDS
+    assert door.wait("ada") == 0
+    now += FAILURE_SECONDS
+    assert door.wait("cleo") == 0
+
+
+async def test_too_many_logins_say_when_to_try_again(platform: Platform) -> None:
+    async with platform.client(platform.gateway) as client:
+        tried = {"username": "cleo", "password": "guess"}
+        answers = [await client.post("/login", json=tried) for _ in range(FAILURES + 1)]
+    assert [answer.status_code for answer in answers] == [401] * FAILURES + [429]
+    assert 0 < int(answers[-1].headers["retry-after"]) <= FAILURE_SECONDS
+
+
+async def test_services_answer_the_gateway_only(platform: Platform) -> None:
+    forged = Internal("another secret").header(Caller("riverside", "cleo", "mammography"))
+    for app, path in ((platform.imaging, "/studies"), (platform.search, "/search?q=nodule"), (platform.ml, "/jobs/1")):
+        async with platform.client(app) as client:
+            for headers in ({}, forged, {Internal.HEADER: Tokens(SECRET).issue("cleo")}):
+                assert (await client.get(path, headers=headers)).status_code == 401
+            assert (await client.get("/healthz")).json()["status"] == "ok"

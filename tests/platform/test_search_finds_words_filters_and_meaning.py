@@ -1,0 +1,60 @@
+"""Keyword search wants all words, a filter holds, meaning finds what is said in other words; a new index replaces the old one at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aurelius_platform.search import index
+from aurelius_platform.search.corpus import Report, reports
+from aurelius_platform.search.index import Index, NoIndexError, match
+
+
+@pytest.fixture
+def found(built: Path) -> Index:
+    return Index(built / "indexes", index.REPORTS)
+
+
+def test_all_words_are_there(found: Index) -> None:
+    results = found.search("keyword", "ureteral calculus", 20)
+    assert results
+    assert all("ureteral" in row["snippet"] or "calculus" in row["snippet"] for row in results)
+    assert found.search("keyword", "ureteral meniscus", 20) == []
+    assert [row["score"] for row in results] == sorted((row["score"] for row in results), reverse=True)
+
+
+def test_filters_hold_in_filtered_search_only(found: Index) -> None:
+    filters = {"modality": "CT", "body_part": "chest", "since": 2020}
+    results = found.search("filtered", "nodule", 50, **filters)
+    assert results
+    assert {(row["modality"], row["body_part"], row["year"] >= 2020) for row in results} == {("CT", "chest", True)}
+    assert len(found.search("keyword", "nodule", 50, **filters)) > len(results)
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"), [("acute stroke in the brain", "head"), ("torn ligament of the knee joint", "knee"), ("gall stones", "abdomen")]
+)  # fmt: skip
+def test_meaning_leads_to_the_part_of_the_body(found: Index, asked: str, part: str) -> None:
+    results = found.search("semantic", asked, 5)
+    assert [row["body_part"] for row in results].count(part) >= 4
+
+
+@pytest.mark.parametrize("text", ['"', "a AND (b", "NEAR(", "*", "x:y", "' OR 1=1 --", "\x00"])
+def test_no_text_is_a_query_of_the_engine(found: Index, text: str) -> None:
+    assert isinstance(found.search("keyword", text, 5), list)
+    assert '"""' not in match(text)
+
+
+def test_a_new_index_is_taken_up_and_the_old_one_goes(tmp_path: Path) -> None:
+    here, seen = Index(tmp_path, "notes"), []
+    with pytest.raises(NoIndexError):
+        here.search("keyword", "zebra", 5)
+    for _ in range(3):
+        index.build(tmp_path, "notes", reports(150), 150, lambda *step: seen.append(step))
+        assert here.search("keyword", "zebra", 5) == []
+    fresh = [*reports(20), Report(99, "MR knee, zebra", "A zebra stripe artefact.", "MR", "knee", 2024)]
+    assert index.build(tmp_path, "notes", fresh, 21, lambda *_: None) == 21
+    assert [row["id"] for row in here.search("keyword", "zebra", 5)] == [99]
+    assert seen[:3] == [(0, 150), (100, 150), (150, 150)]
+    assert len(list(tmp_path.glob("*.sqlite"))) == 2, "the present one, and the one before, which may still be read"
