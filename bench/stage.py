@@ -15,6 +15,7 @@ from pathlib import Path
 
 from portal.embedded import binaries
 from tenants.enforcement import keys, wire
+from tenants.enforcement.cluster import Control
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.redis import Connection, Redis
 from tenants.enforcement.scripts import BEGIN, PUBLISH
@@ -50,7 +51,7 @@ def connect(url: str) -> Connection:
     return Redis(url, 5.0).connection()
 
 
-def put_tenant(connection: Connection, slug: str, tenant_id: int, texts: list[bytes], windows: dict[str, int]) -> None:
+def put_tenant(connection: Control, slug: str, tenant_id: int, texts: list[bytes], windows: dict[str, int]) -> None:
     """Publish a tenant with these keys and begin its counting."""
     now = datetime.now(UTC)
     rules = [LimitRule("rate_limit", name, Decimal(limit)) for name, limit in windows.items()]
@@ -68,7 +69,9 @@ def put_tenant(connection: Connection, slug: str, tenant_id: int, texts: list[by
     connection.script(PUBLISH, keys.tenant_key(slug), policy, TTL, *pairs)
     month = [keys.month_field(months[0].key), 0, keys.base_field(months[0].key), 0]
     where = (keys.tenant_key(slug), keys.usage_key(slug))
-    connection.script(BEGIN, *where, keys.generation_field(connection.generation), "benchmrk", TTL, "0:0", *month)
+    connection.script(
+        BEGIN, *where, keys.generation_field(connection.generation_of(slug)), "benchmrk", TTL, "0:0", *month
+    )
 
 
 def new_key(slug: str) -> bytes:

@@ -9,6 +9,7 @@ from .resp import pack
 from .scripts import DECIDE
 
 MAX_COST = 10_000
+LEASE = "~"
 
 
 class Call(NamedTuple):
@@ -35,9 +36,13 @@ def build(
     cost: int = 1,
     route_class: str,
     metered: bool,
+    lease: bool = False,
 ) -> Call:
-    """A call of a key. An empty `digest` says that the caller has verified the credential itself."""
-    suffix = f"{key_id}|{route_class}" if metered else ""
+    """A call of a key. An empty `digest` says that the caller has verified the credential itself.
+
+    A `lease` is a call for `cost` calls to come: quota-counted now, billed by settle.lua as far as they were made.
+    """
+    suffix = (LEASE if lease else f"{key_id}|{route_class}") if metered else ""
     words = DECIDE.evalsha(
         tenant_key(slug),
         user_key(slug, subject or key_id[:8]),
@@ -49,4 +54,4 @@ def build(
     packed = pack(words)
     count, rest = packed.split(b"\r\n", 1)
     command = b"*%d\r\n%s" % (int(count[1:]) + 2, rest)  # generation and deadline follow when it is sent
-    return Call(slug, key_id, route_class, route_class if metered else "", cost, command)
+    return Call(slug, key_id, route_class, route_class if metered and not lease else "", cost, command)

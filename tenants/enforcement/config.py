@@ -30,6 +30,9 @@ class Config:
     remember_seconds: float = 300.0
     route_classes: Mapping[str, int] = field(default_factory=lambda: {"default": 1})
     unmetered: frozenset[str] = UNMETERED
+    lease_size: int = 0
+    """Calls that a process takes at once for a key that makes that many within `lease_seconds`, and then grants by itself; 0: never."""
+    lease_seconds: float = 0.25
     request_increase_url: str = ""
     """Where a tenant asks for more; `{slug}` is replaced."""
 

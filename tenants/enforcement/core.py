@@ -21,6 +21,7 @@ from .errors import ANSWERED, IdleConnectionError, RedisUnavailableError, Unknow
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
 from .keys import PLATFORM, Credential, parse
 from .known import Known, KnownKeys
+from .leases import Leases
 from .ledger import LOCAL_GENERATION
 from .tracing import traced
 from .wire import LATE, NOT_BUILT, OUT_OF_DATE, parse_reply
@@ -63,6 +64,7 @@ class Core:
         self.config = config
         self.counts = counts
         self.door = door
+        self.leases = Leases(config) if config.lease_size > 1 else None
         self.topology: Topology | None = None
         self._breakers: dict[Address | None, Breaker] = {None: Breaker()}
         self.known = KnownKeys()
@@ -70,6 +72,32 @@ class Core:
         self._granted = metrics.DECISIONS.labels(door, "granted")
         self._requests: dict[tuple[str, str], Counter] = {}
         self.seconds = metrics.DECISION_SECONDS.labels(door)
+
+    def leased(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision | None:
+        """A decision out of a lease of this key, without Redis; None when there is none."""
+        if self.leases is None or not known.is_key:
+            return None
+        decision = self.leases.grant((text, call.route_class, scopes))
+        if decision is not None:
+            self._book(decision, call)
+        return decision
+
+    def lease_due(self, text: bytes, known: Known, call: Call, scopes: int) -> Call | None:
+        """The call that takes a lease, when this key is hot enough."""
+        if self.leases is None or not known.is_key or not self.leases.due((text, call.route_class, scopes), call):
+            return None
+        return known.lease(call, self.leases.size, scopes)
+
+    def begin_lease(self, text: bytes, call: Call, scopes: int, lease: Call, reply: bytes) -> Decision | None:
+        """The decision on `call` out of the lease that Redis has just granted; None when it did not, and the call must ask for itself."""
+        assert self.leases is not None  # noqa: S101 - lease_due has answered
+        taken, shape = parse_reply(reply, lease.cost), (text, call.route_class, scopes)
+        decision = None if taken.code else self.leases.begin(shape, call, taken)
+        if decision is None:
+            self.leases.refused(shape)
+        else:
+            self._book(decision, call)
+        return decision
 
     def breaker_of(self, slug: str) -> Breaker:
         """The breaker of the server that has the tenant: a shard that is away does not keep others from being asked.
@@ -202,7 +230,7 @@ class Enforcer(Core):
         with traced(self.door, known.credential.slug, route_class) as note:
             call = known.call(self.config, cost, route_class, scopes)
             try:
-                decision = self.understand(self._ask(call), call)
+                decision = self.leased(text, known, call, scopes) or self._ask_about(text, known, call, scopes)
             except UnknownTenantError:
                 decision = Decision(INVALID_KEY)
             except RedisUnavailableError as error:
@@ -212,6 +240,11 @@ class Enforcer(Core):
             self.seconds.observe(time.perf_counter() - started, spans.exemplar())
             note(decision)
         return decision
+
+    def _ask_about(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision:
+        lease = self.lease_due(text, known, call, scopes)
+        decision = self.begin_lease(text, call, scopes, lease, self._ask(lease)) if lease else None
+        return decision or self.understand(self._ask(call), call)
 
     def _verify_in_database(self, known: Known, call: Call) -> None:
         wanted = known.is_key and not known.is_fresh(self.config.remember_seconds)

@@ -34,6 +34,7 @@ def config() -> Config:
         failure_policy=cast(FailurePolicy, settings.ENFORCEMENT_FAILURE_POLICY),
         failure_policies=settings.ENFORCEMENT_FAILURE_POLICIES,
         bounded_per_minute=settings.ENFORCEMENT_BOUNDED_PER_MINUTE,
+        lease_size=getattr(settings, "ENFORCEMENT_LEASE_SIZE", 0),
         route_classes=settings.ENFORCEMENT_ROUTE_CLASSES,
         request_increase_url=getattr(
             settings, "ENFORCEMENT_REQUEST_INCREASE_URL", settings.SITE_URL + "/t/{slug}/quotas"

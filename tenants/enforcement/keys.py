@@ -92,6 +92,11 @@ def generation_field(server: bytes) -> bytes:
     return b"g" + server
 
 
+def count_field(hour: int, key_id: str, route_class: str, generation: str) -> bytes:
+    """Field that counts calls to bill; see parse_count_field."""
+    return b"c" + hour.to_bytes(4, "big") + f"{key_id}|{route_class}|{generation}".encode()
+
+
 def parse_count_field(field: bytes) -> tuple[int, str, str, str] | None:
     """(hour in epoch seconds, key id, route class, counting generation) of a field that counts calls to bill; None for another."""
     if field[:1] != b"c":

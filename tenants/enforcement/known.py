@@ -55,6 +55,24 @@ class Known:
                 self._calls[shape] = found
         return found
 
+    def lease(self, call: Call, size: int, scopes: int) -> Call:
+        """The call that takes `size` calls like `call` at once."""
+        shape = (-size, call.route_class, scopes)
+        found = self._calls.get(shape)
+        if found is None:
+            found = self._calls[shape] = build(
+                self.credential.slug,
+                self.credential.key_id,
+                digest=self.credential.digest,
+                subject=self.subject,
+                scopes=scopes,
+                cost=size * call.cost,
+                route_class=call.route_class,
+                metered=bool(call.counted_as),
+                lease=True,
+            )
+        return found
+
     def confirm(self, decision: Decision) -> None:
         """Redis has just verified the key and granted a call."""
         self.tenant_id, self.scopes = decision.tenant_id, decision.scopes

@@ -180,7 +180,7 @@ class AsyncEnforcer(Core):
         with traced(self.door, known.credential.slug, route_class) as note:
             call = known.call(self.config, cost, route_class, scopes)
             try:
-                decision = self.understand(await self._ask(call), call)
+                decision = self.leased(text, known, call, scopes) or await self._ask_about(text, known, call, scopes)
             except UnknownTenantError:
                 decision = Decision(INVALID_KEY)
             except RedisUnavailableError as error:
@@ -205,6 +205,11 @@ class AsyncEnforcer(Core):
             if self._opening.get(place) is opening and opening.done():
                 del self._opening[place]
         return pipe
+
+    async def _ask_about(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision:
+        lease = self.lease_due(text, known, call, scopes)
+        decision = self.begin_lease(text, call, scopes, lease, await self._ask(lease)) if lease else None
+        return decision or self.understand(await self._ask(call), call)
 
     async def _ask(self, call: Call) -> bytes:
         if self.topology is not None and not self.topology.known:

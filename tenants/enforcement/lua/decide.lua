@@ -9,7 +9,8 @@
 --         aim at a field, so the look-up's timing tells nothing); '' when the caller has verified the credential itself
 -- ARGV[2] cost * 65536 + scopes: how many calls this one counts for (below 2^24; 0 looks and counts nothing), and the scopes that it
 --         needs (bit mask)
--- ARGV[3] <id16>|<route class>, or '' when the call is neither quota-counted nor billed
+-- ARGV[3] <id16>|<route class>, or '' when the call is neither quota-counted nor billed; '~' when it is quota-counted and billed later,
+--         by settle.lua: then the calls are a lease
 -- ARGV[4] g<server generation that the client's connection belongs to>: a tenant that was not built in it has no such field
 -- ARGV[5] deadline in ms of this server's clock: a call that runs later has no effect (its client has given up)
 --
@@ -195,7 +196,7 @@ elseif ARGV[3] ~= '' and cost > 0 then
   else
     local second = (now - now % 1000) / 1000
     hour = second - (second - starts) % 3600
-    call('HINCRBY', KEYS[3], pack('>c1I4', 'c', hour) .. ARGV[3] .. '|' .. counting, cost)
+    if ARGV[3] ~= '~' then call('HINCRBY', KEYS[3], pack('>c1I4', 'c', hour) .. ARGV[3] .. '|' .. counting, cost) end
   end
 end
 if status ~= 1 or cost == 0 or ARGV[3] == '' then

@@ -1,0 +1,130 @@
+"""Leases of a very hot key: never over a limit, billed as made, given back when not used, and of no use to another secret."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tenants.enforcement.pipelined import AsyncEnforcer
+from tenants.enforcement.usage_hash import call_counts, read_usage
+
+from .stage import Stage, codes
+
+SIZE = 10
+LONG = 3_600.0
+"""A lease that does not end by itself within the test."""
+
+
+def bill(stage: Stage) -> int:
+    stage.counts.flush(stage.ledger.record_process_counts)
+    stage.ledger.record_redis_counts(call_counts(1, read_usage(stage.connection, "acme")))
+    return stage.ledger.billed(1)
+
+
+def month(stage: Stage) -> int:
+    return next(count for name, count in stage.usage().items() if name.startswith("m|"))
+
+
+@pytest.fixture
+def leasing(stage: Stage):
+    stage.tenant()
+    enforcer = stage.enforcer(lease_size=SIZE, lease_seconds=LONG)
+    assert enforcer.leases is not None
+    enforcer.leases._run = lambda: None  # settled when the test says so
+    yield enforcer
+    enforcer.leases.settle_all()
+
+
+def test_the_limit_is_exact(stage, leasing):
+    text = stage.key()
+    with ThreadPoolExecutor(8) as threads:
+        decisions = list(threads.map(lambda _: leasing.consume(text), range(200)))
+    found = codes(decisions)
+    assert found["granted"] <= 60
+    leasing.leases.settle_all()
+    assert bill(stage) == month(stage) == found["granted"]
+
+
+def test_one_caller_gets_every_call_of_the_limit(stage, leasing):
+    text = stage.key()
+    assert codes([leasing.consume(text) for _ in range(61)]) == {"granted": 60, "rate_limit_exceeded": 1}
+
+
+def test_most_calls_do_not_ask_redis(stage, leasing):
+    stage.tenants["acme"].windows = {"minute": None, "hour": None, "day": 100_000}
+    text = stage.key()
+    before = stage.command("INFO", "commandstats").decode()
+    for _ in range(200):
+        assert leasing.consume(text).allowed
+    calls = [_evalsha(text) for text in (before, stage.command("INFO", "commandstats").decode())]
+    assert calls[1] - calls[0] <= SIZE + 200 / SIZE + 1
+
+
+def _evalsha(text: str) -> int:
+    line = next((line for line in text.splitlines() if line.startswith("cmdstat_evalsha:")), "=0,")
+    return int(line.partition("calls=")[2].partition(",")[0] or 0)
+
+
+def test_what_is_not_used_goes_back_to_the_month(stage, leasing):
+    text = stage.key()
+    made = SIZE + 3
+    for _ in range(made):
+        leasing.consume(text)
+    assert month(stage) > made
+    leasing.leases.settle_all()
+    assert month(stage) == made
+    assert bill(stage) == made
+
+
+def test_headers_tell_what_is_left_of_the_lease_too(stage, leasing):
+    text = stage.key()
+    left = [leasing.consume(text).windows[0].left for _ in range(40)]
+    assert left == list(range(59, 19, -1))
+
+
+def test_another_secret_has_no_part_in_it(stage, leasing):
+    text = stage.key()
+    for _ in range(SIZE + 1):
+        leasing.consume(text)
+    forged = text[:-4] + (b"AAAA" if not text.endswith(b"AAAA") else b"BBBB")
+    assert leasing.consume(forged).code == "invalid_key"
+
+
+def test_a_lease_of_a_lost_redis_is_billed_by_the_process(stage, leasing, redis_server):
+    text = stage.key()
+    for _ in range(SIZE + 3):
+        leasing.consume(text)
+    redis_server.flush()
+    stage.build("acme")
+    leasing.leases.settle_all()
+    assert bill(stage) == SIZE + 3
+
+
+def test_a_revoked_key_is_noticed_when_the_lease_ends(stage, leasing):
+    text = stage.key()
+    for _ in range(SIZE):
+        leasing.consume(text)
+    stage.revoke(text)
+    outcomes = [leasing.consume(text).code for _ in range(SIZE + 1)]
+    assert outcomes[-1] == "invalid_key"
+
+
+def test_off_means_every_call_asks(stage):
+    stage.tenant()
+    assert stage.enforcer().leases is None
+
+
+def test_on_an_event_loop(stage):
+    stage.tenant()
+    text = stage.key()
+
+    async def use() -> list:
+        enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, door="test")
+        decisions = [await enforcer.consume(text) for _ in range(70)]
+        enforcer.leases.settle_all()
+        return decisions
+
+    assert codes(asyncio.run(use())) == {"granted": 60, "rate_limit_exceeded": 10}
+    assert bill(stage) == month(stage) == 60
