@@ -47,6 +47,16 @@ def test_a_failure_of_a_job_that_ran_is_settled(portal, only):
     assert only().state == "settled"
 
 
+def test_a_reservation_that_was_ended_meanwhile_does_not_stop_the_job(portal, only, acme):
+    from aurelius import reserve
+
+    with reserve(**job()) as held:
+        ending.cancel(acme, only().public_id, actor="test", now=only().started_at)
+        held.started()
+        assert held.lost == "cancelled"
+    assert only().state == "cancelled"
+
+
 def test_a_thread_sends_heartbeats_and_notices_the_end(portal, only, acme):
     from aurelius import reserve
 

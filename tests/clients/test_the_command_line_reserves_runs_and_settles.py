@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from metering.models import Reservation
 
+SDK = Path(__file__).resolve().parents[2] / "clients" / "python"
 JOB = ["--gpus", "2", "--model", "H100", "--hours", "12"]
 
 
@@ -43,8 +47,41 @@ def test_run_gives_the_id_to_the_command_and_answers_its_status(portal, only, tm
 
 
 def test_a_command_that_is_not_there_cancels(portal, only, capsys):
-    assert cli("run", *JOB, "--", "/no/such/program") == 2
+    assert cli("run", *JOB, "--", "/no/such/program") == 127
     assert only().state == "cancelled"
+    assert capsys.readouterr().err == "aurelius: /no/such/program: No such file or directory\n"
+
+
+def test_a_command_that_cannot_be_executed_cancels(portal, only, tmp_path):
+    assert cli("run", *JOB, "--", str(tmp_path)) == 126
+    assert only().state == "cancelled"
+
+
+def test_nobody_reading_is_quiet(portal, tmp_path):
+    assert cli("reserve", *JOB) == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "import sys; from aurelius.cli import main; sys.exit(main(['list']))"
+    with open(tmp_path / "err", "wb") as errors:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=writer, stderr=errors, env=os.environ, timeout=60, cwd=SDK
+        )
+    os.close(writer)
+    assert (done.returncode, (tmp_path / "err").read_text()) == (141, "")
+
+
+@pytest.mark.parametrize(("status", "expected"), [(404, 2), (429, 4), (503, 4)])
+def test_what_may_be_another_answer_later_is_4(monkeypatch, capsys, status, expected):
+    from aurelius import client
+
+    def answer(*_, **__):
+        raise client.Problem(status, {"detail": "No."})
+
+    monkeypatch.setattr(client.Client, "get", answer)
+    monkeypatch.setenv("AURELIUS_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AURELIUS_API_KEY", "k")
+    assert cli("list") == expected
+    assert capsys.readouterr().err == "aurelius: No.\n"
 
 
 def test_refused_is_3_and_says_where_to_ask(portal, capsys):

@@ -82,26 +82,27 @@ class AsyncReserving:
         return self.reservation.environment
 
     async def started(self) -> None:
-        """The job runs: a failure from now on is settled, not cancelled."""
+        """The job runs: a failure from now on is settled, not cancelled. Raises nothing that the portal says; see `lost`."""
         self._started = True
+        await self._send()
+
+    async def _beat(self) -> None:
+        every = self._every or float(self.reservation.data.get("heartbeat_every", 60))
+        while not self.lost:
+            await asyncio.sleep(every)
+            await self._send()
+
+    async def _send(self) -> None:
+        """A job that runs goes on, whatever becomes of its reservation."""
         try:
             await _in_thread(self.reservation.heartbeat)
         except Unavailable as error:
             log.warning("no heartbeat: %s", error)
-
-    async def _beat(self) -> None:
-        every = self._every or float(self.reservation.data.get("heartbeat_every", 60))
-        while True:
-            await asyncio.sleep(every)
-            try:
-                await _in_thread(self.reservation.heartbeat)
-            except Unavailable as error:
-                log.warning("no heartbeat: %s", error)
-            except Problem as problem:
-                if problem.status in (404, 409):
-                    self.lost = str(problem.body.get("state", "gone"))
-                    log.error("the reservation %s has ended: %s", self.id, problem)
-                    return
+        except Problem as problem:
+            if problem.status in (404, 409):
+                self.lost = str(problem.body.get("state", "gone"))
+                log.error("the reservation %s has ended: %s", self.id, problem)
+            else:
                 log.warning("no heartbeat: %s", problem)
 
 

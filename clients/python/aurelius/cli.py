@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,13 +16,35 @@ from .client import Client, Problem, Refused, Unavailable
 from .reservations import Reservation, estimate, reserve
 
 DONE, USAGE, REFUSED, UNAVAILABLE = 0, 2, 3, 4
+NOT_EXECUTABLE, NOT_FOUND, INTERRUPTED, NO_READER = 126, 127, 130, 141
+LATER = frozenset({429, 500, 502, 503, 504})
+"""Answers that may be another one later: as if the portal could not be asked."""
+
+
+class _NotStarted(Exception):
+    """The command of `run` cannot be started; `status` as a shell says it."""
+
+    def __init__(self, text: str, missing: bool) -> None:
+        super().__init__(text)
+        self.status = NOT_FOUND if missing else NOT_EXECUTABLE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 done, 2 wrong usage, 3 refused, 4 the portal cannot be asked; of `run` the job's own."""
+    """The exit status: 0 done, 2 wrong usage, 3 refused, 4 the portal cannot be asked now; of `run` the job's own. The README has the table."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who read the output has seen enough. What is left in the buffer must not complain when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except _NotStarted as failure:
+        print(f"aurelius: {failure}", file=sys.stderr)
+        return failure.status
     except Refused as refusal:
         print(f"aurelius: {refusal}", file=sys.stderr)
         if refusal.more_url:
@@ -31,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"aurelius: {problem}", file=sys.stderr)
         for error in problem.body.get("errors", []):
             print(f"aurelius: {error.get('pointer')}: {error.get('detail')}", file=sys.stderr)
-        return USAGE
+        return UNAVAILABLE if problem.status in LATER else USAGE
     except Unavailable as error:
         print(f"aurelius: {error}", file=sys.stderr)
         return UNAVAILABLE
@@ -128,7 +151,10 @@ def _run(options: argparse.Namespace) -> int:
     if not command:
         raise ValueError("say what to run: aurelius run … -- command")
     with reserve(**_job(options)) as held:
-        child = subprocess.Popen(command, env=held.environment)
+        try:
+            child = subprocess.Popen(command, env=held.environment)
+        except OSError as error:  # leaving the block so cancels: nothing ran, so nothing is held
+            raise _NotStarted(f"{command[0]}: {error.strerror}", isinstance(error, FileNotFoundError)) from None
         held.started()
         before = {
             number: signal.signal(number, lambda got, _: child.send_signal(got))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -104,18 +103,22 @@ class Heartbeats:
         self._stop.set()
         self._thread.join()
 
-    def _run(self) -> None:
-        while not self._stop.wait(self.every):
-            try:
-                self.reservation.heartbeat()
-            except Unavailable as error:  # the next one may get through; the job goes on
-                log.warning("no heartbeat: %s", error)
-            except Problem as problem:
-                if problem.status in (404, 409):
-                    self.ended = str(problem.body.get("state", "gone"))
-                    log.error("the reservation %s has ended: %s", self.reservation.id, problem)
-                    return
+    def beat(self) -> None:
+        """Send one. Never raises what the portal says: a job that runs goes on, whatever becomes of its reservation."""
+        try:
+            self.reservation.heartbeat()
+        except Unavailable as error:  # the next one may get through
+            log.warning("no heartbeat: %s", error)
+        except Problem as problem:
+            if problem.status in (404, 409):
+                self.ended = str(problem.body.get("state", "gone"))
+                log.error("the reservation %s has ended: %s", self.reservation.id, problem)
+            else:
                 log.warning("no heartbeat: %s", problem)
+
+    def _run(self) -> None:
+        while not self.ended and not self._stop.wait(self.every):
+            self.beat()
 
 
 class Reserving:
@@ -162,10 +165,9 @@ class Reserving:
         return self.heartbeats.ended
 
     def started(self) -> None:
-        """The job runs: a failure from now on is settled, not cancelled."""
+        """The job runs: a failure from now on is settled, not cancelled. Raises nothing that the portal says; see `lost`."""
         self._started_at = time.monotonic()
-        with contextlib.suppress(Unavailable):
-            self.reservation.heartbeat()
+        self.heartbeats.beat()
 
 
 def reserve(*, client: Client | None = None, heartbeat_every: float | None = None, **job: Any) -> Reserving:
