@@ -69,14 +69,15 @@ def quota_alerts(rows: Iterable[QuotaAlert], meters: Mapping[str, Meter], url: s
     ]
 
 
-def monitoring_alerts(rows: Iterable[MonitoringAlert]) -> list[Alert]:
-    """What the platform's monitoring noticed about the tenant, in the order of `rows`."""
+def monitoring_alerts(rows: Iterable[MonitoringAlert], slug: str) -> list[Alert]:
+    """What the platform's monitoring noticed about the tenant, in the order of `rows`; each leads to the page with its numbers."""
     return [
         Alert(
             tone="bad" if row.severity == "critical" else "warn",
             title=row.tenant_summary or row.summary,
             text=_("Noticed by the platform’s monitoring") if row.ends_at is None else _("This is over"),
             at=row.starts_at,
+            url=reverse("web:costs" if row.about_costs else "web:usage", args=[slug]),
         )
         for row in rows
     ]
@@ -98,4 +99,6 @@ def recent(tenant: Tenant, meters: Mapping[str, Meter], *, with_budgets: bool, c
         rows = BudgetAlert.objects.filter(tenant=tenant).select_related("budget").order_by("-crossed_at")[:count]
         budgets = budget_alerts(rows, reverse("web:budget", args=[tenant.slug]))
     reported = monitoring.of_tenant(tenant, timezone.now(), with_costs=with_budgets, count=count)
-    return sorted([*quotas, *budgets, *monitoring_alerts(reported)], key=lambda alert: alert.at, reverse=True)[:count]
+    return sorted(
+        [*quotas, *budgets, *monitoring_alerts(reported, tenant.slug)], key=lambda alert: alert.at, reverse=True
+    )[:count]
