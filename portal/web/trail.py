@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from metering.models import Budget, Meter
+from metering.models import Budget, Meter, Reservation, ReservationState
 from tenants.models import ApiKey, AuditEntry, Membership, Override, Role, Tenant, TenantState, Tier, User
 from tenants.models.apikey import Scope
 
@@ -59,6 +59,8 @@ class Names:
     users: dict[str, str] = field(default_factory=dict)
     tiers: dict[str, str] = field(default_factory=dict)
     meters: dict[str, str] = field(default_factory=dict)
+    reservations: dict[str, str] = field(default_factory=dict)
+    """What is reserved: "2 × H100"."""
 
 
 def by_day(entries: Iterable[AuditEntry], tenant: Tenant) -> list[tuple[date, list[Line]]]:
@@ -103,6 +105,11 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
         }
     if ids.keys() & {"metering_budget", "metering_budgetthreshold"}:
         names.budgets = {str(pk): name for pk, name in Budget.objects.filter(tenant=tenant).values_list("pk", "name")}
+    if "metering_reservation" in ids:
+        held = Reservation.objects.filter(tenant=tenant, pk__in=ids["metering_reservation"])
+        names.reservations = {
+            str(pk): _gpus(gpus, model) for pk, gpus, model in held.values_list("pk", "gpus", "gpu_model")
+        }
     wanted = {
         str(value)
         for row in rows
@@ -270,6 +277,33 @@ def _invoice(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row
     return said, ("total", "void_reason") if new.get("void_reason") or new.get("state") == "issued" else ()
 
 
+def _reservation(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    what = {"gpus": names.reservations.get(row_id) or _("GPUs")}
+    if operation == "INSERT":
+        return _("reserved %(gpus)s") % what, ("fraction", "expected_seconds", "estimate", "labels")
+    verbs = {
+        ReservationState.SETTLED: _("gave back %(gpus)s: the job has ended"),
+        ReservationState.CANCELLED: _("cancelled the reservation of %(gpus)s"),
+        ReservationState.RELEASED: _("released the reservation of %(gpus)s"),
+        ReservationState.LAPSED: _("let the reservation of %(gpus)s lapse: nothing was heard of its job"),
+    }
+    if "state" in new:
+        return verbs.get(new["state"], _("changed the reservation of %(gpus)s")) % what, ("ended_at",)
+    if "expected_seconds" in new:
+        return _("extended the reservation of %(gpus)s") % what, ("expected_seconds", "estimate")
+    return _("changed the reservation of %(gpus)s") % what, ()
+
+
+def _assignment(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    if operation == "INSERT":
+        return _("assigned a GPU to this tenant"), ("fraction", "starts_at", "ends_at")
+    return _("changed until when a GPU is assigned to this tenant"), ("ends_at",)
+
+
+def _gpus(gpus: int, model: str) -> str:
+    return f"{gpus} × {model}"
+
+
 def _visit(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
     if operation == "INSERT":
         return _("began to look at this portal as %(role)s, read-only") % {"role": _role(new.get("role"))}, ("ends_at",)
@@ -288,6 +322,8 @@ _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Nam
     "metering_budget": _budget,
     "metering_budgetthreshold": _threshold,
     "metering_invoice": _invoice,
+    "metering_reservation": _reservation,
+    "metering_gpuassignment": _assignment,
 }
 
 
@@ -313,7 +349,8 @@ def _label(column: str) -> str:
         "mode": _("Mode"), "name": _("Name"), "time_zone": _("Time zone"), "currency": _("Currency"), "contact_email": _("Contact"), "tier_id": _("Plan"),
         "state_reason": _("Reason"), "detail": _("Detail"), "until": _("Until"), "amount": _("Amount"), "is_active": _("Active"), "muted_until": _("Muted until"),
         "recipients": _("Recipients"), "total": _("Total"), "void_reason": _("Reason"), "asked": _("Asked for"), "justification": _("Justification"), "granted": _("Granted"), "decision_reason": _("Reason"),
-        "ends_at": _("At most until"),
+        "ends_at": _("At most until"), "starts_at": _("From"), "ended_at": _("Held until"), "fraction": _("Part of each GPU"), "expected_seconds": _("Expected to take"),
+        "estimate": _("Estimate"), "labels": _("Labels"),
     }  # fmt: skip
     return labels.get(column, column.replace("_", " "))
 
@@ -331,7 +368,13 @@ def _value(column: str, value: Any, tenant: Tenant, names: Names) -> str:
         return ", ".join(str(Scope(scope).label) if scope in Scope.values else str(scope) for scope in value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "–"
-    if column in {"amount", "total"}:
+    if column == "expected_seconds":
+        return _("%(number)s hours") % {"number": formats.number(Decimal(str(value)) / 3600)}
+    if column == "fraction":
+        return formats.percent(Decimal(str(value)) * 100)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {each}" for name, each in sorted(value.items())) or "–"
+    if column in {"amount", "total", "estimate"}:
         return formats.money(Decimal(str(value)), tenant.currency)
     if column in {"limit", "asked", "granted"}:
         return _number(value)

@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from metering.models import Budget
+from metering.reservations import ending, granting
 from tenants import apikeys, audit, memberships, overrides, provisioning
 
 from .conftest import Cast, text_of
@@ -100,3 +102,19 @@ def test_a_reason_cannot_bring_markup(cast: Cast, browse: Callable[[str], Client
     body = text_of(browse("alice").get("/t/acme/activity"))
     assert "<script>alert(1)" not in body
     assert "<b>x" not in body
+
+
+def test_reservations(cast: Cast, lines: Callable[[], str]) -> None:
+    now = timezone.now()
+    wish = granting.Wish(2, "H100", Decimal("0.5"), 5400, {"project": "mammo"})
+    held = granting.reserve(cast.acme, wish, id=uuid4(), actor="user:bob", now=now).reservation
+    granting.extend(cast.acme, held.public_id, 7200, actor="user:bob", now=now)
+    ending.settle(cast.acme, held.public_id, None, actor="user:bob", now=now)
+    text = lines()
+    assert "bob reserved 2 × H100" in text
+    assert "Part of each GPU: 50% Expected to take: 1.5 hours" in text
+    assert (
+        "bob extended the reservation of 2 × H100 Expected to take: 1.5 hours → 2 hours Estimate: $3.75 → $5.00" in text
+    )
+    assert "bob gave back 2 × H100: the job has ended" in text
+    assert "expected seconds" not in text
