@@ -9,9 +9,8 @@ from datetime import datetime
 from tenants.models import Tenant
 
 from . import budgets, memo, quotas
+from .budgets import BudgetStatus
 from .forecasting import Exceeds, Forecast
-from .models import Budget
-from .models.budget import BudgetPeriod, BudgetScope
 from .projections import Projection
 from .quotas import QuotaStatus
 
@@ -28,9 +27,9 @@ class MeterOutlook:
 
 @dataclass(frozen=True, slots=True)
 class BudgetOutlook:
-    """A budget and when it is passed. `forecast` is None for budgets by project and quarter, whose end no forecast reaches."""
+    """A budget and when it is passed: actually, also where its thresholds look at the forecast."""
 
-    status: budgets.BudgetStatus
+    status: BudgetStatus
     forecast: Forecast | None
     exceeds: Exceeds | None
 
@@ -52,7 +51,7 @@ def outlook(tenant: Tenant, now: datetime) -> Outlook:
         return Outlook(
             cost,
             tuple(_meters(quotas.quota_status(tenant, now), usage)),
-            tuple(_budget(each, projection, cost) for each in budgets.status(tenant, now)),
+            tuple(_budget(each) for each in budgets.status(tenant, now, projection)),
         )
 
 
@@ -65,15 +64,6 @@ def _meters(statuses: Sequence[QuotaStatus], usage: dict[str, Forecast]) -> list
     return found
 
 
-def _budget(status: budgets.BudgetStatus, projection: Projection, cost: Forecast) -> BudgetOutlook:
-    forecast = forecast_of(status.budget, projection, cost)
-    if status.left.minor < 0:
-        return BudgetOutlook(status, forecast, Exceeds(None, None, None, already=True))
+def _budget(status: BudgetStatus) -> BudgetOutlook:
+    forecast = status.forecast
     return BudgetOutlook(status, forecast, forecast.exceeds(status.amount.amount) if forecast else None)
-
-
-def forecast_of(budget: Budget, projection: Projection, cost: Forecast) -> Forecast | None:
-    """The forecast of what a monthly budget is about: the whole month, or one meter."""
-    if budget.period != BudgetPeriod.MONTH or budget.scope == BudgetScope.PROJECT:
-        return None
-    return cost if budget.scope == BudgetScope.ALL else projection.cost(budget.scope_value)

@@ -1,9 +1,11 @@
-"""Forecasts of a tenant's present month: of each series of usage, and of the cost that follows from them by the rating that bills."""
+"""Forecasts of a tenant's present month, or of all that is left of its quarter: of each series of usage, and of the cost that
+follows from them by the rating that bills.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -15,7 +17,7 @@ from tenants.models import Tenant
 from . import gap_shares, memo, period_usage, price_books, queries
 from .forecasting import Daily, Forecast, forecast, forecast_cost, forecast_level
 from .models import Aggregation, Meter
-from .money import exact, round_half_up
+from .money import Money, exact, round_half_up, total
 from .period_usage import Usage
 from .periods import Period, covering, day_period, days, period_at
 from .pricing import Segment, cuts, priced_quantity
@@ -25,41 +27,61 @@ HISTORY = timedelta(days=91)
 PLACES = 9
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
-"""A series: meter, and the values of the dimensions that prices name."""
+"""A series: meter, and the values of the dimensions that prices name, and the project where that is asked for."""
+Part = tuple[str, str]
+"""Of which meter and which project costs are asked; "" is all of them."""
+PROJECT = "project"
 
 
 class Projection:
     """Usage of the last 13 weeks and this month, read once; what is asked of it is computed then."""
 
-    def __init__(self, tenant: Tenant, now: datetime, month: Period | None = None) -> None:
-        """`month` is the tenant's present one, where it is known already."""
+    def __init__(
+        self,
+        tenant: Tenant,
+        now: datetime,
+        month: Period | None = None,
+        *,
+        ahead: Sequence[Period] = (),
+        by_project: bool = False,
+    ) -> None:
+        """`month` is the tenant's present one, where it is known already. `ahead` are the months that follow it, to be forecast as well:
+        for `cost`, whose ladders, allowances and fees begin anew with each. `by_project` keeps projects apart.
+        """
         self._tenant = tenant
         self._now = now.astimezone(UTC)
         self._versions = price_books.versions_for(tenant)
         self._month = month or month_of(billing_periods.period_at(tenant, now))
+        self._months = (self._month, *ahead)
         self._today = period_at(self._month.zone, self._now, "day")
         self._days = [*covering(self._month.zone, self._today.start - HISTORY, self._today.start, "day"), self._today]
         self._read_levels: dict[str, list[queries.Point]] = {}
         cut_at = {day.start for day in self._days} | set(edges(self._versions, self._month))
-        self._usage = period_usage.between(
-            tenant, sorted(cut_at), self._today.end, sorted(priced_dimensions(self._versions))
-        )
+        dimensions = priced_dimensions(self._versions) | ({PROJECT} if by_project else set())
+        self._usage = period_usage.between(tenant, sorted(cut_at), self._today.end, sorted(dimensions))
 
     @property
     def _last_day(self) -> date:
-        return date.fromisoformat(days(self._month)[-1].key)
+        return date.fromisoformat(days(self._months[-1])[-1].key)
 
-    def cost(self, meter: str = "") -> Forecast:
-        """The cost at the end of each day that is left: of everything, or of one meter's lines."""
-        so_far = self._rate(self._spent, self._now, meter)
-        everything = self._series().items()
-        series = {str(key): (key, forecast) for key, forecast in everything if not meter or key[0] == meter}
+    def cost(self, meter: str = "", project: str = "") -> Forecast:
+        """The cost at the end of each day that is left: of everything, of one meter's lines, or of a project's part in all lines.
+
+        The months before the present one are not in it. For a project, `by_project` must have been said.
+        """
+        part = (meter, project)
+        so_far = self._rate(self._month, self._spent, self._now, part)
+        everything = self._series()
+        series = {str(key): (key, forecast) for key, forecast in everything.items() if _belongs(key, part)}
         if not series:
             return Forecast("none", 0, so_far, self._last_day, ())
         keys = {name: key for name, (key, _) in series.items()}
+        # What a project pays of a line depends on what the others use of it.
+        beside = {key: dict(each.path) for key, each in everything.items() if project and key not in keys.values()}
 
         def price(usage: Mapping[str, Decimal], day: date) -> Decimal:
-            return self._price({keys[name]: total for name, total in usage.items()}, day, meter)
+            others = {key: path[day].p50 for key, path in beside.items() if day in path}
+            return self._price(others | {keys[name]: amount for name, amount in usage.items()}, day, part)
 
         return forecast_cost({name: each for name, (_, each) in series.items()}, price, so_far=so_far)
 
@@ -166,33 +188,50 @@ class Projection:
             Segment(meter, quantity, *spans[span], dict(dims)) for ((meter, dims), span), quantity in merged.items()
         ]
 
-    def _price(self, totals: Mapping[Key, Decimal], day: date, meter: str) -> Decimal:
-        """What the month costs up to the end of `day` when each series stands at its total by then."""
-        until = min(day_period(self._month.zone, day).end, self._month.end)
+    def _price(self, totals: Mapping[Key, Decimal], day: date, part: Part) -> Decimal:
+        """What the months cost up to the end of `day` when each series stands at its total by then."""
+        until = min(day_period(self._month.zone, day).end, self._months[-1].end)
         used: dict[Key, Fraction] = defaultdict(Fraction)
         for segment in self._spent:
             used[segment.meter, tuple(sorted(segment.dims.items()))] += segment.quantity
-        ahead = [
-            segment for key, total in totals.items() for segment in self._ahead(key, exact(total) - used[key], until)
-        ]
-        return self._rate([*self._spent, *ahead], until, meter)
+        left = {key: exact(amount) - used[key] for key, amount in totals.items()}
+        cost = Decimal(0)
+        for month in self._months:
+            if month is self._month or month.start < until:
+                ahead = [each for key, quantity in left.items() for each in self._ahead(key, quantity, until, month)]
+                cost += self._rate(month, [*(self._spent if month is self._month else ()), *ahead], until, part)
+        return cost
 
-    def _ahead(self, key: Key, quantity: Fraction, until: datetime) -> list[Segment]:
-        """`quantity` spread evenly from now to `until`, cut where prices change."""
+    def _ahead(self, key: Key, quantity: Fraction, until: datetime, month: Period) -> list[Segment]:
+        """The part in `month` of `quantity`, which is spread evenly from now to `until`; cut where prices change."""
         if quantity <= 0 or until <= self._now:
             return []
         meter, dims = key
-        pieces = [(max(start, self._now), min(end, until)) for start, end in cuts(self._versions, self._month)]
+        if month is not self._month and memo.meters()[meter].aggregation == Aggregation.LEVEL:
+            quantity *= Fraction(
+                self._month.seconds, month.seconds
+            )  # GB-months of the present month, as all of a series
+        pieces = [(max(start, self._now), min(end, until)) for start, end in cuts(self._versions, month)]
         return [
             Segment(meter, quantity * _share(end - start, until - self._now), start, end, dict(dims))
             for start, end in pieces
             if start < end
         ]
 
-    def _rate(self, segments: list[Segment], as_of: datetime, meter: str) -> Decimal:
-        until = None if as_of >= self._month.end else as_of
-        rating = rate_segments(self._tenant, self._month, self._versions, segments, until)
+    def _rate(self, month: Period, segments: list[Segment], as_of: datetime, part: Part) -> Decimal:
+        until = None if as_of >= month.end else as_of
+        rating = rate_segments(self._tenant, month, self._versions, segments, until)
+        meter, project = part
+        if project:
+            none = Money.zero(rating.currency)
+            return total((line.split_by(PROJECT).get(project, none) for line in rating.lines), rating.currency).amount
         return rating.of_meter(meter).amount if meter else rating.subtotal.amount
+
+
+def _belongs(key: Key, part: Part) -> bool:
+    meter, dims = key
+    of_meter, of_project = part
+    return (not of_meter or meter == of_meter) and (not of_project or dict(dims).get(PROJECT) == of_project)
 
 
 def _share(part: timedelta, whole: timedelta) -> Fraction:

@@ -34,6 +34,7 @@ from .. import budgets
 from ..budgets.plan import MOST_PERCENT, MOST_RECIPIENTS, MOST_THRESHOLDS, Plan, Step
 from ..models import Budget, BudgetAction, BudgetAlert, BudgetBasis, BudgetPeriod, BudgetScope
 from .money import PeriodSerializer
+from .ranges import ExceedsSerializer, RangeSerializer, exceeds_of, range_of
 
 TAGS = ["Budgets"]
 
@@ -87,7 +88,14 @@ class BudgetDetailSerializer(serializers.Serializer[Any]):
     spent = serializers.CharField(allow_null=True)
     remaining = serializers.CharField(allow_null=True, help_text="Negative when the budget is exceeded.")
     percent = serializers.CharField(allow_null=True)
-    projected = serializers.CharField(allow_null=True)
+    projected = serializers.CharField(
+        allow_null=True, help_text="The likely cost at the end of the period; null under three days of history."
+    )
+    forecast = RangeSerializer(allow_null=True)
+    quality = serializers.ChoiceField(
+        choices=["none", "wide", "good"], help_text="none: under three days of history; wide: under two weeks."
+    )
+    exceeds = ExceedsSerializer(allow_null=True)
     in_force = serializers.ListField(
         child=serializers.CharField(), help_text="Actions of this budget that are in force now."
     )
@@ -173,7 +181,9 @@ _EXAMPLE = {
     "scope_value": "gpu_hours", "basis": "actual", "amount": "2000.00", "percent_of_last": None, "floor": None, "currency": "USD",
     "thresholds": _THRESHOLDS, "muted_until": None,
     "period": {"key": "2026-07", "start": "2026-06-30T22:00:00Z", "end": "2026-07-31T22:00:00Z"}, "spent": "1650.00",
-    "remaining": "350.00", "percent": "82.50", "projected": None, "in_force": [],
+    "remaining": "350.00", "percent": "82.50", "projected": "2105.00",
+    "forecast": {"p10": "1985.10", "p50": "2105.00", "p90": "2240.40"}, "quality": "good",
+    "exceeds": {"already": False, "earliest": "2026-07-26", "expected": "2026-07-29", "latest": None}, "in_force": [],
     "alerts": [{
         "id": 12, "percent": 80, "cost": "1602.50", "amount": "2000.00", "action": "notify", "crossed_at": "2026-07-14T16:20:00Z",
         "back_under_at": None, "acknowledged_at": None, "acknowledged_by": "", "note": "",
@@ -362,6 +372,7 @@ def _shown(
     budget: Budget, status: budgets.BudgetStatus | None, in_force: list[str], alerts: list[BudgetAlert]
 ) -> dict[str, Any]:
     key = status.period.key if status else ""
+    forecast = status.forecast if status else None
     return {
         "id": str(budget.public_id),
         "name": budget.name,
@@ -384,6 +395,9 @@ def _shown(
         "remaining": status.left.decimal_string() if status else None,
         "percent": f"{status.percent:f}" if status else None,
         "projected": status.projected.decimal_string() if status and status.projected else None,
+        "forecast": range_of(forecast, budget.currency),
+        "quality": forecast.quality if forecast else "none",
+        "exceeds": exceeds_of(forecast.exceeds(budget.amount)) if forecast else None,
         "in_force": in_force,
         "alerts": [_alert(alert) for alert in alerts if alert.period_key == key],
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -26,11 +25,12 @@ from tenants.problems import FieldError, Invalid
 
 from .. import explorer, invoiced, revenue
 from ..focus import export
-from ..forecasting import Exceeds, Forecast
+from ..forecasting import Forecast
 from ..models import Meter
-from ..money import Money, plain, round_line
+from ..money import Money, plain
 from ..outlook import BudgetOutlook, MeterOutlook, outlook
 from . import invoiced as of_invoices
+from .ranges import ExceedsSerializer, RangeSerializer, exceeds_of, number_of, range_of
 
 TAGS = ["Money"]
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
@@ -47,23 +47,6 @@ def month_of(params: Mapping[str, Any], zone: str, now: datetime) -> str:
 
 
 # -------------------------------------------------------------------------------------------------------------- forecast
-
-
-class RangeSerializer(serializers.Serializer[Any]):
-    """What the month will probably come to: a range, not a promise."""
-
-    p10 = serializers.CharField(help_text="In one of ten such months it is less.")
-    p50 = serializers.CharField()
-    p90 = serializers.CharField(help_text="In one of ten such months it is more.")
-
-
-class ExceedsSerializer(serializers.Serializer[Any]):
-    """When a limit is passed, in local days of the tenant; null: not in this month."""
-
-    already = serializers.BooleanField()
-    earliest = serializers.DateField(allow_null=True, help_text="If usage is as high as p90.")
-    expected = serializers.DateField(allow_null=True)
-    latest = serializers.DateField(allow_null=True, help_text="Even if usage is as low as p10.")
 
 
 class ForecastPartSerializer(serializers.Serializer[Any]):
@@ -87,7 +70,7 @@ class MeterForecastSerializer(ForecastPartSerializer):
 
 
 class BudgetForecastSerializer(serializers.Serializer[Any]):
-    """A budget. `end` and `exceeds` are null where no forecast reaches: budgets by project and by quarter."""
+    """A budget, of the whole cost, a meter or a project, at the end of its month or quarter. `end` is null under three days of history."""
 
     name = serializers.CharField()
     amount = serializers.CharField()
@@ -151,20 +134,11 @@ class ForecastView(TenantView):
 
 def _part(forecast: Forecast, currency: str = "") -> dict[str, Any]:
     return {
-        "so_far": _number(forecast.so_far, currency),
-        "end": _range(forecast, currency),
+        "so_far": number_of(forecast.so_far, currency),
+        "end": range_of(forecast, currency),
         "quality": forecast.quality,
         "known_days": forecast.known_days,
     }
-
-
-def _range(forecast: Forecast | None, currency: str = "") -> dict[str, str] | None:
-    end = forecast.end if forecast else None
-    return {name: _number(getattr(end, name), currency) for name in ("p10", "p50", "p90")} if end else None
-
-
-def _number(value: Decimal, currency: str) -> str:
-    return round_line(value, currency).decimal_string() if currency else plain(value)
 
 
 def _meter(each: MeterOutlook, meter: Meter) -> dict[str, Any]:
@@ -174,7 +148,7 @@ def _meter(each: MeterOutlook, meter: Meter) -> dict[str, Any]:
         "unit": meter.display_unit,
         **_part(each.forecast),
         "quota": None if limit is None else plain(limit),
-        "exceeds": _exceeds(each.exceeds),
+        "exceeds": exceeds_of(each.exceeds),
     }
 
 
@@ -185,19 +159,8 @@ def _budget(each: BudgetOutlook) -> dict[str, Any]:
         "amount": status.amount.decimal_string(),
         "currency": status.amount.currency,
         "spent": status.spent.decimal_string(),
-        "end": _range(each.forecast, status.amount.currency),
-        "exceeds": _exceeds(each.exceeds),
-    }
-
-
-def _exceeds(found: Exceeds | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "already": found.already,
-        "earliest": found.earliest,
-        "expected": found.expected,
-        "latest": found.latest,
+        "end": range_of(each.forecast, status.amount.currency),
+        "exceeds": exceeds_of(each.exceeds),
     }
 
 

@@ -13,6 +13,7 @@ from metering.forecasting import Forecast
 from metering.models import Budget
 from metering.money import Money, MoneyError, round_line
 from metering.periods import Period
+from metering.projections import Projection
 from tenants.models import Tenant
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
     """A budget now. `percent` is exact to two places, rounded down; `left` is negative when it is exceeded.
+
+    `spent` is what the thresholds look at: the cost so far, or the likely cost at the period's end for a budget that goes by it.
 
     `projected` is the likely amount at the end of the period, None where none can be said; `forecast` has its range and days.
     """
@@ -35,14 +38,24 @@ class BudgetStatus:
     projected: Money | None = None
     forecast: Forecast | None = None
 
+    @property
+    def so_far(self) -> Money:
+        """What is really spent, also where `spent` is the forecast by which the thresholds go."""
+        return round_line(self.forecast.so_far, self.amount.currency) if self.forecast else self.spent
+
     def is_over(self, percent: int) -> bool:
         """Is the mark reached or passed?"""
         return self.spent.minor * 100 >= self.amount.minor * percent
 
 
-def status(tenant: Tenant, now: datetime) -> list[BudgetStatus]:
-    """The tenant's active budgets at the aware instant `now`, the primary one first. Works inside and outside of a tenant scope."""
+def status(tenant: Tenant, now: datetime, ahead: Projection | None = None) -> list[BudgetStatus]:
+    """The tenant's active budgets at the aware instant `now`, the primary one first. Works inside and outside of a tenant scope.
+
+    `ahead` is the projection of the tenant's present month, where the caller has it already.
+    """
     book = spending.Book(now)
+    if ahead is not None:
+        book.keep_projection(tenant, ahead)
     rows = (
         Budget.objects.filter(tenant=tenant, is_active=True)
         .prefetch_related("thresholds")
@@ -62,10 +75,10 @@ def measure(budget: Budget, book: spending.Book, *, with_forecast: bool) -> Budg
         period, spent = book.spent(budget)
         amount = Money(budget.amount, budget.currency)
         part = spent.ratio(amount)
+        forecast = book.forecast(budget) if with_forecast else None
     except MoneyError as error:
         log.warning("budget.not_comparable", extra={"budget": budget.pk, "error": str(error)})
         return None
-    forecast = book.forecast(budget) if with_forecast else None
     end = forecast.end if forecast else None
     return BudgetStatus(
         budget=budget,

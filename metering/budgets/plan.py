@@ -137,10 +137,8 @@ def _what(plan: Plan, *, of_platform: bool) -> list[FieldError]:
         )
     if plan.basis not in BudgetBasis.values:
         found.append(FieldError("/basis", "invalid", "A basis is actual or forecast."))
-    elif plan.basis == BudgetBasis.FORECAST and (plan.scope != BudgetScope.ALL or of_platform):
-        found.append(
-            FieldError("/basis", "invalid", "There is a forecast of a tenant's whole cost, not of a part of it.")
-        )
+    elif plan.basis == BudgetBasis.FORECAST and of_platform:
+        found.append(FieldError("/basis", "invalid", "The platform's budgets look at the actual cost."))
     return found
 
 

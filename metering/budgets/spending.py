@@ -19,6 +19,7 @@ from metering.models import Budget, Meter
 from metering.models.budget import BudgetBasis, BudgetPeriod, BudgetScope
 from metering.money import Money, round_line, total
 from metering.periods import Kind, Period, period_at
+from metering.projections import Projection
 from tenants import calendar, periods
 from tenants.models import Tenant
 
@@ -35,7 +36,8 @@ class Book:
         self.now = now
         self._statements: dict[tuple[int, str], costs.Statement] = {}
         self._current: dict[int, Period] = {}
-        self._forecasts: dict[int, Forecast] = {}
+        self._projections: dict[tuple[int, bool, bool], Projection] = {}
+        self._forecasts: dict[tuple[int, str, str, str], Forecast] = {}
 
     def load(self, budgets: Sequence[Budget]) -> None:
         """Rate what these budgets are about, together. Without it, each tenant is rated when it is asked for."""
@@ -55,7 +57,7 @@ class Book:
             return period, total([money for _, money in self._by_tenant(budget, period)], budget.currency)
         period = self._period(budget, budget.tenant)
         amounts = [amount for key in self._months(period) for amount in self._amounts(budget, budget.tenant, key)]
-        so_far, expected = total(amounts, budget.currency), self._expected(budget, period)
+        so_far, expected = total(amounts, budget.currency), self._expected(budget)
         return period, so_far if expected is None else max(so_far, expected)
 
     def period(self, budget: Budget) -> Period:
@@ -76,15 +78,37 @@ class Book:
         return total([amount for key in keys for amount in self._amounts(budget, tenant, key)], budget.currency)
 
     def forecast(self, budget: Budget) -> Forecast | None:
-        """Where the month is going, for a tenant's budget of the whole month; None for others, and with a short history."""
-        if budget.tenant is None or budget.scope != BudgetScope.ALL or budget.period != BudgetPeriod.MONTH:
-            return None
-        return self._forecast_of(budget.tenant)
+        """Where the budget's period is going, by its scope; None for the platform's. With a short history it has no end.
 
-    def _forecast_of(self, tenant: Tenant) -> Forecast:
-        if tenant.pk not in self._forecasts:
-            self._forecasts[tenant.pk] = costs.projection(tenant, self.now)
-        return self._forecasts[tenant.pk]
+        Months of a quarter that are over count as they were. Raises CurrencyMismatch.
+        """
+        if budget.tenant is None:
+            return None
+        key = (budget.tenant.pk, budget.period, budget.scope, budget.scope_value)
+        if key not in self._forecasts:
+            self._forecasts[key] = self._ask(budget, budget.tenant)
+        return self._forecasts[key]
+
+    def _ask(self, budget: Budget, tenant: Tenant) -> Forecast:
+        period = self._period(budget, tenant)
+        ahead = self._projection(tenant, period, by_project=_by_project(budget))
+        meter = budget.scope_value if budget.scope == BudgetScope.METER else ""
+        found = ahead.cost(meter, budget.scope_value if _by_project(budget) else "")
+        over = [amount for key in self._months(period)[:-1] for amount in self._amounts(budget, tenant, key)]
+        return found.plus(total(over, budget.currency).amount)
+
+    def keep_projection(self, tenant: Tenant, ahead: Projection) -> None:
+        """Use this one for what is asked of the tenant's present month."""
+        self._projections[tenant.pk, False, False] = ahead
+
+    def _projection(self, tenant: Tenant, period: Period, *, by_project: bool) -> Projection:
+        """One for each kind of question: a quarter is forecast further, and projects are read apart."""
+        key = (tenant.pk, period.kind == "quarter", by_project)
+        if key not in self._projections:
+            month = self._month(tenant)
+            ahead = _after(month, period) if period.kind == "quarter" else []
+            self._projections[key] = Projection(tenant, self.now, month, ahead=ahead, by_project=by_project)
+        return self._projections[key]
 
     def lines(self, budget: Budget) -> list[CostLine]:
         """What the cost is made of: meters of a tenant with what was used of them, the largest tenants of the platform."""
@@ -114,13 +138,16 @@ class Book:
     # ---------------------------------------------------------------------------------------------------------- one tenant
 
     def _period(self, budget: Budget, tenant: Tenant) -> Period:
-        month = self._current.get(tenant.pk) or costs.month_of(periods.period_at(tenant, self.now))
+        month = self._month(tenant)
         if budget.period == BudgetPeriod.MONTH:
             return month
         quarter = f"{month.key[:4]}-Q{(int(month.key[5:]) + 2) // 3}"
         first, *_, last = _months_of_quarter(quarter)
         start = calendar.month_bounds(tenant.time_zone, first)[0]
         return Period(start, calendar.month_bounds(tenant.time_zone, last)[1], quarter, month.zone, "quarter")
+
+    def _month(self, tenant: Tenant) -> Period:
+        return self._current.get(tenant.pk) or costs.month_of(periods.period_at(tenant, self.now))
 
     def _months(self, period: Period) -> list[str]:
         """The months of the period that have begun."""
@@ -138,21 +165,13 @@ class Book:
             return [line.amount for line in statement.lines if line.meter == budget.scope_value]
         return [statement.total]
 
-    def _expected(self, budget: Budget, period: Period) -> Money | None:
-        """What the period will probably cost, for a budget that goes by it. None with a short history.
-
-        Months that are over count as they were, this one as forecast, and those ahead like this one.
-        """
-        if budget.tenant is None or budget.basis != BudgetBasis.FORECAST or budget.scope != BudgetScope.ALL:
+    def _expected(self, budget: Budget) -> Money | None:
+        """What the period will probably cost, for a budget that goes by it. None with a short history."""
+        if budget.basis != BudgetBasis.FORECAST:
             return None
-        end = self._forecast_of(budget.tenant).end
-        if end is None:
-            return None
-        month = round_line(end.p50, budget.currency)
-        begun = self._months(period)
-        ahead = 0 if period.kind == "month" else MONTHS_OF_A_QUARTER - len(begun)
-        over = [amount for key in begun[:-1] for amount in self._amounts(budget, budget.tenant, key)]
-        return total([*over, month, *[month] * ahead], budget.currency)
+        forecast = self.forecast(budget)
+        end = forecast.end if forecast else None
+        return round_line(end.p50, budget.currency) if end else None
 
     def _statement(self, tenant: Tenant, key: str) -> costs.Statement:
         if (tenant.pk, key) not in self._statements:
@@ -215,6 +234,16 @@ def _kind(budget: Budget) -> Kind:
 def _months_of_quarter(key: str) -> list[str]:
     year, quarter = key[:4], int(key[6])
     return [f"{year}-{month:02d}" for month in range(3 * quarter - 2, 3 * quarter + 1)]
+
+
+def _after(month: Period, quarter: Period) -> list[Period]:
+    """The months of the quarter that follow `month`; the first one begins where it ends, also after a change of time zone."""
+    found = [month]
+    for key in _months_of_quarter(quarter.key):
+        if key > month.key:
+            end = calendar.month_bounds(month.zone, key)[1]
+            found.append(Period(found[-1].end, end, key, month.zone, "month"))
+    return found[1:]
 
 
 def _line_of(meter: Meter, statements: Sequence[costs.Statement], currency: str) -> CostLine | None:

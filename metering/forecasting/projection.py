@@ -65,6 +65,15 @@ class Forecast:
             return self.path[-1][1]
         return None if self.quality == "none" else Range(self.so_far, self.so_far, self.so_far)
 
+    def plus(self, known: Decimal) -> Forecast:
+        """The same with `known` added to everything: what the months before have cost, in a quarter."""
+        if not known:
+            return self
+        path = tuple(
+            (day, Range(range_.p10 + known, range_.p50 + known, range_.p90 + known)) for day, range_ in self.path
+        )
+        return Forecast(self.quality, self.known_days, self.so_far + known, self.last_day, path)
+
     def exceeds(self, limit: Number) -> Exceeds | None:
         """The days on which the total passes `limit` (is above it); None without a forecast and below the limit."""
         if self.so_far > limit:

@@ -8,9 +8,8 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from metering import budgets, outlook
+from metering import budgets
 from metering.models import BudgetScope
-from metering.projections import Projection
 from metering.quota_requests import impact
 from tenants import periods, quota_requests
 from tenants.enforcement.reading import rules_of
@@ -95,14 +94,12 @@ def _over_budget(request: QuotaRequest, now: datetime) -> str:
         found = impact.extra_cost(request.tenant, request.name, request.limit_then, request.asked, now)
         extra = found.amount.amount if found else Decimal(0)
     statuses = budgets.status(request.tenant, now)
-    ahead = Projection(request.tenant, now) if statuses else None
     for status in statuses:
         budget = status.budget
         elsewhere = budget.scope == BudgetScope.METER and budget.scope_value != impact.measured_by(request)
-        if elsewhere or budget.scope == BudgetScope.PROJECT or ahead is None:
+        if elsewhere or budget.scope == BudgetScope.PROJECT:
             continue  # nobody knows which project will use it
-        forecast = outlook.forecast_of(budget, ahead, ahead.cost())
-        end = forecast.end if forecast else None
+        end = status.forecast.end if status.forecast else None
         if end is None:
             return f"There is no forecast for the budget “{budget.name}”."
         if max(end.p90, status.spent.amount) + extra > budget.amount:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from metering import budgets
@@ -32,11 +33,17 @@ class BudgetCard:
     bar: components.Bar
     sentence: str
     tone: str
+    range_text: str = ""
+    others: tuple[tuple[str, str, str], ...] = ()
+    """(name, sentence, tone) of the tenant's other budgets that are passed, or might be before their period ends."""
 
 
 def primary(tenant: Tenant) -> Budget | None:
-    """The tenant's own budget with its thresholds, or None when there is none."""
-    return Budget.objects.filter(tenant=tenant, is_primary=True, is_active=True).prefetch_related("thresholds").first()
+    """The tenant's primary budget with its thresholds, or the first of the others; None when there is none at all."""
+    mine = Budget.objects.filter(tenant=tenant, is_active=True)
+    others = mine.exclude(pk=OuterRef("pk"))
+    rows = mine.annotate(has_others=Exists(others)).prefetch_related("thresholds")
+    return rows.order_by("-is_primary", "name").first()
 
 
 def card(
@@ -46,13 +53,27 @@ def card(
     if budget is None:
         return None
     ordinary = (budget.period, budget.scope, budget.basis) == (BudgetPeriod.MONTH, BudgetScope.ALL, BudgetBasis.ACTUAL)
+    has_others = getattr(budget, "has_others", False)
+    statuses: list[budgets.BudgetStatus] = []
+    if has_others or not ordinary or budget.currency != spent.currency:
+        statuses = budgets.status(tenant, now)
     if not ordinary or budget.currency != spent.currency:
-        status = next((each for each in budgets.status(tenant, now) if each.budget.pk == budget.pk), None)
+        status = next((each for each in statuses if each.budget.pk == budget.pk), None)
         if status is None:
             return None
-        spent, forecast = status.spent, status.forecast
+        spent, forecast = status.so_far, status.forecast
     marks = sorted(threshold.percent for threshold in budget.thresholds.all())
-    return describe(budget.amount, spent.amount, budget.currency, marks, forecast)
+    found = describe(budget.amount, spent.amount, budget.currency, marks, forecast)
+    return replace(found, others=tuple(_at_risk(each for each in statuses if each.budget.pk != budget.pk)))
+
+
+def _at_risk(statuses: Iterable[budgets.BudgetStatus]) -> Iterator[tuple[str, str, str]]:
+    for status in statuses:
+        exceeds = status.forecast.exceeds(status.amount.amount) if status.forecast else None
+        if exceeds is not None and (exceeds.already or exceeds.earliest):
+            percent = status.so_far.amount / status.amount.amount * 100
+            said, tone = _sentence(percent, exceeds, known=True)
+            yield status.budget.name, said, tone
 
 
 def describe(
@@ -86,7 +107,31 @@ def describe(
         ),
         sentence=said,
         tone=tone,
+        range_text=_range_text(forecast, currency),
     )
+
+
+def _range_text(forecast: Forecast | None, currency: str) -> str:
+    """Where the period ends: the range of eight in ten cases, and how much is known."""
+    if forecast is None:
+        return ""
+    end = forecast.end
+    if end is None:
+        return _("No forecast yet: it needs three whole days of use.")
+    texts = {
+        "day": formats.day(forecast.last_day, "UTC", year=False),
+        "expected": formats.money(end.p50, currency),
+        "low": formats.money_short(end.p10, currency),
+        "high": formats.money_short(end.p90, currency),
+    }
+    if forecast.quality == "wide":
+        return (
+            _(
+                "By %(day)s: likely %(expected)s, between %(low)s and %(high)s. Less than two weeks are known, so the range is wide."
+            )
+            % texts
+        )
+    return _("By %(day)s: likely %(expected)s, between %(low)s and %(high)s.") % texts
 
 
 def _sentence(percent: Decimal, exceeds: Exceeds | None, *, known: bool) -> tuple[str, str]:
@@ -97,6 +142,10 @@ def _sentence(percent: Decimal, exceeds: Exceeds | None, *, known: bool) -> tupl
         return _("%(spent)s: over budget.") % {"spent": spent}, "bad"
     if exceeds is not None and exceeds.expected is not None:
         day = formats.day(exceeds.expected, "UTC", year=False)
+        if exceeds.earliest is not None and exceeds.earliest != exceeds.expected:
+            first = formats.day(exceeds.earliest, "UTC", year=False)
+            text = _("%(spent)s. At this pace the budget is passed around %(day)s, at the earliest on %(first)s.")
+            return text % {"spent": spent, "day": day, "first": first}, "warn"
         return _("%(spent)s. At this pace the budget is passed around %(day)s.") % {"spent": spent, "day": day}, "warn"
     if exceeds is not None and exceeds.earliest is not None:
         day = formats.day(exceeds.earliest, "UTC", year=False)

@@ -198,7 +198,7 @@ def _card(
     card = None
     if status is not None:
         card = budget_reading.describe(
-            status.amount.amount, status.spent.amount, status.amount.currency, status.thresholds, status.forecast
+            status.amount.amount, status.so_far.amount, status.amount.currency, status.thresholds, status.forecast
         )
     return {
         "budget": budget,

@@ -124,7 +124,7 @@ def test_a_budget_is_in_the_currency_of_the_prices_not_of_the_tenant(cast, bille
         ({"scope": "meter", "scope_value": "nonsense"}, "/scope_value"),
         ({"scope": "project"}, "/scope_value"),
         ({"scope_value": "x"}, "/scope_value"),
-        ({"scope": "meter", "scope_value": "gpu_hours", "basis": "forecast"}, "/basis"),
+        ({"basis": "guess"}, "/basis"),
         ({"amount": Decimal("NaN")}, "/amount"),
         ({"percent_of_last": 120}, "/amount"),
         ({"amount": None, "percent_of_last": 120}, "/floor"),
