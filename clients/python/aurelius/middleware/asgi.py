@@ -21,6 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SKIP = ("/healthz", "/readyz", "/metrics")
 POLICY_VIOLATION = 1008
+STARTS = frozenset({"http.response.start", "websocket.accept"})
 
 
 class AureliusMiddleware:
@@ -63,17 +64,28 @@ class AureliusMiddleware:
                 trace = value
         route_class, cost = self._choose(scope)
         text = "" if several else authorization.decode("latin-1")  # two credentials are none
-        decision = await self._decide(text, cost, route_class, trace.decode("latin-1"))
+        safe = self._safe
+        if safe.paused():
+            decision = safe.without(text, cost, None)
+        else:
+            try:
+                decision = await self._decider.decide(
+                    text, cost=cost, route_class=route_class, traceparent=trace.decode("latin-1") if trace else ""
+                )
+            except DecisionUnavailableError as error:
+                decision = safe.without(text, cost, error)
+            else:
+                safe.saw(text, decision)
         if decision.status != 200:
             await _refuse(scope, send, decision)
             return
         scope["aurelius"] = admit(decision, self._events, cost)
         fields = decision.fields
 
-        async def send_with_limits(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept"):
+        def send_with_limits(message: Message) -> Awaitable[None]:  # no coroutine of its own: this is on every path
+            if message["type"] in STARTS:
                 message["headers"] = [*message.get("headers", ()), *fields]
-            await send(message)
+            return send(message)
 
         await self.app(scope, receive, send_with_limits)
 
@@ -82,17 +94,6 @@ class AureliusMiddleware:
             route = self._chooser(scope)
             return route.route_class, route.cost
         return self._table.choose(scope["path"], scope.get("method", "GET"))
-
-    async def _decide(self, authorization: str, cost: int, route_class: str, trace: str) -> Decision:
-        safe = self._safe
-        if safe.paused():
-            return safe.without(authorization, cost, None)
-        try:
-            decision = await self._decider.decide(authorization, cost=cost, route_class=route_class, traceparent=trace)
-        except DecisionUnavailableError as error:
-            return safe.without(authorization, cost, error)
-        safe.saw(authorization, decision)
-        return decision
 
 
 async def _refuse(scope: Scope, send: Send, decision: Decision) -> None:

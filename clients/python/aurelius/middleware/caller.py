@@ -19,16 +19,22 @@ class Caller:
     In ASGI applications it is `scope["aurelius"]` (`request.scope["aurelius"]`), in WSGI ones `environ["aurelius"]`.
     """
 
-    __slots__ = ("_events", "decision", "key_id", "labels", "subject", "tenant")
+    __slots__ = ("_events", "_labels", "decision", "key_id", "subject", "tenant")
 
     def __init__(self, decision: Decision, events: Events | None) -> None:
         self.decision = decision
         self.tenant = decision.tenant
         self.subject = decision.subject
         self.key_id = decision.key_id
-        self.labels: dict[str, Any] = {}
-        """Dimensions of every event that this request reports, such as project; `user` is the subject unless you say otherwise."""
+        self._labels: dict[str, Any] | None = None
         self._events = events
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Dimensions of every event that this request reports, such as project; `user` is the subject unless you say otherwise."""
+        if self._labels is None:
+            self._labels = {}
+        return self._labels
 
     def record(self, type: str, quantity: Number, *, id: str = "", **dimensions: Any) -> str:
         """Report what the request used, such as `record("gpu_seconds", 0.42, model="resnet50", project="mammography")`. Never waits.
@@ -38,7 +44,7 @@ class Caller:
         """
         if self._events is None:
             raise RuntimeError("Give the middleware `events=Events(…)` to report usage.")
-        found = {"user": self.subject, **self.labels, **dimensions}
+        found = {"user": self.subject, **(self._labels or {}), **dimensions}
         try:
             return self._events.send(type, quantity, id=id, tenant=self.tenant, **found)
         except (SpoolFullError, OSError) as error:
