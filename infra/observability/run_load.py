@@ -39,7 +39,7 @@ def main() -> int:
             "--users",
             users,
             "--spawn-rate",
-            "8",
+            "2",
             "--run-time",
             f"{seconds}s",
             "--summary",

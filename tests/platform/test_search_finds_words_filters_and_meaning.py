@@ -58,3 +58,31 @@ def test_a_new_index_is_taken_up_and_the_old_one_goes(tmp_path: Path) -> None:
     assert [row["id"] for row in here.search("keyword", "zebra", 5)] == [99]
     assert seen[:3] == [(0, 150), (100, 150), (150, 150)]
     assert len(list(tmp_path.glob("*.sqlite"))) == 2, "the present one, and the one before, which may still be read"
+
+
+def test_builds_that_overlap_take_nothing_from_each_other(tmp_path: Path) -> None:
+    here = Index(tmp_path, "notes")
+    index.build(tmp_path, "notes", reports(20), 20, lambda *_: None)
+
+    def others_meanwhile(done: int, expected: int) -> None:
+        if done == 100:  # in the midst of the outer build three others begin and end
+            for _ in range(3):
+                index.build(tmp_path, "notes", reports(30), 30, lambda *_: None)
+                assert here.search("keyword", "there", 50)
+
+    index.build(tmp_path, "notes", reports(150), 150, others_meanwhile)
+    assert len(here.search("semantic", "nodule", 200)) == 150
+    assert not list(tmp_path.glob(".notes*"))
+
+
+def test_an_index_that_was_swept_away_meanwhile_is_opened_anew(tmp_path: Path) -> None:
+    here = Index(tmp_path, "notes")
+    index.build(tmp_path, "notes", reports(20), 20, lambda *_: None)
+    assert here.search("keyword", "there", 5)
+    seen = here._seen
+    for _ in range(2):
+        index.build(tmp_path, "notes", reports(20), 20, lambda *_: None)
+    found = (tmp_path / "notes.json").stat()
+    here._seen = (found.st_mtime_ns, found.st_ino)  # as if it had looked just before the newest came
+    assert seen != here._seen
+    assert here.search("keyword", "there", 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -38,7 +39,7 @@ def build(folder: Path, name: str, documents: Iterable[Report], expected: int, p
     texts: list[str] = []
     ids: list[int] = []
     progress(0, expected)
-    with closing(sqlite3.connect(folder / f"{generation}.sqlite")) as connection:
+    with closing(sqlite3.connect(folder / f".{generation}.sqlite")) as connection:
         connection.executescript(_SCHEMA)
         for document in documents:
             values = (document.id, document.title, document.body, document.modality, document.body_part, document.year)
@@ -50,21 +51,26 @@ def build(folder: Path, name: str, documents: Iterable[Report], expected: int, p
                 connection.commit()
                 progress(len(ids), max(expected, len(ids)))
         connection.commit()
-    Space.of(texts, ids).save(folder / f"{generation}.npz")
-    _point_to(folder, name, generation)
+    Space.of(texts, ids).save(folder / f".{generation}.npz")
+    _publish(folder, name, generation)
     progress(len(ids), len(ids))
     return len(ids)
 
 
-def _point_to(folder: Path, name: str, generation: str) -> None:
+def _publish(folder: Path, name: str, generation: str) -> None:
+    """Put a finished generation in the present one's place. Builds may end at the same time: one publishes after the other."""
     pointer = folder / f"{name}.json"
-    before = json.loads(pointer.read_text())["generation"] if pointer.exists() else ""
-    fresh = folder / f"{generation}.json"
-    fresh.write_text(json.dumps({"generation": generation}))
-    fresh.replace(pointer)
-    for path in folder.glob(f"{name}-*"):
-        if not path.name.startswith((generation, before or generation)):  # the one before may still be read
-            path.unlink(missing_ok=True)
+    with (folder / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = json.loads(pointer.read_text())["generation"] if pointer.exists() else generation
+        for suffix in (".sqlite", ".npz"):
+            (folder / f".{generation}{suffix}").rename(folder / f"{generation}{suffix}")
+        fresh = folder / f".{generation}.json"
+        fresh.write_text(json.dumps({"generation": generation}))
+        fresh.replace(pointer)
+        for path in folder.glob(f"{name}-*"):
+            if not path.name.startswith((generation, before)):  # the one before may still be read
+                path.unlink()
 
 
 class Index:
@@ -78,6 +84,13 @@ class Index:
 
     def search(self, kind: str, text: str, limit: int, **filters: Any) -> list[dict[str, Any]]:
         """The best documents, best first. `filters` (modality, body_part, since) hold for kind "filtered". Raises NoIndexError."""
+        try:
+            return self._search(kind, text, limit, filters)
+        except (sqlite3.OperationalError, FileNotFoundError):  # two new ones came at once, and this one was swept away
+            self._space = None
+            return self._search(kind, text, limit, filters)
+
+    def _search(self, kind: str, text: str, limit: int, filters: dict[str, Any]) -> list[dict[str, Any]]:
         space = self._current()
         with closing(sqlite3.connect(self._file, uri=True, check_same_thread=False)) as connection:
             connection.row_factory = sqlite3.Row

@@ -1,0 +1,197 @@
+"""Real processes: one trace from gateway to worker, found by query; the dashboards' panels filled in a real Prometheus; load tests that judge
+by the contract and by thresholds which a slow service really misses. One platform for the module."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.observability import load_slo
+from infra.observability.as_code import gpu_costs, jobs, promql
+from infra.observability.as_code.known import ROOT
+from tests.observability import servers
+from tests.platform.running import PATIENCE, Running, platform, until
+
+pytestmark = pytest.mark.slow
+BIN = Path(sys.executable).parent
+LOAD = ROOT / "infra" / "observability"
+
+
+@pytest.fixture(scope="module")
+def running(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with platform(built, tmp_path_factory.mktemp("running")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def worked(running: Running) -> tuple[str, dict[str, str]]:
+    """(token, jobs by service): an admin has asked for every kind of work, and it is done."""
+    token = running.log_in("admin-1")
+    study = running.ask("GET", "/studies?modality=US", token)[2]["results"][0]["id"]
+    for kind in ("keyword", "filtered", "semantic"):
+        assert running.ask("GET", f"/search?q=nodule&kind={kind}", token)[0] == 200
+    assert running.ask("POST", "/ml/infer", token, {"study": study})[0] == 200
+    asked = {
+        "ml": running.ask("POST", "/ml/jobs", token, {"studies": [study]}),
+        "imaging": running.ask("POST", f"/studies/{study}/thumbnails", token),
+        "search": running.ask("POST", "/indexes/reports/jobs?documents=60", token),
+    }
+    found = {service: answer[2]["id"] for service, answer in asked.items()}
+    for service, id in found.items():
+        assert running.job(service, id, token)["state"] == "done"
+    assert running.ask("POST", "/ml/jobs", token, {"studies": ["0" * 12]})[0] == 202  # one that fails, for its panel
+    return token, found
+
+
+def test_one_trace_goes_from_the_gateway_through_ml_to_the_worker(running: Running, worked: object) -> None:
+    def found() -> object:
+        whole = [
+            {span.service for span in trace}
+            for trace in running.traces.find("platform-gateway", portal_tenant="riverside")
+        ]
+        return {"platform-gateway", "platform-ml", "platform-worker"} in whole
+
+    until(found, "there is no such trace")
+    (trace,) = [
+        trace
+        for trace in running.traces.find(
+            "platform-worker", portal_tenant="riverside", messaging_destination="ml_inference"
+        )
+        if any(span.name == "ml.batch" for span in trace)
+    ] or [[]]
+    by_id = {span.id: span for span in trace}
+    batch = next(span for span in trace if span.name == "ml.batch")
+    way = [batch]
+    while way[-1].parent in by_id:
+        way.append(by_id[way[-1].parent])
+    services = [span.service.removeprefix("platform-") for span in reversed(way)]
+    assert list(dict.fromkeys(services)) == ["gateway", "ml", "worker"]
+    assert way[-1].parent == ""
+    assert {span.tags.get("peer.service") for span in trace} >= {"platform-ml"}
+
+
+@pytest.mark.skipif(bool(servers.missing("prometheus")), reason=servers.missing("prometheus"))
+def test_the_panels_of_search_ml_queues_and_indexing_are_filled(running: Running, worked: tuple[str, dict[str, str]], tmp_path: Path) -> None:  # fmt: skip
+    targets = [f"127.0.0.1:{running.ports[name]}" for name in ("imaging", "search", "ml", "worker", "queues")]
+    config = {
+        "global": {"scrape_interval": "1s"},
+        "scrape_configs": [{"job_name": "services", "static_configs": [{"targets": targets}]}],
+    }
+    wanted = {
+        f"{panel.id}{query.ref} {panel.title}": query.expr for panel in jobs.DASHBOARD.panels for query in panel.queries
+    }
+    batch = next(panel for panel in gpu_costs.DASHBOARD.panels if "batch" in panel.title.lower())
+    wanted |= {"inference batch size": batch.queries[0].expr}
+    wanted |= {"search p95": _alert("SearchLatencyHigh"), "ml p95": _alert("InferenceLatencyHigh")}
+    empty = {name: promql.filled(expr).replace("[5m]", "[10s]") for name, expr in wanted.items()}
+    token = worked[0]
+    study = running.ask("GET", "/studies?modality=CT", token)[2]["results"][0]["id"]
+    with servers.prometheus(tmp_path / "prometheus", json.dumps(config)) as url:
+
+        def filled() -> bool:
+            running.ask("GET", "/search?q=nodule", token)
+            running.ask("POST", "/ml/infer", token, {"study": study})
+            running.ask("POST", f"/studies/{study}/thumbnails", token)
+            running.ask("POST", "/ml/jobs", token, {"studies": [study, "0" * 12]})
+            for name in [name for name, expr in empty.items() if servers.ask(url, expr)]:
+                del empty[name]
+            return not empty
+
+        servers.until(filled, PATIENCE, message=f"empty: {sorted(empty)}")
+        assert servers.ask(url, 'portal_indexing_documents_processed{index="reports"}')[0]["value"][1] == "60"
+        assert servers.ask(url, 'sum(celery_task_failed_total{name="platform.infer",exception="LookupError"})')
+
+
+def _alert(name: str) -> str:
+    """The left side of an alert's comparison."""
+    import yaml
+
+    rules = [
+        rule for group in yaml.safe_load((LOAD / "alerts/slo.yml").read_text())["groups"] for rule in group["rules"]
+    ]
+    return str(next(rule["expr"] for rule in rules if rule["alert"] == name)).rpartition(">")[0].strip()
+
+
+def test_a_tenant_over_its_limit_gets_refusals_that_keep_the_contract(running: Running) -> None:
+    token = running.log_in("visitor-1")
+    answers = [running.ask("GET", "/me", token) for _ in range(12)]
+    refused = [answer for answer in answers if answer[0] == 429]
+    assert refused
+    assert [load_slo.contract_violations(*answer) for answer in refused] == [[]] * len(refused)
+
+
+def _locust(running: Running, gateway: str, summary: Path, *more: str) -> tuple[int, dict[str, object]]:
+    command = [
+        str(BIN / "locust"),
+        "-f",
+        str(LOAD / "load_test.py"),
+        "--host",
+        running.url(gateway),
+        "--headless",
+        "--only-summary",
+    ]
+    command += [
+        "--users",
+        "6",
+        "--spawn-rate",
+        "6",
+        "--run-time",
+        "6s",
+        "--stop-timeout",
+        "10",
+        "--summary",
+        str(summary),
+        *more,
+    ]
+    answer = subprocess.run(command, env=running.environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert summary.exists(), answer.stderr[-3000:]
+    return answer.returncode, json.loads(summary.read_text())
+
+
+def test_locust_judges_by_the_objectives(running: Running, tmp_path: Path) -> None:
+    status, found = _locust(running, "slow", tmp_path / "slow.json")
+    assert (status, found["slo_met"], found["errors"]) == (1, False, 0)
+    status, found = _locust(running, "gateway", tmp_path / "fast.json", "--slo-p95-ms", "60000")
+    assert (status, found["slo_met"], found["errors"], found["broken_refusals"]) == (0, True, 0, 0)
+    assert found["refused_on_purpose"]
+
+
+def _k6(running: Running, gateway: str, summary: Path, **more: str) -> tuple[int, dict[str, object]]:
+    given = {
+        "GATEWAY_URL": running.url(gateway),
+        "PLATFORM_LOGINS": f"{running.data}/logins.json",
+        "LOAD_SECONDS": "5",
+        "VUS": "1",
+    }
+    words = [
+        word
+        for name, value in {**given, "K6_SUMMARY": str(summary), **more}.items()
+        for word in ("-e", f"{name}={value}")
+    ]
+    command = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", *words, str(LOAD / "k6_load_test.js")]
+    answer = subprocess.run(command, cwd=running.data, capture_output=True, text=True, timeout=120)
+    assert summary.exists(), answer.stderr[-3000:]
+    return answer.returncode, json.loads(summary.read_text())
+
+
+def test_k6_fails_by_its_thresholds_when_the_service_is_slow(running: Running, tmp_path: Path) -> None:
+    status, slow = _k6(running, "slow", tmp_path / "slow.json")
+    missed = {each["name"] for each in slow["slo"] if not each["met"]}
+    assert status == 99, "k6's own status for thresholds that are crossed"
+    assert {"http_req_duration", "search_latency", "ml_latency"} <= missed
+    status, fast = _k6(running, "gateway", tmp_path / "fast.json", P95_MS="60000")
+    assert (status, fast["slo_met"]) == (0, True), [each for each in fast["slo"] if not each["met"]]
+    scenarios = {each["name"].partition("scenario:")[2].rstrip("}") for each in fast["slo"]} - {""}
+    assert scenarios == {
+        "browse_studies",
+        "keyword_search",
+        "filtered_search",
+        "semantic_search",
+        "ml_inference",
+        "health_check",
+    }
