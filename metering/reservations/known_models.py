@@ -28,7 +28,9 @@ def require(tenant: Tenant, gpu_model: str, now: datetime) -> None:
     known = _priced(tenant, now) | _of_the_fleet()
     if gpu_model not in known:
         names = ", ".join(sorted(known | set(settings.GPU_MODELS), key=str.lower))
-        raise Invalid(FieldError("/gpu_model", "unknown_model", f"No GPU model is called {gpu_model!r}. Known are {names}."))
+        raise Invalid(
+            FieldError("/gpu_model", "unknown_model", f"No GPU model is called {gpu_model!r}. Known are {names}.")
+        )
 
 
 def _priced(tenant: Tenant, now: datetime) -> set[str]:
