@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 
 from portal.admin import dashboard as dashboard_page
+from portal.admin.rooms import ROOMS, Entry, Room
 
 Item = dict[str, Any]
 BASE = {
@@ -69,113 +69,23 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def navigation(request: HttpRequest) -> list[Item]:
-    """The side bar, by what operators come for."""
-    return [
-        _group(
-            "",
-            [
-                _page(_("Dashboard"), "dashboard", "admin:index", "tenants.view_tenant"),
-                _page(_("Cost per tenant"), "payments", "admin:tenants_tenant_costs", "tenants.view_tenant"),
-                _page(_("Cost explorer"), "query_stats", "admin:tenants_tenant_explorer", "tenants.view_tenant"),
-                _page(_("Revenue"), "trending_up", "admin:tenants_tenant_revenue", "tenants.view_tenant"),
-                _page(_("Usage"), "monitoring", "admin:metering_meter_usage", "metering.view_usagerollup"),
-            ],
-        ),
-        _group(
-            _("Tenants"),
-            [
-                _only(_list(_("Tenants"), "apartment", "tenants", "tenant"), but="admin:tenants_tenant_costs"),
-                _list(_("Overrides"), "tune", "tenants", "override"),
-                _list(_("Requests for more"), "contact_support", "tenants", "quotarequest"),
-                _list(_("Rules for grants"), "rule", "tenants", "grantrule"),
-                _list(_("Tiers"), "layers", "tenants", "tier"),
-                _list(_("API keys"), "key", "tenants", "apikey"),
-                _list(_("Members"), "group", "tenants", "membership"),
-                _list(_("Blocks"), "block", "tenants", "tenantblock"),
-            ],
-        ),
-        _group(
-            _("Money"),
-            [
-                _list(_("Budgets"), "savings", "metering", "budget"),
-                _list(_("Budget alerts"), "notification_important", "metering", "budgetalert"),
-                _list(_("Quota alerts"), "speed", "metering", "quotaalert"),
-                _list(_("Unusual days"), "query_stats", "metering", "spendanomaly"),
-                _list(_("Price books"), "sell", "metering", "pricebook"),
-                _list(_("Tenants' own books"), "handshake", "metering", "tenantpricebook"),
-            ],
-        ),
-        _group(
-            _("Invoices"),
-            [
-                _page(_("Close a month"), "event_available", "admin:metering_invoice_close", "metering.view_invoice"),
-                _only(_list(_("Invoices"), "receipt_long", "metering", "invoice"), but="admin:metering_invoice_close"),
-                _list(_("Credit notes"), "undo", "metering", "creditnote"),
-                _list(_("Billing profiles"), "badge", "metering", "billingprofile"),
-                _list(_("Legal entities"), "account_balance", "metering", "legalentity"),
-                _list(_("Tax rules"), "percent", "metering", "taxrate"),
-            ],
-        ),
-        _group(
-            _("Metering"),
-            [
-                _list(_("Collectors"), "sensors", "metering", "collectorstatus"),
-                _list(_("Gaps"), "pause_presentation", "metering", "meteringgap"),
-                _list(_("Gaps on bills"), "gavel", "metering", "gapshare"),
-                _list(_("Quarantine"), "report", "metering", "quarantinedevent"),
-                _list(_("Unknown usage"), "help_center", "metering", "unknownusage"),
-                _page(_("Fleet"), "dns", "admin:metering_gpudevice_fleet", "metering.view_gpudevice"),
-                _page(_("Idle GPUs"), "hourglass_empty", "admin:metering_gpudevice_idle", "metering.view_gpudevice"),
-                _only(
-                    _list(_("GPUs"), "memory", "metering", "gpudevice"),
-                    but=("admin:metering_gpudevice_fleet", "admin:metering_gpudevice_idle"),
-                ),
-                _list(_("GPU owner rules"), "rule", "metering", "gpuownerrule"),
-                _list(_("Idle release rules"), "timer_off", "metering", "idlereleaserule"),
-                _list(_("Reservations"), "event_seat", "metering", "reservation"),
-                _list(_("Unattributed GPU time"), "help", "metering", "unattributedgputime"),
-                _only(_list(_("Meters"), "straighten", "metering", "meter"), but="admin:metering_meter_usage"),
-            ],
-        ),
-        _group(
-            _("Operations"),
-            [
-                _list(_("Monitoring alerts"), "notifications_active", "metering", "monitoringalert"),
-                _list(_("Job runs"), "event_repeat", "metering", "jobrun"),
-                _list(_("Notifications"), "mail", "metering", "notification"),
-                _list(_("Webhooks"), "webhook", "metering", "webhookendpoint"),
-                _list(_("Webhook deliveries"), "outbox", "metering", "webhookdelivery"),
-                _list(_("Schedules"), "schedule", "django_celery_beat", "periodictask"),
-            ],
-        ),
-        _group(
-            _("Access"),
-            [
-                _list(_("Audit trail"), "history", "tenants", "auditentry"),
-                _list(_("Visits"), "visibility", "tenants", "visit"),
-                _list(_("People"), "person", "tenants", "user"),
-                _list(_("Groups"), "shield_person", "auth", "group"),
-                _list(_("Operator tokens"), "vpn_key", "tenants", "operatortoken"),
-            ],
-        ),
-    ]
+    """The side bar, by what operators come for: see `portal.admin.rooms`."""
+    return [_group(room) for room in ROOMS]
 
 
-def _group(title: Any, items: list[Item]) -> Item:
-    return {"title": title, "separator": bool(title), "collapsible": False, "items": items}
+def _group(room: Room) -> Item:
+    entries = [_entry(entry) for entry in room.entries]
+    return {"title": room.title, "separator": bool(room.title), "collapsible": False, "items": entries}
 
 
-def _list(title: Any, icon: str, app: str, model: str) -> Item:
-    return _page(title, icon, f"admin:{app}_{model}_changelist", f"{app}.view_{model}")
+def _entry(entry: Entry) -> Item:
+    item = {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url), "permission": _may(entry.permission)}
+    return _only(item, but=entry.but) if entry.but else item
 
 
-def _page(title: Any, icon: str, name: str, permission: str) -> Item:
-    return {"title": title, "icon": icon, "link": reverse(name), "permission": _may(permission)}
-
-
-def _only(item: Item, *, but: str | tuple[str, ...]) -> Item:
-    """Marked on its own pages, not on `but`, which lies below its address and has an entry of its own."""
-    others = {reverse(name) for name in ((but,) if isinstance(but, str) else but)}
+def _only(item: Item, *, but: tuple[str, ...]) -> Item:
+    """Marked on its own pages, not on `but`, which lie below its address and have entries of their own."""
+    others = {reverse(name) for name in but}
     return {**item, "active": lambda request: request.path.startswith(item["link"]) and request.path not in others}
 
 

@@ -29,6 +29,8 @@ from tenants.admin.base import LookOnly, ReadOnlyAdmin
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import badge, meter_name
 
+from .reading import ReadOnceMixin
+
 
 class Decide(ReasonOnly):
     """What is billed for one tenant's part in a gap."""
@@ -76,7 +78,7 @@ class WaitingFilter(RadioFilter):
         return queryset
 
 
-class GapShareAdmin(ReadOnlyAdmin):
+class GapShareAdmin(ReadOnceMixin, ReadOnlyAdmin):
     list_display = ("starts_at", "length", "tenant", "meter_words", "collector", "done", "billed", "state_mark")
     list_filter = (
         WaitingFilter,

@@ -36,12 +36,12 @@ from .tier_book import assign_tier_page
 
 
 def price_in_words(price: Price) -> str:
-    """'GPU hours (model H100): 3.10, graduated'."""
+    """'GPU hours (model H100): 3.10 USD, graduated'."""
     value = number_format(price.unit_price.normalize(), use_l10n=True)
     where = f" ({price.dim_key} {price.dim_value})" if price.dim_value else ""
     how = "" if price.charge_model == "per_unit" else f", {price.get_charge_model_display().lower()}"
     more = params_in_words(price.params)
-    return f"{meter_name(price.meter)}{where}: {value}{how}{f' ({more})' if more else ''}"
+    return f"{meter_name(price.meter)}{where}: {value} {price.version.book.currency}{how}{f' ({more})' if more else ''}"
 
 
 def version_badge(version: PriceBookVersion) -> str:
@@ -168,6 +168,9 @@ class TierBookInline(LookOnly, TabularInline):
     extra = 0
     verbose_name_plural = _("Tiers that pay by this book")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TierPriceBook]:
+        return super().get_queryset(request).select_related("tier")
+
 
 class TenantBookInline(LookOnly, TabularInline):
     model = TenantPriceBook
@@ -175,6 +178,9 @@ class TenantBookInline(LookOnly, TabularInline):
     extra = 0
     hide_title = True
     verbose_name_plural = _("Tenants that pay by this book")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TenantPriceBook]:
+        return super().get_queryset(request).select_related("tenant")
 
 
 class PriceBookAdmin(AuditedAdmin):

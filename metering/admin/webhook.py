@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,8 +13,8 @@ from unfold.decorators import display
 from metering.models import DeliveryState, SpendAnomaly, WebhookDelivery, WebhookEndpoint
 from metering.webhooks import delivery, endpoints
 from tenants import audit
-from tenants.admin.base import LookOnly, ReadOnlyAdmin, acting
-from tenants.admin.confirm import Confirmation, ReasonOnly
+from tenants.admin.base import ReadOnlyAdmin
+from tenants.admin.bulk import ActedOn, confirmed
 from tenants.admin.wording import badge, meter_name
 
 from .budget import money
@@ -27,7 +24,7 @@ TONES = {
 }  # fmt: skip
 
 
-class WebhookEndpointAdmin(ReadOnlyAdmin):
+class WebhookEndpointAdmin(ActedOn, ReadOnlyAdmin):
     """Tenants make and change their own; an operator can stop one that does harm."""
 
     list_display = ("tenant", "url", "events", "state_mark", "created_at")
@@ -38,31 +35,27 @@ class WebhookEndpointAdmin(ReadOnlyAdmin):
     readonly_fields = ("events",)
     actions = ("switch_off",)
 
-    def has_stop_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super(LookOnly, self).has_change_permission(request)  # past LookOnly: stopping is all that is done here
-
-    @admin.action(description=_("Switch off"), permissions=["stop"])
+    @admin.action(description=_("Switch off"), permissions=["act"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> HttpResponse:
         chosen = list(queryset.filter(is_active=True).select_related("tenant"))
 
-        def run(form: forms.Form) -> str:
-            with acting(request, form.cleaned_data["reason"]):
-                for row in chosen:
-                    endpoints.update(row, row.url, row.event_types, False, audit.user_actor(request.user))
-            return str(_("Switched off. Nothing is sent there any more."))
+        def apply(reason: str) -> None:
+            for row in chosen:
+                endpoints.update(row, row.url, row.event_types, False, audit.user_actor(request.user))
 
-        return Confirmation(
-            page=self,
+        return confirmed(
+            self,
+            request,
+            chosen,
+            action="switch_off",
             title=_("Switch off endpoints"),
             text=_("Nothing is sent there until the tenant switches it on again."),
-            rows=[(str(row.tenant), row.url) for row in chosen],
-            form=ReasonOnly,
-            run=run,
-            action="switch_off",
-            selected=[row.pk for row in chosen],
+            said=lambda row: row.url,
+            apply=apply,
+            done=_("Switched off. Nothing is sent there any more."),
             button=_("Switch off"),
             nothing=_("These are off already."),
-        ).respond(request)
+        )
 
     @display(description=_("Events"))
     def events(self, row: WebhookEndpoint) -> str:
@@ -73,7 +66,7 @@ class WebhookEndpointAdmin(ReadOnlyAdmin):
         return badge(_("On"), "good") if row.is_active else badge(_("Off"))
 
 
-class WebhookDeliveryAdmin(ReadOnlyAdmin):
+class WebhookDeliveryAdmin(ActedOn, ReadOnlyAdmin):
     list_display = ("created_at", "tenant", "event_type", "state_mark", "attempts", "response_status", "last_error")
     list_filter = (
         ("tenant", AutocompleteSelectFilter),
@@ -84,31 +77,27 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_select_related = ("tenant",)
     actions = ("send_again",)
 
-    def has_send_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super(LookOnly, self).has_change_permission(request)
-
-    @admin.action(description=_("Send again"), permissions=["send"])
+    @admin.action(description=_("Send again"), permissions=["act"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> HttpResponse:
         chosen = list(queryset.exclude(state=DeliveryState.SENDING).select_related("tenant"))
 
-        def run(form: forms.Form) -> str:
-            with acting(request, form.cleaned_data["reason"]):
-                for row in chosen:
-                    delivery.redeliver(row, timezone.now())
-            return str(_("They go out within seconds."))
+        def apply(reason: str) -> None:
+            for row in chosen:
+                delivery.redeliver(row, timezone.now())
 
-        return Confirmation(
-            page=self,
+        return confirmed(
+            self,
+            request,
+            chosen,
+            action="send_again",
             title=_("Send again"),
             text=_("Under the same message id, and retried for another 24 hours."),
-            rows=[(str(row.tenant), f"{row.event_type} {row.message_id}") for row in chosen],
-            form=ReasonOnly,
-            run=run,
-            action="send_again",
-            selected=[row.pk for row in chosen],
+            said=lambda row: f"{row.event_type} {row.message_id}",
+            apply=apply,
+            done=_("They go out within seconds."),
             button=_("Send"),
             nothing=_("These are on their way."),
-        ).respond(request)
+        )
 
     @display(description=_("State"), ordering="state")
     def state_mark(self, row: WebhookDelivery) -> str:
