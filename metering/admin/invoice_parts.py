@@ -16,6 +16,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextInputWidget
 
 from metering.models import CreditNote, InvoiceLine, Payment
+from metering.money import Money
 from tenants.admin.base import Inline, LookOnly, ReadOnlyAdmin
 from tenants.admin.confirm import ReasonOnly
 from tenants.admin.wording import trimmed_limit
@@ -51,7 +52,7 @@ class Pay(forms.Form):
 
 class LineInline(LookOnly, Inline):
     model = InvoiceLine
-    fields = ("what", "kind", "quantity_words", "unit_price", "amount", "evidence")
+    fields = ("what", "kind", "quantity_words", "unit_price", "amount_words", "evidence")
     readonly_fields = fields
     readonly_preprocess_fields: Any = {"unit_price": trimmed_limit}
     ordering = ("position",)
@@ -66,6 +67,10 @@ class LineInline(LookOnly, Inline):
     def quantity_words(self, line: InvoiceLine) -> str:
         return f"{line.quantity.normalize():f} {line.unit}".strip()
 
+    @display(description=_("Amount"))
+    def amount_words(self, line: InvoiceLine) -> str:
+        return str(Money(line.amount, line.invoice.currency))
+
     @display(description=_("Evidence"))
     def evidence(self, line: InvoiceLine) -> str:
         url = reverse("admin:metering_invoice_line", args=[line.invoice_id, line.position])
@@ -75,26 +80,46 @@ class LineInline(LookOnly, Inline):
         return super().get_queryset(request).select_related("invoice", "tenant")
 
 
-class CreditNoteInline(LookOnly, Inline):
+class NoteAmounts:
+    """A credit note's amounts, with the digits of its currency and its name."""
+
+    @display(description=_("Before tax"))
+    def subtotal_words(self, note: CreditNote) -> str:
+        return str(Money(note.subtotal, note.currency))
+
+    @display(description=_("Tax"))
+    def tax_words(self, note: CreditNote) -> str:
+        return str(Money(note.tax, note.currency))
+
+    @display(description=_("Total"), ordering="total")
+    def total_words(self, note: CreditNote) -> str:
+        return str(Money(note.total, note.currency))
+
+
+class CreditNoteInline(NoteAmounts, LookOnly, Inline):
     model = CreditNote
-    fields = ("number", "issued_at", "subtotal", "tax", "total", "reason")
+    fields = ("number", "issued_at", "subtotal_words", "tax_words", "total_words", "reason")
     readonly_fields = fields
 
 
 class PaymentInline(LookOnly, Inline):
     model = Payment
-    fields = ("received_at", "amount", "method", "reference", "recorded_by")
+    fields = ("received_at", "amount_words", "method", "reference", "recorded_by")
     readonly_fields = fields
 
+    @display(description=_("Amount"))
+    def amount_words(self, payment: Payment) -> str:
+        return str(Money(payment.amount, payment.currency))
 
-class CreditNoteAdmin(ReadOnlyAdmin):
-    list_display = ("number", "tenant", "invoice", "total", "currency", "issued_at", "reason")
+
+class CreditNoteAdmin(NoteAmounts, ReadOnlyAdmin):
+    list_display = ("number", "tenant", "invoice", "total_words", "issued_at", "reason")
     list_filter = (("tenant", AutocompleteSelectFilter), ("issued_at", RangeDateTimeFilter))
     search_fields = ("number", "invoice__number", "tenant__slug", "reason")
     list_select_related = ("tenant", "invoice__period")
     fields = (
         ("number", "tenant", "invoice"),
-        ("subtotal", "tax", "total", "currency"),
+        ("subtotal_words", "tax_words", "total_words"),
         ("issued_at", "reason"),
         "hash",
     )

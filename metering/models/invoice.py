@@ -13,6 +13,7 @@ from tenants.audit_triggers import append_only, audited
 from tenants.models import BillingPeriod, Tenant
 
 from ..invoice_triggers import frozen_invoice, frozen_lines, no_truncate
+from ..money import Money
 
 MOST_GRACE_HOURS = 24 * 35
 """The ledger takes nothing that is older."""
@@ -275,7 +276,7 @@ class Payment(models.Model):
         triggers = [*append_only(), audited()]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency}, {self.reference}"
+        return f"{Money(self.amount, self.currency)}, {self.reference}"
 
 
 class InvoiceDocument(models.Model):

@@ -25,6 +25,8 @@ from babel.numbers import (
 )
 from django.utils.translation import get_language, gettext, ngettext, to_locale
 
+from metering.money import MINOR_DIGITS
+
 from . import display
 
 NO_VALUE = "–"
@@ -100,8 +102,8 @@ def unit_price(value: Any, currency: str | None = None) -> str:
     if amount is None:
         return NO_VALUE
     exponent = amount.normalize().as_tuple().exponent
-    places = max(2, -exponent if isinstance(exponent, int) else 2)
-    pattern = _currency_pattern("." + "0" * places)
+    places = max(MINOR_DIGITS.get(code, 2), -exponent if isinstance(exponent, int) else 0)
+    pattern = _currency_pattern("." + "0" * places if places else "")
     return _signed(format_currency(amount, code, format=pattern, locale=number_locale(), currency_digits=False), code)
 
 
