@@ -21,7 +21,7 @@ GOALS = {
     "ours_per_best_peer": (">=", 2.0),
     "ours_with_leases_per_bare": (">=", 0.9),
 }
-HOT = 20
+HOT = 8
 """Users of the form with leases: those are for users that call very often, so its load comes from few."""
 
 

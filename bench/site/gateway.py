@@ -36,7 +36,7 @@ def _ours() -> None:
     if MODE == "ours, HTTP":
         decider: Any = AsyncHttpDecider(os.environ["BENCH_DECISION_URL"], timeout=2.0)
     else:
-        leases = {"lease_size": 50} if MODE == "ours, leases" else {}
+        leases = {"lease_size": 50, "lease_seconds": 1.0} if MODE == "ours, leases" else {}
         decider = AsyncRedisDecider(REDIS_URL, os.environ["BENCH_PEPPER"], timeout=2.0, **leases)
     app.add_middleware(AureliusMiddleware, decider=decider)
     app.get("/studies/{number}")(studies)
