@@ -19,6 +19,7 @@ from portal import build_assets
 from tests.portal.web.conftest import remember_proof
 
 from .chromium import FLAGS, SCROLL, find
+from .more import add
 from .stage import Stage, build
 
 WATCH = """
@@ -60,6 +61,13 @@ def stage(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stage]:
         for connection in connections.all(initialized_only=True):
             connection.close()
         servers.renew_database()
+
+
+@pytest.fixture(scope="package")
+def more(stage: Stage, django_db_blocker: Any) -> dict[str, str]:
+    """The addresses of pages that name one thing of acme, with that thing behind them."""
+    with django_db_blocker.unblock():
+        return {what: path if path[0] == "/" else f"/t/acme/{path}" for what, path in add(stage).items()}
 
 
 @pytest.fixture(scope="package")

@@ -87,3 +87,28 @@ def test_a_phone_has_its_menu(visit: Callable[..., Visit]) -> None:
     window.page.click("summary[aria-label=Menu]")
     window.page.click(".drawer >> text=Members")
     assert window.page.url.endswith("/members")
+
+
+def test_more_is_asked_for_and_taken_back(visit: Callable[..., Visit]) -> None:
+    window = visit("ada", script=False)
+    page = window.page
+    page.goto(window.base + "/t/acme/quotas/request?limit=rate_limit:hour")
+    page.fill("[name=asked]", "2500")
+    page.fill("[name=justification]", "The evaluation of the new model runs over the weekend.")
+    page.click("main button:has-text('Ask for more')")
+    assert "Asked." in page.inner_text("#toasts")
+    assert "2,500 calls" in page.inner_text("#requests")
+    page.click("#requests li:has-text('2,500 calls') >> text=Withdraw")
+    page.click("main button.btn-danger, main button.btn-primary")
+    assert "withdrawn" in page.inner_text("#toasts")
+
+
+def test_money_is_written_as_the_reader_likes(visit: Callable[..., Visit]) -> None:
+    window = visit("carol", script=False)
+    page = window.page
+    page.goto(window.base + "/t/acme/settings")
+    page.select_option("[name=locale]", "de-DE")
+    page.select_option("[name=sign]", "code")
+    page.click("form:has([name=locale]) button")
+    assert page.url == window.base + "/t/acme/settings"
+    assert "1.234,50\xa0USD" in page.inner_text("main")

@@ -67,3 +67,16 @@ def test_menus_open_and_close(visit: Callable[..., Visit]) -> None:
     window.page.keyboard.press("Escape")
     assert not window.page.is_visible(".sidebar >> text=Sign out")
     assert window.page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+def test_more_is_asked_for_by_keyboard(visit: Callable[..., Visit]) -> None:
+    window = visit("alice")
+    window.open("/t/acme/quotas/request?limit=quota:storage_gb")
+    for selector, text in (("[name=asked]", "2000"), ("[name=justification]", "Two more sites go live.")):
+        tab_to(window, selector)
+        window.page.keyboard.type(text)
+    tab_to(window, "main form button.btn-primary")
+    window.page.keyboard.press("Enter")
+    window.page.wait_for_url("**/t/acme/quotas#requests")
+    assert "2,000 GB" in window.page.inner_text("#requests")
+    assert window.check() == []
