@@ -126,9 +126,16 @@ DATABASES["default"]["OPTIONS"].update(
     pool=False
     if PORTAL_ENV == "test"
     else {"min_size": 1, "max_size": env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200), "timeout": 3},
-    options=f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000",
     connect_timeout=3,
 )
+DATABASE_POOLER = env.choice("DATABASE_POOLER", "none", ("none", "transaction"))
+if DATABASE_POOLER == "transaction":
+    # Behind PgBouncer a session is lent for one transaction: nothing may be kept in it. The time limits belong to the role then.
+    DATABASES["default"]["OPTIONS"]["prepare_threshold"] = None
+else:
+    DATABASES["default"]["OPTIONS"]["options"] = (
+        f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000"
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHE_REDIS_URL = env.text("CACHE_REDIS_URL")
