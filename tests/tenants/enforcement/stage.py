@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tenants.enforcement import keys, wire
+from tenants.enforcement.cluster import ClusterControl, redis_of
 from tenants.enforcement.config import Config
 from tenants.enforcement.core import Enforcer
 from tenants.enforcement.counts import ProcessCounts
@@ -84,14 +85,14 @@ class Stage:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.redis = Redis(url, 2.0)
+        self.redis = redis_of(url, 2.0)
         self.tenants: dict[str, StagedTenant] = {}
         self.ledger = MemoryLedger()
         self.counts = ProcessCounts()
         self.builds: list[str] = []
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> Connection | ClusterControl:
         return self.redis.usable()
 
     def command(self, *words: str | bytes | int) -> Any:
@@ -171,7 +172,13 @@ class Stage:
         used = self.ledger.used(tenant.id, "api_calls", month.start, month.end)
         opening = (keys.month_field(month.key), used, keys.base_field(month.key), used)
         connection.script(
-            BEGIN, *where, keys.generation_field(connection.generation), secrets.token_hex(4), TTL, known, *opening
+            BEGIN,
+            *where,
+            keys.generation_field(connection.generation_of(slug)),
+            secrets.token_hex(4),
+            TTL,
+            known,
+            *opening,
         )
 
     def config(self, **values: Any) -> Config:
@@ -236,6 +243,7 @@ class ClockedStage(Stage):
 
     @property
     def _connection(self) -> Connection:
+        assert isinstance(self.redis, Redis)
         return self.redis.connection()
 
 
