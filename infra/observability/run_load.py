@@ -24,6 +24,7 @@ def main() -> int:
     """The exit status."""
     seconds, users = os.environ.get("LOAD_SECONDS", "60"), os.environ.get("LOAD_USERS", "24")
     gateway = os.environ["PLATFORM_GATEWAY_URL"]
+    busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.json" for name in ("locust", "k6")}
         locust = [
@@ -57,12 +58,12 @@ def main() -> int:
         statuses = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in (locust, k6)]
         found = {name: json.loads(path.read_text()) if path.exists() else {} for name, path in files.items()}
     target = Path(os.environ.get("LOAD_RESULTS", ROOT / "docs" / "load-results.md"))
-    target.write_text(document(found["locust"], found["k6"], seconds=seconds, users=users), encoding="utf-8")
+    target.write_text(document(found["locust"], found["k6"], seconds=seconds, users=users, busy=busy), encoding="utf-8")
     print(f"\n{target} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
     return 0 if statuses == [0, 0] and all(each.get("slo_met") for each in found.values()) else 1
 
 
-def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users: str) -> str:
+def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users: str, busy: float) -> str:
     """The page."""
     slow = os.environ.get("PLATFORM_SLOW_MS", "0")
     lines = [
@@ -71,7 +72,7 @@ def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users:
         "Written by `make load`; see [the platform](platform.md#load-tests) for what is run and how to read it.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores ({platform.machine()}) shared by the portal's demo, the four services, their worker"
-        f" and the load itself; {seconds} s each." + (f" **The fault switch delayed every service by {slow} ms.**" if slow != "0" else ""),
+        f" and the load itself (load average before it began: {busy:.1f}); {seconds} s each." + (f" **The fault switch delayed every service by {slow} ms.**" if slow != "0" else ""),
         "",
         *_locust(locust, users),
         *_k6(k6),

@@ -25,7 +25,8 @@ from portal.embedded import RedisServer, free_port
 from tests.platform.conftest import PASSWORD, SECRET
 from tests.tenants.enforcement.stage import Stage
 
-PATIENCE = 60.0
+PATIENCE = 120.0
+"""Seconds that anything may take on a busy machine."""
 PATHS = (ROOT / "infra" / "platform", ROOT / "clients" / "python")
 
 

@@ -41,7 +41,7 @@ def test_the_workers_vitals_are_in_the_portals_table() -> None:
 
 def test_celerys_events_become_celery_exporters_metrics() -> None:
     registry = CollectorRegistry()
-    watch = Watch(Celery(), registry, lambda: {"ml_inference": 7})
+    watch = Watch(Celery(set_as_current=False), registry, lambda: {"ml_inference": 7})
     base = {"uuid": "1", "hostname": "platform@here"}
     watch.saw({"type": "worker-heartbeat", "hostname": "platform@here", "active": 2})
     watch.saw({"type": "task-sent", "uuid": "1", "name": "platform.infer", "queue": "ml_inference", "hostname": "ml"})

@@ -13,7 +13,7 @@ TASKS = {"platform.infer": ML, "platform.thumbnails": IMAGES, "platform.index": 
 
 def celery_app(config: Config) -> Celery:
     """Publishing gives up after seconds; a task that its worker loses is done again."""
-    app = Celery("aurelius_platform")
+    app = Celery("aurelius_platform", set_as_current=False)
     app.conf.update(
         broker_read_url=config.broker_url,  # these two: CELERY_BROKER_URL in the environment would win over the plain one
         broker_write_url=config.broker_url,

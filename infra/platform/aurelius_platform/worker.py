@@ -1,143 +1,17 @@
-"""`celery --app aurelius_platform.worker worker`: thumbnails, indexes and inference jobs from the three queues, with a page for Prometheus."""
+"""`celery --app aurelius_platform.worker worker`: takes jobs from the three queues, with a page for Prometheus."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from aurelius import Client, Problem, Unavailable, reserve
+from aurelius import Unavailable
 from celery import signals
 from prometheus_client import start_http_server
 
 from . import metrics, tracing
-from .accounts import Accounts, Caller
-from .config import Config, from_environment
-from .imaging import rendering
-from .imaging.catalogue import Catalogue, Slice
-from .jobs import DONE, FAILED, Job, Jobs
-from .ml.model import EDGE, NAME, Model
+from .config import from_environment
 from .queueing import celery_app
-from .search import index
-from .search.corpus import reports
-from .usage import Usage
-
-log = logging.getLogger(__name__)
-BATCH = 32
-EXPECTED_HOURS = "0.01"
-Progress = Callable[[int, int], None]
-
-
-class Workshop:
-    """What the tasks work with, made once in each worker."""
-
-    def __init__(self, config: Config, usage: Usage | None = None) -> None:
-        self.config = config
-        self.jobs, self.catalogue = Jobs(config.jobs), Catalogue.load(config.catalogue)
-        self.model, self.accounts = Model(config.model), Accounts.load(config.accounts)
-        self.usage = usage or Usage.of(config)
-
-    def run(self, id: str, work: Callable[[Job, Progress], dict[str, Any]]) -> None:
-        """Do a job and keep its result. A job that fails says why and raises, so that the queue counts it as failed."""
-        job = self.jobs.get(id)
-        if job is None or job.state == DONE:  # delivered twice
-            return
-        tracing.tag(job.caller)
-        try:
-            result = work(job, lambda processed, expected: self.jobs.progress(id, processed, expected))
-        except Exception as error:
-            told = error.code if isinstance(error, Problem) else type(error).__name__
-            self.jobs.finish(id, FAILED, {"code": told, "detail": str(error)})
-            raise
-        self.jobs.finish(id, DONE, result)
-
-    # --------------------------------------------------------------------------------------------------- the tasks
-
-    def thumbnails(self, job: Job, progress: Progress) -> dict[str, Any]:
-        """One small picture for every slice of a study."""
-        slices = self._slices(job.subject)
-        self.config.thumbnails.mkdir(parents=True, exist_ok=True)
-        for number, part in enumerate(slices):
-            content = rendering.png(part, edge=rendering.THUMBNAIL_EDGE)
-            fresh = self.config.thumbnails / f".{job.id}-{number}"
-            fresh.write_bytes(content)
-            fresh.replace(self.config.thumbnails / f"{job.subject}-{number}.png")
-            progress(number + 1, len(slices))
-        self.usage.record(job.caller, "images_rendered", len(slices), model="thumbnailer-1")
-        return {"thumbnails": len(slices)}
-
-    def index(self, job: Job, progress: Progress) -> dict[str, Any]:
-        """A whole new index of the corpus."""
-
-        def both(processed: int, expected: int) -> None:
-            metrics.INDEXED.labels(job.subject).set(processed)
-            metrics.TO_INDEX.labels(job.subject).set(expected)
-            progress(processed, expected)
-
-        with tracing.span("search.index", index=job.subject):
-            count = index.build(self.config.indexes, job.subject, reports(job.expected), job.expected, both)
-        return {"documents": count}
-
-    def infer(self, job: Job, progress: Progress) -> dict[str, Any]:
-        """Every slice of some studies, while a GPU is held at the portal. Raises Refused when it lets none go."""
-        slices = [part for study in job.subject.split(",") for part in self._slices(study)]
-        found: dict[str, int] = {}
-        with self._reserved(job.caller) as held:
-            for at in range(0, len(slices), BATCH):
-                began = time.perf_counter()
-                batch = [np.frombuffer(rendering.tensor(part), "<f4") for part in slices[at : at + BATCH]]
-                with tracing.span("ml.batch", model=NAME, size=len(batch)):
-                    answers = self.model.run(np.stack(batch).reshape(-1, 1, EDGE, EDGE))
-                metrics.INFERENCE_BATCH.labels(NAME).observe(len(batch))
-                metrics.INFERENCE_SECONDS.labels(NAME).observe(time.perf_counter() - began, tracing.exemplar())
-                for answer in answers:
-                    found[answer.label] = found.get(answer.label, 0) + 1
-                progress(min(at + BATCH, len(slices)), len(slices))
-        self.usage.record(job.caller, "inferences", len(slices), model=NAME)
-        return {"slices": len(slices), "labels": found, "reservation": held}
-
-    def _slices(self, study: str) -> tuple[Slice, ...]:
-        found = self.catalogue.get(study)
-        if found is None:
-            raise LookupError(f"There is no study {study}.")
-        return found.slices
-
-    def _reserved(self, caller: Caller) -> Any:
-        if not self.config.portal_url:
-            return _NoPortal()
-        client = Client(self.config.portal_url, self.accounts.service_key(caller.tenant))
-        labels = {"inference_model": NAME, "user": caller.user, "project": caller.project}
-        return _Held(reserve(client=client, gpus=1, gpu_model=self.config.gpu_model, expected_hours=EXPECTED_HOURS, labels=labels))  # fmt: skip
-
-
-class _Held:
-    """A reservation around a block: one GPU, given back at what was really held."""
-
-    def __init__(self, reserving: Any) -> None:
-        self._reserving = reserving
-
-    def __enter__(self) -> str:
-        with tracing.span("portal.reserve"):
-            self._reserving.__enter__()
-        self._reserving.started()
-        return str(self._reserving.id)
-
-    def __exit__(self, *what: Any) -> None:
-        with tracing.span("portal.settle"):
-            self._reserving.__exit__(*what)
-
-
-class _NoPortal:
-    """Without a portal nothing is reserved."""
-
-    def __enter__(self) -> str:
-        return ""
-
-    def __exit__(self, *what: Any) -> None:
-        return None
-
+from .workshop import Workshop
 
 _workshop: Workshop | None = None
 
