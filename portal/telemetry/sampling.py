@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry.context import Context
@@ -16,6 +17,9 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 from opentelemetry.trace import Link, SpanKind, TraceState
+
+decided: ContextVar[bool] = ContextVar("portal.trace_is_kept", default=False)
+"""Whether the question was asked and answered with yes (requests.py). Not OpenTelemetry's context: what is extracted replaces that."""
 
 
 class BegunByWork(Sampler):
@@ -36,6 +40,8 @@ class BegunByWork(Sampler):
     ) -> SamplingResult:
         if kind == SpanKind.CLIENT:
             return SamplingResult(Decision.DROP)
+        if decided.get():
+            return SamplingResult(Decision.RECORD_AND_SAMPLE)
         return self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:

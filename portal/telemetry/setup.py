@@ -11,7 +11,6 @@ from portal.telemetry.config import Tracing, from_settings, role
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
-NOT_TRACED = r"^[a-z]+://[^/]+/(?:healthz|readyz|metrics|static)"
 _provider: Any = None
 
 
@@ -78,17 +77,16 @@ def _resource(config: Tracing) -> dict[str, Any]:
 
 def _instrument() -> None:
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
-    from opentelemetry.instrumentation.django import DjangoInstrumentor
     from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
     from opentelemetry.instrumentation.redis import RedisInstrumentor
     from opentelemetry.instrumentation.requests import RequestsInstrumentor
     from opentelemetry.metrics import NoOpMeterProvider
 
-    from portal.telemetry import database, tiers
+    from portal.telemetry import database, requests, tiers
     from tenants.enforcement import tracing
 
     quiet = {"tracer_provider": _provider, "meter_provider": NoOpMeterProvider()}  # metrics are Prometheus's here
-    DjangoInstrumentor().instrument(excluded_urls=NOT_TRACED, **quiet)
+    requests.instrument(_provider, meter_provider=quiet["meter_provider"])
     CeleryInstrumentor().instrument(**quiet)
     RedisInstrumentor().instrument(**quiet)
     RequestsInstrumentor().instrument(**quiet)
