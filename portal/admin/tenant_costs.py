@@ -148,17 +148,18 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
     statement = costs.month_to_date(tenant, now)
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
+    forecast = costs.projection(tenant, now, statement.period)
+    budget = primary_budget(statement)
     return TemplateResponse(
         request,
         "admin/portal/_tenant_summary.html",
         {
             "tenant": tenant,
             "cost": readings.cost_summary(statement, month, meters, tenant),
-            "projection": readings.projection_of(
-                costs.projection(tenant, now, statement.period), statement.currency, month
-            ),
-            "budget": primary_budget(statement),
+            "projection": readings.projection_of(forecast, statement.currency, month),
+            "budget": budget,
             "days": daily_cost_chart(statement, month, meters, tenant),
+            "course": course_chart(statement, forecast, month, tenant, budget.amount.amount if budget else None),
             "month_name": formats.month(month.key),
         },
     )
