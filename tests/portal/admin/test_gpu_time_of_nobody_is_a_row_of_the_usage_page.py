@@ -45,4 +45,6 @@ def test_it_is_shown_where_its_month_and_meter_are(
 def test_it_is_in_the_file(nobodys: None, browse: Browse) -> None:
     answer = browse("root").get(USAGE, {"format": "csv"})
     lines = b"".join(answer.streaming_content).decode().splitlines()
-    assert [line.split(",")[:5] for line in lines[1:]] == [[f"{timezone.now():%Y-%m}", "unattributed", "gpu_hours", "1.500000", "hour"]]
+    assert [line.split(",")[:5] for line in lines[1:]] == [
+        [f"{timezone.now():%Y-%m}", "unattributed", "gpu_hours", "1.500000", "hour"]
+    ]
