@@ -76,6 +76,7 @@ _ANOMALY = {
     "id": "4b1f6f0e-0f0e-4a53-8f3e-1f6a3d3c2b1a", "tenant": "acme", "day": "2026-07-14", "direction": "high", "currency": "USD", "cost": "412.50",
     "expected": "141.00", "low": "98.20", "high": "183.80", "meter": "gpu_hours", "detected_at": "2026-07-15T06:10:00Z",
 }  # fmt: skip
+_PAGE_OF_THEM = page_of(AnomalyShape)
 _PAGE = {"count": 1, "next": None, "previous": None, "results": [_ANOMALY]}
 
 
@@ -85,7 +86,7 @@ class AnomaliesView(TenantView):
     needs = {"GET": Scope.COST_READ}
     queries = {"GET": AnomaliesQuery}
 
-    @operation("anomalies_list", "List unusual days", query=AnomaliesQuery, answer=page_of(AnomalyShape), tags=TAGS, examples=[example("A dear day", _PAGE)])  # fmt: skip
+    @operation("anomalies_list", "List unusual days", query=AnomaliesQuery, answer=_PAGE_OF_THEM, tags=TAGS, examples=[example("A dear day", _PAGE)])  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """Newest first. A day is judged once, six hours after it is over; at most one false alarm in 100 days is promised."""
         rows = SpendAnomaly.objects.filter(tenant=self.tenant, **self.params).select_related("tenant")
@@ -98,7 +99,7 @@ class PlatformAnomaliesView(ApiView):
     needs = {"GET": OPERATOR}
     queries = {"GET": PlatformAnomaliesQuery}
 
-    @operation("platform_anomalies_list", "List unusual days of all tenants", query=PlatformAnomaliesQuery, answer=page_of(AnomalyShape), tags=TAGS, of_tenant=False, examples=[example("A dear day", _PAGE)], problems=["operator_required"])  # fmt: skip
+    @operation("platform_anomalies_list", "List unusual days of all tenants", query=PlatformAnomaliesQuery, answer=_PAGE_OF_THEM, tags=TAGS, of_tenant=False, examples=[example("A dear day", _PAGE)], problems=["operator_required"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """Newest first. For platform operators and support."""
         wanted = dict(self.params)
