@@ -50,7 +50,7 @@ def test_a_new_index_is_taken_up_and_the_old_one_goes(tmp_path: Path) -> None:
     here, seen = Index(tmp_path, "notes"), []
     with pytest.raises(NoIndexError):
         here.search("keyword", "zebra", 5)
-    for _ in range(3):
+    for _ in range(2):
         index.build(tmp_path, "notes", reports(150), 150, lambda *step: seen.append(step))
         assert here.search("keyword", "zebra", 5) == []
     fresh = [*reports(20), Report(99, "MR knee, zebra", "A zebra stripe artefact.", "MR", "knee", 2024)]
@@ -65,8 +65,8 @@ def test_builds_that_overlap_take_nothing_from_each_other(tmp_path: Path) -> Non
     index.build(tmp_path, "notes", reports(20), 20, lambda *_: None)
 
     def others_meanwhile(done: int, expected: int) -> None:
-        if done == 100:  # in the midst of the outer build three others begin and end
-            for _ in range(3):
+        if done == 100:  # in the midst of the outer build two others begin and end
+            for _ in range(2):
                 index.build(tmp_path, "notes", reports(30), 30, lambda *_: None)
                 assert here.search("keyword", "there", 50)
 

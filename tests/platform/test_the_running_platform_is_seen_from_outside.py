@@ -141,7 +141,7 @@ def _locust(running: Running, gateway: str, summary: Path, *more: str) -> tuple[
         "--run-time",
         "6s",
         "--stop-timeout",
-        "10",
+        "3",
         "--summary",
         str(summary),
         *more,
