@@ -67,7 +67,9 @@ def integrate_hour(
     found = {}
     for series in opening.keys() | readings.keys():
         own, opened = readings.get(series, []), opening.get(series)
-        if not own and opened is not None and opened.at + hold > end:  # nearly every hour: what it opened with holds through it
+        if (
+            not own and opened is not None and opened.at + hold > end
+        ):  # nearly every hour: what it opened with holds through it
             found[series] = HourOfLevel(_area(opened.micro, end - start), opened, 0, 0)
             continue
         first = min((reading.at for reading in own), default=end)

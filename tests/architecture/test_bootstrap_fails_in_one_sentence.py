@@ -62,7 +62,10 @@ def test_a_folder_that_cannot_be_written(checkout):
 
 
 def test_an_unknown_flavour(checkout):
-    assert bootstrap(checkout, "everything") == (1, "bootstrap: usage: bin/bootstrap production | demo | platform | dev\n")
+    assert bootstrap(checkout, "everything") == (
+        1,
+        "bootstrap: usage: bin/bootstrap production | demo | platform | dev\n",
+    )
 
 
 def test_an_old_python_is_told_what_to_install(checkout, tmp_path):
