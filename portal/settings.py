@@ -141,7 +141,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHE_REDIS_URL = env.text("CACHE_REDIS_URL")
 CACHES = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",  # django-redis, counted: hits and misses
         "LOCATION": CACHE_REDIS_URL,
         "KEY_PREFIX": "portal",
         "OPTIONS": {

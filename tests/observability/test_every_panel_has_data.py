@@ -1,105 +1,216 @@
-"""Every panel's query answers in a real Prometheus that scrapes the portal's own web process and evaluates our recording rules.
+"""Every panel's query answers, and `manage.py doctor` says so: a real Prometheus with our rules scrapes the portal's web process and
+business page, a real prefork worker whose children are recycled while it runs tasks and a collector, and node, redis and postgres exporters.
 
-What other processes export (the business exporter, workers, Celery's, DCGM's and node's exporters, the collector's span metrics, the
-platform's services) is stood in for by series of the names and labels that docs/metrics.md and those exporters give.
+Stood in for at the wire, because no package of Debian, PyPI or Go gives them here: DCGM (a GPU), the OpenTelemetry collector's span metrics;
+celery-exporter by a stub that counts the real worker's events (celery_events.py). Exporters that a machine lacks are stood in for too, with a warning.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sys
 import time
+import warnings
 from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.utils import timezone
 
 from infra.observability.as_code import promql
 from infra.observability.as_code.__main__ import OPERATORS, TENANTS
-from tests.tenants.cast import make_cast
+from metering import budgets, ingestion, rollups
+from metering.models import GpuDevice
+from portal.celery import app
+from portal.doctor import State, watchers
+from portal.embedded import free_port
+from portal.telemetry import business, workloads
+from tests.portal.telemetry.keys import service_key
+from tests.servers import servers as under_test
+from tests.tenants.cast import Cast, make_cast
 
-from . import servers
+from . import celery_events, servers, tracing
 
 lacking = servers.missing("prometheus")
 pytestmark = [pytest.mark.skipif(bool(lacking), reason=lacking), pytest.mark.slow]
 
-T, Q = 'name="t"', 'queue_name="ml"'
+TOKEN = "tests-only-metrics-token"
 GPU = 'Hostname="h",gpu="0",modelName="H100",UUID="u"'
 SPAN = 'service_name="portal-web",peer_service="ml"'
-GAUGES = [
-    'celery_worker_up{hostname="a"}', f"celery_queue_length{{{Q}}}", "celery_worker_tasks_active", 'portal_worker_resident_memory_bytes{worker="a"}',
-    'portal_indexing_documents_processed{index="i"}', 'portal_indexing_documents_expected{index="i"}', "portal_http_requests_in_progress",
-    *(f"DCGM_FI_DEV_{name}{{{GPU}}}" for name in ("GPU_UTIL", "FB_USED", "FB_FREE", "GPU_TEMP", "POWER_USAGE")),
-    *(f'portal_gpu_{name}{{node="n",gpu="1",UUID="v",model="A"}}' for name in (
-        "utilization_ratio", "memory_used_bytes", "memory_total_bytes", "power_watts", "temperature_celsius")),
-    *(f'portal_cost_month_to_date_usd{{tenant="acme",category="{name}"}}' for name in ("api", "gpu", "storage")),
-    'portal_cost_projection_usd{tenant="acme",bound="low"}', 'portal_cost_projection_usd{tenant="acme",bound="expected"}',
-    'portal_cost_projection_usd{tenant="acme",bound="high"}', 'portal_quota_used{tenant="acme",resource="api_calls"}',
-    'portal_quota_limit{tenant="acme",resource="api_calls"}', 'portal_budget_spent_ratio{tenant="acme"}',
-    'portal_gpu_allocation_info{tenant="acme",workload="w",UUID="u"}', 'node_filesystem_avail_bytes{mountpoint="/",fstype="ext4"}',
-]  # fmt: skip
+GAUGES = [f"DCGM_FI_DEV_{name}{{{GPU}}}" for name in ("GPU_UTIL", "FB_USED", "FB_FREE", "GPU_TEMP", "POWER_USAGE")]
 COUNTERS = [
-    *(f"celery_task_{name}_total{{{T}}}" for name in ("succeeded", "started", "retried", "received")), f'celery_task_failed_total{{{T},exception="E"}}',
-    f'celery_task_runtime_bucket{{{T},le="1"}}', f'celery_task_runtime_bucket{{{T},le="+Inf"}}', 'portal_worker_cpu_seconds_total{worker="a"}',
     f'traces_span_metrics_calls_total{{{SPAN},span_kind="SPAN_KIND_SERVER"}}',
     f'traces_span_metrics_duration_seconds_bucket{{{SPAN},span_kind="SPAN_KIND_CLIENT",le="0.1"}}',
-    f'traces_span_metrics_duration_seconds_bucket{{{SPAN},span_kind="SPAN_KIND_CLIENT",le="+Inf"}}', 'portal_rate_limit_hits_total{scope="minute"}',
-    *(f'portal_inference_batch_size_{name}{{model="m"}}' for name in ("sum", "count")), 'portal_inference_duration_seconds_count{model="m"}',
-    'portal_gpu_seconds_total{tenant="acme",model="m"}', 'portal_api_requests_total{tenant="acme",route_group="ml"}',
-    'portal_cost_usd_total{tenant="acme",category="api"}', 'portal_cost_usd_total{tenant="acme",category="gpu"}',
-    'django_cache_get_total{backend="b"}', 'django_cache_get_hits_total{backend="b"}', 'portal_enforcement_decisions_total{door="asgi"}',
-]  # fmt: skip
+    f'traces_span_metrics_duration_seconds_bucket{{{SPAN},span_kind="SPAN_KIND_CLIENT",le="+Inf"}}',
+]
+EXPORTERS = {
+    "node": ("prometheus-node-exporter", 'node_filesystem_avail_bytes{mountpoint="/",fstype="ext4"}'),
+    "redis": ("prometheus-redis-exporter", "redis_up"),
+    "postgres": ("prometheus-postgres-exporter", "pg_up"),
+}
+READINGS = {
+    "utilization_percent": 50,
+    "memory_used_bytes": 4e10,
+    "memory_total_bytes": 8e10,
+    "power_watts": 300,
+    "temperature_celsius": 60,
+}
+
+
+def _books(cast: Cast) -> None:
+    """Ten days of usage, a budget, and a GPU as its collector would have seen it."""
+    now = timezone.now()
+    for tenant in (cast.acme, cast.globex):
+        events = [
+            {"source": "/test", "id": f"{kind}-{hour}", "type": kind, "time": now - timedelta(hours=hour),
+             "data": {"quantity": "7", **({"model": "H100"} if kind == "gpu_hours" else {})}}
+            for kind in ("api_calls", "gpu_hours") for hour in range(0, 240, 12)
+        ]  # fmt: skip
+        ingestion.book(tenant, events, now)
+        budgets.set_budget(tenant, Decimal(100), [80, 100], "system:test")
+    while rollups.run(timezone.now()):
+        pass
+    holders = [{"tenant": "acme", "share": "1", "by": "assignment", "processes": 1}]
+    GpuDevice.objects.create(
+        node="n", uuid="GPU-1", name="NVIDIA H100", model="H100", readings=READINGS, holders=holders
+    )
 
 
 @pytest.fixture
-def prometheus(live_server: Any, transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[str]:
-    settings.METRICS_TOKEN = ""
-    make_cast()
+def stack(live_server: Any, transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch,
+          server_environment: dict[str, str]) -> Iterator[tuple[str, Cast]]:  # fmt: skip
+    settings.METRICS_TOKEN = TOKEN
+    monkeypatch.setattr(business, "PAGE", business.BusinessPage())
+    cast = make_cast()
+    _books(cast)
     cache.get("anything")
     began = time.monotonic()
+    stood_in: list[str] = []
 
     def stand_in(handler: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        grown = 10 * (time.monotonic() - began)
-        lines = [f"{name} 100" for name in GAUGES] + [f"{name} {grown:.3f}" for name in COUNTERS]
-        return 200, {"Content-Type": "text/plain; version=0.0.4"}, ("\n".join(lines) + "\n").encode()
+        plain = {"Content-Type": "text/plain; version=0.0.4"}
+        if handler.path == "/celery":
+            return 200, plain, celery.page()
+        lines = [f"{name} 100" for name in (*GAUGES, *stood_in)] + [
+            f"{name} {10 * (time.monotonic() - began):.3f}" for name in COUNTERS
+        ]
+        return 200, plain, ("\n".join(lines) + "\n").encode()
 
-    web = servers.Web(stand_in)
+    volumes = tmp_path / "volumes"
+    (volumes / "acme").mkdir(parents=True)
+    (volumes / "acme" / "scan.dcm").write_bytes(b"x" * 100_000)
+    with contextlib.ExitStack() as running:
+        celery = running.enter_context(celery_events.events())
+        web = servers.Web(stand_in)
+        running.callback(web.close)
+        targets = {"stand-in": f"127.0.0.1:{web.port}", "celery": f"127.0.0.1:{web.port}"}
+        for job, (name, series) in EXPORTERS.items():
+            if servers.program(name) is None:
+                warnings.warn(f"{name} is not installed (Debian: apt-get install {name}): stood in for", stacklevel=1)
+                stood_in.append(series)
+            else:
+                targets[job] = running.enter_context(_exporter(job, name, tmp_path))
+        port = free_port()
+        environment = {
+            **server_environment, "METRICS_TOKEN": TOKEN, "WORKER_METRICS_PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "shared"),
+            "COLLECTORS": json.dumps([{"name": "volumes", "kind": "filesystem", "root": str(volumes)}]), "PYTHONPATH": str(servers.ROOT),
+        }  # fmt: skip
+        command = (
+            sys.executable, "-W", "ignore", "-m", "celery", "-A", "portal", "worker", "--pool", "prefork", "--concurrency", "1",
+            "--max-tasks-per-child", "3", "--task-events",
+        )  # fmt: skip
+        worker = running.enter_context(tracing.process(tmp_path / "worker.log", environment, *command))
+        servers.wait_for(
+            f"http://127.0.0.1:{port}/metrics", lambda: worker.poll() is None, 120, tmp_path / "worker.log"
+        )
+        targets["portal-worker"] = f"127.0.0.1:{port}"
+        targets["portal-web"] = targets["portal-business"] = live_server.url.removeprefix("http://")
+        yield (
+            running.enter_context(servers.prometheus(tmp_path / "prometheus", json.dumps(_config(tmp_path, targets)))),
+            cast,
+        )
+
+
+def _exporter(job: str, name: str, folder: Path) -> Any:
+    """A real exporter on a free port, as a context that gives its address."""
+    port = free_port()
+    options = [f"--web.listen-address=127.0.0.1:{port}"]
+    if job == "redis":
+        options = [f"-web.listen-address=127.0.0.1:{port}", f"-redis.addr={under_test.redis.url_for(0)}"]
+
+    @contextlib.contextmanager
+    def started() -> Iterator[str]:
+        with pytest.MonkeyPatch.context() as patched:
+            url = under_test.postgres.url_for(under_test.database).replace("postgres://", "postgresql://")
+            patched.setenv("DATA_SOURCE_NAME", f"{url}?sslmode=disable")
+            with servers.running(
+                name, *options, ready=f"http://127.0.0.1:{port}/", log=folder / f"{job}.log", timeout=60
+            ):
+                yield f"127.0.0.1:{port}"
+
+    return started()
+
+
+def _config(folder: Path, targets: dict[str, str]) -> dict[str, Any]:
+    rules = folder / "rules"
+    rules.mkdir()
     for path in (servers.CONFIG / "alerts").glob("*.yml"):
         text = re.sub(r"(for|interval): \d+[smh]", r"\1: 1s", path.read_text())
-        (tmp_path / path.name).write_text(re.sub(r"\[5m\]", "[5s]", text))
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [f"{tmp_path}/*.yml"],
+        (rules / path.name).write_text(re.sub(r"\[5m\]", "[15s]", text))
+    paths = {"portal-business": "/metrics/business", "celery": "/celery"}
+    return {
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
+        "rule_files": [f"{rules}/*.yml"],
         "scrape_configs": [
-            {"job_name": "portal-web", "static_configs": [{"targets": [live_server.url.removeprefix("http://")]}]},
-            {"job_name": "stand-in", "static_configs": [{"targets": [f"127.0.0.1:{web.port}"]}]},
+            {"job_name": job, "metrics_path": paths.get(job, "/metrics"), "authorization": {"credentials": TOKEN},
+             "static_configs": [{"targets": [address]}]}
+            for job, address in targets.items()
         ],
-    }
-    folder = tmp_path / "prometheus"
-    with servers.prometheus(folder, json.dumps(config)) as url:
-        yield url
-    web.close()
+    }  # fmt: skip
 
 
-def test_no_panel_is_empty(prometheus: str, live_server: Any) -> None:
+def test_no_panel_is_empty(stack: tuple[str, Cast], live_server: Any, settings: Any) -> None:
+    prometheus, cast = stack
     queries = {
-        f"{each.uid} {panel.id}{query.ref} {panel.title}": promql.filled(query.expr).replace("[5m]", "[10s]")
+        f"{each.uid} {panel.id}{query.ref} {panel.title}": promql.filled(query.expr).replace("[5m]", "[30s]")
         for each in (*OPERATORS, *TENANTS)
         for panel in each.panels
         for query in panel.queries
     }
     empty = set(queries)
+    keys = [service_key(cast.globex), service_key(cast.acme)]
+    for _ in range(70):  # more than a minute's calls: the limit is hit
+        servers.fetch(f"{live_server.url}/api/v1/me", headers={"Authorization": f"Bearer {keys[0]}"})
 
     def all_answered() -> bool:
         servers.fetch(f"{live_server.url}/accounts/login/")
-        servers.fetch(f"{live_server.url}/api/v1/me")
-        answered = {name for name in empty if servers.ask(prometheus, queries[name])}
-        empty.difference_update(answered)
+        servers.fetch(f"{live_server.url}/api/v1/me", headers={"Authorization": f"Bearer {keys[1]}"})
+        with workloads.inference("segmenter", batch_size=4), workloads.search("semantic"):
+            workloads.indexing("studies", processed=120, expected=400)
+        cache.set("known", 1, 60)
+        cache.get("known")
+        for task in ("run_collectors", "roll_up_usage", "check_budgets", "send_notifications"):
+            app.send_task(f"metering.tasks.{task}")
+        app.send_task("metering.tasks.run_collector")  # without its argument it fails
+        empty.difference_update({name for name in empty if servers.ask(prometheus, queries[name])})
         return not empty
 
-    try:
-        servers.until(all_answered, 60)
-    except AssertionError:
-        assert sorted(empty) == []
+    with contextlib.suppress(AssertionError):
+        servers.until(all_answered, 120)
+    assert sorted(empty) == []
+
+    settings.PROMETHEUS_URL = prometheus
+    for look in (watchers.prometheus, watchers.rules, watchers.panels):
+        found = look()
+        assert found.state is State.OK, found
+    ran, told = (
+        servers.ask(prometheus, f"sum({name})") for name in ("portal_task_runs_total", "celery_task_succeeded_total")
+    )
+    assert float(ran[0]["value"][1]) > 6, "counts of recycled children are kept: each runs three tasks"
+    assert told

@@ -81,7 +81,7 @@ DASHBOARD = Dashboard(
         Panel(
             9, "Cache hit rate", "gauge", "Part of the cache reads that found something. Below 80 % the database does the work.",
             [Query(
-                "sum(rate(django_cache_get_hits_total[$__rate_interval])) / (sum(rate(django_cache_get_total[$__rate_interval])) > 0)",
+                "(sum(rate(django_cache_get_hits_total[$__rate_interval])) or vector(0)) / (sum(rate(django_cache_get_total[$__rate_interval])) > 0)",
                 "hits",
             )],
             "percentunit", width=4, base=RED, steps=[(0.5, ORANGE), (0.8, GREEN)], minimum=0, maximum=1,
