@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -287,7 +287,7 @@ def projection_of(forecast: Forecast, currency: str, month: Month) -> Projection
         why = _("Too early to tell: three full days are needed.")
         return Projection(formats.NO_VALUE, why, why)
     expected = _whole(end.p50, currency)
-    spread = {"low": _rounded(end.p10, currency), "high": _rounded(end.p90, currency)}
+    spread = {"low": _rounded(end.p10, currency, ROUND_FLOOR), "high": _rounded(end.p90, currency, ROUND_CEILING)}
     text = _("likely between %(low)s and %(high)s") % spread if end.p10 != end.p90 else _("no range: the month is over")
     if forecast.quality == "wide":
         text = _("%(range)s; little history yet") % {"range": text}
@@ -300,11 +300,11 @@ def _whole(amount: Decimal, currency: str) -> str:
     return formats.money_short(round_half_up(amount, 0 if amount >= 100 else 2), currency)
 
 
-def _rounded(amount: Decimal, currency: str) -> str:
-    """To three figures: a range that pretends cents would lie."""
+def _rounded(amount: Decimal, currency: str, outwards: str) -> str:
+    """To three figures: a range that pretends cents would lie. Outwards, so that what is expected lies within."""
     if amount >= 1000:
         step = Decimal(10) ** (amount.adjusted() - 2)
-        amount = (amount / step).to_integral_value() * step
+        amount = (amount / step).to_integral_value(outwards) * step
     elif amount >= 10:
-        amount = amount.to_integral_value()
+        amount = amount.to_integral_value(outwards)
     return formats.money_short(round_half_up(amount, 2), currency)
