@@ -25,6 +25,7 @@ def test_old_sessions_and_done_runs_go_and_failed_runs_stay(now):
 
     assert housekeeping.tidy_up(now) == {
         "answers": 0,
+        "refused calls": 0,
         "sessions": 1,
         "job runs": 2,
         "mails": 0,
