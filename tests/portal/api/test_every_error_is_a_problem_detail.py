@@ -74,3 +74,9 @@ def test_writes_of_a_session_need_the_csrf_token(callers: Callers) -> None:
     api = Api(callers.commit, strict)
     problem(api.post("tenants/acme/api-keys", {"name": "x", "preset": "read"}), 403, "permission_denied")
     assert api.get("me").status_code == 200
+
+
+def test_a_post_to_a_url_that_is_none(db):
+    answer = Client(enforce_csrf_checks=True).post("/api/v1/price-book", {}, content_type="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert answer.json()["code"] == "not_found"
