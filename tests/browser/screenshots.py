@@ -33,10 +33,16 @@ TENANT_PAGES = (
     ("members", "members", "light", DESK),
     ("budget", "budget", "light", DESK),
     ("activity", "activity", "dark", DESK),
+    ("gpus", "gpus", "light", DESK),
+    ("reservations", "reservations", "light", DESK),
+    ("storage", "storage", "dark", DESK),
+    ("cost-explorer", "costs/explorer", "light", DESK),
 )
 ADMIN_PAGES = (
     ("admin", "/admin/", "light", DESK),
     ("admin-tenants", "/admin/tenants/tenant/", "light", DESK),
+    ("admin-tenant", "/admin/tenants/tenant/1/change/", "light", DESK),
+    ("admin-dark", "/admin/", "dark", DESK),
 )
 
 
