@@ -31,22 +31,24 @@ class LaterTab(LookOnly, Inline):
         raise NotImplementedError
 
 
-class KeysTab(LaterTab):
+class ListTab(LaterTab):
+    """The admin's list of the model's rows, of this tenant only."""
+
+    picks = "#result_list"
+
+    def address(self, tenant: Tenant) -> str:
+        its = self.model._meta
+        return f"{reverse(f'admin:{its.app_label}_{its.model_name}_changelist')}?tenant__id__exact={tenant.pk}"
+
+
+class KeysTab(ListTab):
     model = ApiKey
     verbose_name_plural = _("API keys")
-    picks = "#result_list"
-
-    def address(self, tenant: Tenant) -> str:
-        return f"{reverse('admin:tenants_apikey_changelist')}?tenant__id__exact={tenant.pk}"
 
 
-class BudgetsTab(LaterTab):
+class BudgetsTab(ListTab):
     model = Budget
     verbose_name_plural = _("budgets")
-    picks = "#result_list"
-
-    def address(self, tenant: Tenant) -> str:
-        return f"{reverse('admin:metering_budget_changelist')}?tenant__id__exact={tenant.pk}"
 
 
 class UsageTab(LaterTab):
@@ -66,22 +68,14 @@ class CostsTab(LaterTab):
         return reverse("admin:tenants_tenant_cost", args=[tenant.pk])
 
 
-class InvoicesTab(LaterTab):
+class InvoicesTab(ListTab):
     model = Invoice
     verbose_name_plural = _("invoices")
-    picks = "#result_list"
-
-    def address(self, tenant: Tenant) -> str:
-        return f"{reverse('admin:metering_invoice_changelist')}?tenant__id__exact={tenant.pk}"
 
 
-class AuditTab(LaterTab):
+class AuditTab(ListTab):
     model = AuditEntry
     verbose_name_plural = _("audit")
-    picks = "#result_list"
-
-    def address(self, tenant: Tenant) -> str:
-        return f"{reverse('admin:tenants_auditentry_changelist')}?tenant__id__exact={tenant.pk}"
 
 
 TABS: tuple[type[LaterTab], ...] = (KeysTab, BudgetsTab, UsageTab, CostsTab, InvoicesTab, AuditTab)
