@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from . import metrics, tracing
 from .accounts import Caller, Internal
 from .config import Config
+from .jobs import Jobs
 
 log = logging.getLogger(__name__)
 OPEN = frozenset({"/healthz", "/metrics"})
@@ -47,6 +48,17 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
     if config.slow_ms:
         log.warning("every answer of %s is delayed by %d ms: the fault switch is on", config.service, config.slow_ms)
     return app
+
+
+def show_jobs(app: FastAPI, jobs: Jobs) -> None:
+    """Where the caller's tenant sees how far a job is."""
+
+    @app.get("/jobs/{id}")
+    def job(id: str, caller: ByCaller) -> dict[str, Any]:
+        found = jobs.get(id, caller.tenant)
+        if found is None:
+            raise problem(404, "not_found", "There is no such job.")
+        return found.shown()
 
 
 def finished(app: FastAPI) -> FastAPI:

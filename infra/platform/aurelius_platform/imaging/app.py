@@ -15,7 +15,7 @@ from ..config import Config, from_environment
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service
+from ..web import ByCaller, finished, problem, service, show_jobs
 from . import rendering
 from .catalogue import Catalogue, Slice, Study
 
@@ -83,13 +83,7 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
             raise problem(404, "no_thumbnail_yet", "It is not made yet: POST …/thumbnails makes it.")
         return Response(path.read_bytes(), media_type=PNG)
 
-    @app.get("/jobs/{id}")
-    def job(id: str, caller: ByCaller) -> dict[str, Any]:
-        found = jobs.get(id, caller.tenant)
-        if found is None:
-            raise problem(404, "not_found", "There is no such job.")
-        return found.shown()
-
+    show_jobs(app, jobs)
     return finished(app)
 
 

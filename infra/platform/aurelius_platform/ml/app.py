@@ -20,7 +20,7 @@ from ..jobs import Jobs
 from ..queueing import celery_app
 from ..upstream import Upstream
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service
+from ..web import ByCaller, finished, problem, service, show_jobs
 from .batching import Batcher, OverloadedError
 from .model import EDGE, NAME, Floats, Model, Prediction
 
@@ -84,13 +84,7 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
         queue.send_task("platform.infer", [job.id])
         return job.shown()
 
-    @app.get("/jobs/{id}")
-    def job(id: str, caller: ByCaller) -> dict[str, Any]:
-        found = jobs.get(id, caller.tenant)
-        if found is None:
-            raise problem(404, "not_found", "There is no such job.")
-        return found.shown()
-
+    show_jobs(app, jobs)
     return finished(app)
 
 

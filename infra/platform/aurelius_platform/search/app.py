@@ -16,7 +16,7 @@ from ..config import Config, from_environment
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service
+from ..web import ByCaller, finished, problem, service, show_jobs
 from . import vectors
 from .index import REPORTS, Index, NoIndexError
 
@@ -68,11 +68,5 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
         queue.send_task("platform.index", [job.id])
         return job.shown()
 
-    @app.get("/jobs/{id}")
-    def job(id: str, caller: ByCaller) -> dict[str, Any]:
-        found = jobs.get(id, caller.tenant)
-        if found is None:
-            raise problem(404, "not_found", "There is no such job.")
-        return found.shown()
-
+    show_jobs(app, jobs)
     return finished(app)
