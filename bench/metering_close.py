@@ -204,8 +204,9 @@ def rate(above: int) -> dict[str, float]:
     """
     from django.db import connection
 
-    from metering import costs, memo
+    from metering import memo
     from metering.billing import closing
+    from metering.costing import costs
     from tenants import calendar
     from tenants.models import BillingPeriod
 

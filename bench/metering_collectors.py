@@ -118,7 +118,7 @@ def ingestion(minutes: int) -> dict[str, float]:
     """Processor seconds a minute of booking a run (events, gaps, devices, hours): ours, and those of the database."""
     from django.db import connection, transaction
 
-    from metering import collecting
+    from metering.collecting import rounds
     from tenants.models import Tenant, Tier
 
     tier = Tier.objects.get(is_default=True)
@@ -135,7 +135,7 @@ def ingestion(minutes: int) -> dict[str, float]:
             at = now + timedelta(minutes=number)
             started, before = time.process_time(), server.cpu_times()
             with transaction.atomic():
-                collecting.keep(collector, "node-1", found, tenants, at, duration=1)
+                rounds.keep(collector, "node-1", found, tenants, at, duration=1)
             if number:
                 after = server.cpu_times()
                 spent += time.process_time() - started

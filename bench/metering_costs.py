@@ -91,7 +91,8 @@ def cost(rounds: int) -> dict[str, list[float]]:
     """Seconds of each kind of question, alternating."""
     from django.db import connection
 
-    from metering import costs, queries
+    from metering.costing import costs
+    from metering.usage import queries
     from tenants.models import Tenant
 
     tenants, now = list(Tenant.objects.select_related("tier")), datetime.now(UTC)

@@ -82,7 +82,7 @@ def tenant() -> Any:
 
 def book(seed: str, batches: int, size: int) -> float:
     """Rows a second through ingestion.book; making the events does not count."""
-    from metering import ingestion
+    from metering.ledger import ingestion
 
     customer, seconds = tenant(), 0.0
     ingestion.book(customer, events(f"{seed}-warm", 0, 100), datetime.now(UTC))

@@ -10,10 +10,14 @@ class MeteringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from metering import access_notices, checks, counters, tier_currency  # models are there only now
+        from metering.ledger import counters
+        from metering.prices import tier_currency
         from metering.quota_requests import telling
+        from metering.telling import access_notices  # models are there only now
         from metering.webhooks import listening
         from tenants.enforcement import ledger
+
+        from . import checks
 
         access_notices.register()
         checks.register()

@@ -15,10 +15,11 @@ from django.conf import settings
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from metering import costs, quotas
+from metering.costing import costs
 from metering.forecasting import Range
 from metering.models import Budget
 from metering.models.budget import BudgetPeriod, BudgetScope
+from metering.usage import quotas
 from tenants.models import Tenant, TenantState
 
 CURRENCY = "USD"

@@ -5,27 +5,21 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from metering import (
-    anomalies,
-    budgets,
-    collecting,
-    counters,
-    exporting,
-    finance_report,
-    gap_shares,
-    housekeeping,
-    notice_digests,
-    notifications,
-    price_dry_runs,
-    quota_alerts,
-    rollups,
-    unknown_usage,
-)
+from metering.alerts import anomalies, quota_alerts, unknown_usage
 from metering.billing import announcing, closing
+from metering.collecting import rounds
+from metering.costing import price_dry_runs
+from metering.files import exporting
+from metering.finance import finance_report
 from metering.gpu_use import releasing, telling
+from metering.ledger import counters, rollups
 from metering.quota_requests import ending
 from metering.reservations import keeping
+from metering.telling import notice_digests, notifications
+from metering.usage import gap_shares
 from metering.webhooks import delivery
+
+from . import budgets, housekeeping
 
 
 @shared_task
@@ -41,13 +35,13 @@ def roll_up_usage() -> None:
 @shared_task
 def run_collectors() -> None:
     """Ask every collector to run: those of a node there, through its own queue. What nobody took within a minute is asked again anyway."""
-    for name, queue in collecting.queues():
+    for name, queue in rounds.queues():
         run_collector.apply_async([name], expires=60, **({"queue": queue} if queue else {}))
 
 
 @shared_task
 def run_collector(name: str) -> None:
-    collecting.run_due(timezone.now(), name)
+    rounds.run_due(timezone.now(), name)
 
 
 @shared_task

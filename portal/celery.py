@@ -20,6 +20,6 @@ def take_from_the_nodes_queue(sender: str, instance: Any, **_: Any) -> None:
     """A worker also takes what only its own node can do: read its GPUs and disks."""
     from django.conf import settings  # is there only once a worker starts
 
-    from metering.collecting import queue_of
+    from metering.collecting.rounds import queue_of
 
     instance.app.amqp.queues.select_add(queue_of(settings.NODE_NAME))

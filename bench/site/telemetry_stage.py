@@ -12,7 +12,8 @@ def fill(tenants: int) -> str:
     """So many tenants with usage and budgets; the text of a key of the first."""
     from django.utils import timezone
 
-    from metering import budgets, ingestion, rollups
+    from metering import budgets
+    from metering.ledger import ingestion, rollups
     from tenants import apikeys
     from tenants.models import Tenant, Tier
 

@@ -22,8 +22,8 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget
 
-from metering import gap_shares
 from metering.models import GapDecision, GapPolicy, GapShare
+from metering.usage import gap_shares
 from tenants import audit
 from tenants.admin.base import LookOnly, ReadOnlyAdmin
 from tenants.admin.confirm import Confirmation, ReasonOnly

@@ -23,8 +23,8 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 
-from metering import evidence
 from metering.billing import documents, issuing, payments
+from metering.ledger import evidence
 from metering.models import CreditNote, Invoice, InvoiceLine, InvoiceState
 from metering.money import Money, MoneyError
 from tenants import audit

@@ -19,8 +19,8 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 
-from metering import notifications
 from metering.models import Notification, NotificationState
+from metering.telling import notifications
 from tenants.admin.base import LookOnly, ReadOnlyAdmin, acting
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import badge

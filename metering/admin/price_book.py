@@ -22,8 +22,9 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from metering import price_books, price_dry_runs
+from metering.costing import price_dry_runs
 from metering.models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from metering.prices import price_books
 from metering.pricing import EVERYTHING
 from tenants import audit
 from tenants.admin.base import AuditedAdmin, Inline, LookOnly, NeverDeleted

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from metering import price_dry_runs
+from metering.costing import price_dry_runs
 from metering.models import DryRunState, PriceBookVersion, PriceDryRun, PriceDryRunRow
 from metering.money import Money
 from tenants import audit

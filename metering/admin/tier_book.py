@@ -18,10 +18,11 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSplitDateTimeWidget, UnfoldBooleanWidget
 
-from metering import price_books, price_dry_runs
+from metering.costing import price_dry_runs
+from metering.costing.price_dry_runs import Difference
 from metering.models import PriceBook
 from metering.money import Money
-from metering.price_dry_runs import Difference
+from metering.prices import price_books
 from tenants import audit
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.models import Tier

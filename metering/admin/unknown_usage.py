@@ -15,9 +15,10 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from metering import memo, unknown_usage
+from metering import memo
+from metering.alerts import unknown_usage
+from metering.ledger.quarantine import UNKNOWN
 from metering.models import QuarantinedEvent, UnknownKind, UnknownUsage
-from metering.quarantine import UNKNOWN
 from tenants import audit
 from tenants.admin.base import LookOnly, ReadOnlyAdmin
 from tenants.admin.confirm import Confirmation, ReasonOnly

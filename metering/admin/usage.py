@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from metering import exports
+from metering.files import exports
 from metering.models import Aggregation, Meter, UnattributedGpuTime, UsageRollup
 from tenants import calendar, periods
 from tenants.admin.base import require

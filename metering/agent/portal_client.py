@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
-from metering.attribution import Assigned
-from metering.coverage import Reserved
-from metering.ownership.steps import Rule
+from metering.attribution.coverage import Reserved
+from metering.attribution.policy import Assigned
+from metering.attribution.steps import Rule
 
 from . import spool
 

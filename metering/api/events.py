@@ -12,14 +12,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.ledger import ingestion
 from tenants import access, apikeys
 from tenants.api.documentation import example, operation
 from tenants.api.parsers import MEBIBYTE, StrictJSONParser
 from tenants.api.views import ApiView
 from tenants.models.apikey import Scope
 from tenants.problems import Denied, FieldError, Invalid, ProblemError
-
-from .. import ingestion
 
 MAX_EVENTS = 1000
 SINGLE = "application/cloudevents+json"

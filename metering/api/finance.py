@@ -14,6 +14,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.finance import explorer, invoiced, revenue
+from metering.finance.outlook import BudgetOutlook, MeterOutlook, outlook
 from tenants import calendar
 from tenants.api.documentation import example, operation
 from tenants.api.fields import StrictChoice, StrictText, choices
@@ -23,12 +25,10 @@ from tenants.models import Tenant
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid
 
-from .. import explorer, invoiced, revenue
 from ..focus import export
 from ..forecasting import Forecast
 from ..models import Meter
 from ..money import Money, plain
-from ..outlook import BudgetOutlook, MeterOutlook, outlook
 from . import invoiced as of_invoices
 from .ranges import ExceedsSerializer, RangeSerializer, exceeds_of, number_of, range_of
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ..invoiced import Comparison
+from metering.finance.invoiced import Comparison
+
 from ..money import Money
 
 

@@ -13,6 +13,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.ledger import evidence
+from metering.usage import gap_shares
 from tenants import access
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import StrictChoice, StrictText, choices, parse_instant
@@ -21,7 +23,6 @@ from tenants.api.views import OPERATOR, TenantView
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid, ProblemError
 
-from .. import evidence, gap_shares
 from ..billing import documents, issuing, payments
 from ..models import CreditNote, Invoice, InvoiceLine, InvoiceState, Meter
 from ..money import Money, MoneyError, plain

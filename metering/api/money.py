@@ -12,6 +12,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering import budgets
+from metering.costing import costs
+from metering.finance import explorer, invoiced
+from metering.ledger.event_parsing import OLDEST
 from tenants import calendar, periods
 from tenants.api.documentation import example, operation
 from tenants.api.fields import StrictChoice, StrictDecimal, StrictEmail, StrictInteger, StrictList, StrictText, choices
@@ -20,8 +24,6 @@ from tenants.api.views import TenantView
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid
 
-from .. import budgets, costs, explorer, invoiced
-from ..event_parsing import OLDEST
 from ..forecasting import Forecast
 from ..models import BudgetAlert, Meter
 from ..money import Money, plain, round_line

@@ -13,6 +13,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.costing import price_dry_runs
+from metering.prices import price_books
 from tenants import access
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import StrictChoice, StrictText, choices, parse_instant
@@ -21,7 +23,6 @@ from tenants.api.views import OPERATOR, ApiView
 from tenants.models.tenant import CURRENCIES
 from tenants.problems import invalid
 
-from .. import price_books, price_dry_runs
 from ..models import ChargeModel, PriceBook, PriceBookVersion, PriceDryRun, PriceDryRunRow
 from ..money import Money, MoneyError, parse_decimal, plain
 from ..pricing import PriceRow

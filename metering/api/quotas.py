@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.usage import queries
 from tenants import overrides
 from tenants.api import limits
 from tenants.api.documentation import example, operation
@@ -19,7 +20,6 @@ from tenants.models import LimitKind, QuotaMode
 from tenants.models.apikey import Scope
 from tenants.problems import ProblemError
 
-from .. import queries
 from ..models import Meter
 
 TAGS = ["Limits"]

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.ledger.event_parsing import MAX_DIMENSION_TEXT
 from tenants import access, apikeys
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import PlainNumber, StrictChoice, StrictDecimal, StrictInteger, StrictText, choices
@@ -21,7 +22,6 @@ from tenants.models import ApiKey
 from tenants.models.apikey import Scope
 from tenants.problems import Denied, FieldError, Invalid, ProblemError
 
-from ..event_parsing import MAX_DIMENSION_TEXT
 from ..models import Reservation, ReservationState
 from ..reservations import ending, estimates, granting, reading
 from ..reservations.granting import Granted, Wish

@@ -12,6 +12,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering import periods
+from metering.usage import queries
 from tenants.api.documentation import example, operation
 from tenants.api.fields import (
     FIRST_YEAR,
@@ -29,7 +31,6 @@ from tenants.models import Membership, Role
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid
 
-from .. import periods, queries
 from ..models import Aggregation, Meter
 
 TAGS = ["Usage"]

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from metering.costing import costs
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs
 from ..models import Invoice, InvoiceLine, InvoiceState
 from ..money import Money
 from ..pricing import Adjustment, adjust

@@ -13,9 +13,9 @@ from typing import Any
 
 from django.db import transaction
 
+from metering.telling import notifications
 from tenants.models import Membership, Role, Tenant
 
-from .. import notifications
 from ..mail import wording
 from ..mail.billing import InvoiceFacts, invoice_issued
 from ..mail.letters import CostLine

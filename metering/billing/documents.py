@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from django.template.loader import render_to_string
 
+from metering.files import exports
 from tenants import access
 
-from .. import exports
 from ..models import CreditNote, Invoice, InvoiceDocument, InvoiceState
 
 CONTENT_TYPES = {

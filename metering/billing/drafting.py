@@ -13,9 +13,10 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
+from metering import memo
+from metering.costing import costs
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs, memo
 from ..models import BillingProfile, Invoice, InvoiceLine, InvoiceState, LegalEntity
 from ..money import Money
 from ..pricing import Quarantined, Rating, tax

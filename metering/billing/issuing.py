@@ -12,9 +12,9 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from metering.usage import gap_shares
 from tenants.models import BillingPeriod, Tenant
 
-from .. import gap_shares
 from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, NumberSequence
 from ..models.invoice import INVOICE_TRANSITIONS
 from ..money import Money, plain

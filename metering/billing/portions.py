@@ -9,10 +9,11 @@ from typing import Literal
 
 from django.db import connection
 
+from metering import memo
+from metering.usage import gap_shares
 from tenants import audit, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import gap_shares, memo
 from ..models import EmptyMonth, InvoiceState
 from ..models.invoice import MOST_GRACE_HOURS
 from . import announcing, drafting

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from metering import memo
+from metering.costing import costs
 from tenants import access, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs, memo
 from ..models import InvoiceLine
 from ..money import Money, total
 from ..pricing import Quarantined, tax

@@ -9,11 +9,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from metering.budgets import spending
+from metering.costing.projections import Projection
 from metering.forecasting import Forecast
 from metering.models import Budget
 from metering.money import Money, MoneyError, round_line
 from metering.periods import Period
-from metering.projections import Projection
 from tenants.models import Tenant
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from metering import price_books
 from metering.budgets import actions, shares
 from metering.budgets.plan import Plan, Step, amount_errors, errors, recipient_errors, step_errors
 from metering.models import Budget, BudgetAlert, BudgetPeriod, BudgetScope, BudgetThreshold
+from metering.prices import price_books
 from tenants import access
 from tenants.audit import acting
 from tenants.models import Tenant

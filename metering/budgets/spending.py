@@ -11,7 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from metering import costs
+from metering.costing import costs
+from metering.costing.projections import Projection
 from metering.forecasting import Forecast
 from metering.mail import wording
 from metering.mail.letters import CostLine
@@ -19,7 +20,6 @@ from metering.models import Budget, Meter
 from metering.models.budget import BudgetBasis, BudgetPeriod, BudgetScope
 from metering.money import Money, round_line, total
 from metering.periods import Kind, Period, period_at
-from metering.projections import Projection
 from tenants import calendar, periods
 from tenants.models import Tenant
 

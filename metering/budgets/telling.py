@@ -8,12 +8,12 @@ from datetime import datetime
 
 from django.conf import settings
 
-from metering import notifications, recipients
 from metering.budgets import actions, spending
 from metering.budgets.measuring import BudgetStatus
 from metering.mail import wording
 from metering.mail.letters import BackUnderFacts, BudgetFacts, back_under_notice, budget_alert
 from metering.models import BudgetAction, BudgetAlert
+from metering.telling import notifications, recipients
 from metering.webhooks import delivery as webhooks
 from metering.webhooks.events import BUDGET_BACK_UNDER, BUDGET_THRESHOLD
 

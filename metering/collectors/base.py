@@ -13,7 +13,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Protocol
 
-from metering.coverage import Sighting
+from metering.attribution.coverage import Sighting
 from metering.models.collector import CollectorState
 
 from .using import DeviceUse, HolderUse

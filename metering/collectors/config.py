@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metering.attribution import Assigned
-from metering.coverage import Reserved
-from metering.ownership.steps import Rule
+from metering.attribution.coverage import Reserved
+from metering.attribution.policy import Assigned
+from metering.attribution.steps import Rule
 
 from .amd import AmdCollector
 from .base import Collector

@@ -20,11 +20,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from metering import attribution, coverage
-from metering.attribution import Assigned, Hold, ProcessOwner
-from metering.coverage import Covered, Reserved, Seen
+from metering.attribution import coverage, policy
+from metering.attribution.coverage import Covered, Reserved, Seen
+from metering.attribution.policy import Assigned, Hold, ProcessOwner
+from metering.attribution.steps import Rule
 from metering.models.collector import CollectorState
-from metering.ownership.steps import Rule
 
 from . import probing, using
 from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
@@ -79,7 +79,7 @@ class GpuCollector:
         document = self.read(deadline - time.monotonic())
         if "unavailable" in document:
             return unavailable(document["unavailable"], memory=self.memory)
-        owners = attribution.Owners(
+        owners = policy.Owners(
             proc=self.proc,
             variable=self.environment,
             tenants=self.tenants,
@@ -143,9 +143,7 @@ class GpuCollector:
 class Sample:
     """One device in one sample: its holds, and the interval since it was last read well."""
 
-    def __init__(
-        self, collector: GpuCollector, entry: Mapping[str, Any], now: datetime, owners: attribution.Owners
-    ) -> None:
+    def __init__(self, collector: GpuCollector, entry: Mapping[str, Any], now: datetime, owners: policy.Owners) -> None:
         self.collector, self.entry, self.now = collector, entry, now
         self.uuid: str = entry.get("uuid") or ""
         self.index: int = entry["index"]
@@ -195,7 +193,7 @@ class Sample:
             since = self.now - timedelta(seconds=owner.age_seconds)
         else:  # its start is unknown: it held the device since the last sample only if it was in it
             since = self.last_at if self.last_at and pid in self.last_owners else self.now
-        by = attribution.RESERVATION if owner.reservation else owner.by or attribution.UNATTRIBUTED
+        by = policy.RESERVATION if owner.reservation else owner.by or policy.UNATTRIBUTED
         return Hold(owner.tenant, min(since, self.now), None, None, by, owner.name)
 
     def _ended(self) -> Iterator[Hold]:
@@ -215,7 +213,7 @@ class Sample:
                 min(since, self.now),
                 min(until, self.now),
                 None,
-                attribution.ENVIRONMENT if tenant else attribution.UNATTRIBUTED,
+                policy.ENVIRONMENT if tenant else policy.UNATTRIBUTED,
                 name,
             )
 
@@ -238,7 +236,7 @@ class Sample:
             amounts = coverage.unpaid(self.holds, self.covered, start, stop)
             if self.fraction != 1:
                 amounts = {tenant: amount * self.fraction for tenant, amount in amounts.items()}
-            found.append((start, attribution.whole(amounts)))
+            found.append((start, policy.whole(amounts)))
         return found
 
     def _stretches(self) -> Iterator[tuple[datetime, datetime]]:
@@ -296,7 +294,7 @@ class Sample:
                 whole_device = float(self.fraction) * using.MICRO
                 held = {tenant: amount / whole_device for tenant, amount in amounts.items() if amount}
             else:
-                divided = attribution.divide(everyone, start, stop)
+                divided = policy.divide(everyone, start, stop)
                 held = {tenant: float(amount) / using.MICRO for tenant, amount in divided.items()}
             yield using.Stretch(_hour(start), (stop - start).total_seconds(), held)
 
@@ -324,7 +322,7 @@ class Sample:
 
     def reading(self) -> DeviceReading:
         holds = [hold for hold in self.holds if hold.until is None or hold.until > self.now]
-        shares = attribution.shares_at([*holds, *(each.hold() for each in self.covered)], self.now)
+        shares = policy.shares_at([*holds, *(each.hold() for each in self.covered)], self.now)
         counts = defaultdict(int, {hold.tenant: 0 for hold in holds})
         for hold in holds:
             counts[hold.tenant] += bool(hold.process)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 
-from metering import coverage
-from metering.attribution import ASSIGNMENT, RESERVATION, UNATTRIBUTED, Hold, shares_at
-from metering.coverage import Covered, Reserved, Seen, Sighting
-from metering.ownership import steps
-from metering.ownership.steps import LABEL_TENANT, Facts, Owner, Rule
+from metering.attribution import coverage, steps
+from metering.attribution.coverage import Covered, Reserved, Seen, Sighting
+from metering.attribution.policy import ASSIGNMENT, RESERVATION, UNATTRIBUTED, Hold, shares_at
+from metering.attribution.steps import LABEL_TENANT, Facts, Owner, Rule
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from metering.coverage import Reserved, Sighting
+from metering.attribution.coverage import Reserved, Sighting
 
 from .dcgm import at
 

@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 import httpx
 
-from metering import attribution
-from metering.attribution import Assigned
-from metering.coverage import Reserved, Sighting
+from metering.attribution import policy
+from metering.attribution.coverage import Reserved, Sighting
+from metering.attribution.policy import Assigned
+from metering.attribution.steps import Rule
 from metering.models.collector import CollectorState
-from metering.ownership.steps import Rule
 
 from . import dcgm, integration, labelled, metered, using
 from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
@@ -206,7 +206,7 @@ class _Window:
             sightings = labelled.cover([each for _, each in found], self.of.reserved, _at(self.start), _at(self.end))
         held = []
         for one, device in found:
-            owed = [(span, attribution.whole(device.owed(_at(span[0]), _at(span[1])))) for span in self._quarters()]
+            owed = [(span, policy.whole(device.owed(_at(span[0]), _at(span[1])))) for span in self._quarters()]
             held.append(_Held(one, device, owed))
         return held, sightings
 
@@ -373,7 +373,7 @@ def _seconds_held(device: Labelled | None, span: Span) -> dict[str | None, float
     """Seconds of the device by holder, reservations included."""
     if device is None:
         return {}
-    divided = attribution.divide(device.everyone(), _at(span[0]), _at(span[1]))
+    divided = policy.divide(device.everyone(), _at(span[0]), _at(span[1]))
     return {tenant: float(amount) / MICRO for tenant, amount in divided.items()}
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from metering.coverage import Sighting
+from metering.attribution.coverage import Sighting
 from metering.models.collector import CollectorState
 
 from .base import Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime

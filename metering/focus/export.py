@@ -11,16 +11,17 @@ from itertools import islice
 
 from django.conf import settings
 
+from metering import memo
+from metering.costing import costs
+from metering.costing.rated_usage import SHOWN_DIMENSIONS
+from metering.files.exports import Cell, csv_rows
 from tenants import access, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import costs, memo
 from ..billing.lines import lines_of
 from ..billing.parties import NoEntityError, entity_for, profile_of
-from ..exports import Cell, csv_rows
 from ..models import CreditNote, Invoice, InvoiceLine, InvoiceState
 from ..money import Money
-from ..rated_usage import SHOWN_DIMENSIONS
 from .columns import EXPORTED
 from .records import Bill, Charge, Row, credit_row, rows_of, tax_row
 

@@ -14,9 +14,9 @@ from typing import Any
 from django.db import connection
 from django.db.models import Sum
 
+from metering.attribution.division import Division
 from metering.collectors.config import OF_GPUS
 from metering.models import CollectorState, CollectorStatus, GpuDevice, GpuDeviceHour, UnattributedGpuTime
-from metering.ownership.division import Division
 
 from .held import STALE_AFTER
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from metering import memo, price_books
+from metering import memo
+from metering.prices import price_books
 from metering.pricing import version_at
 from metering.pricing.charges import PerUnit
 from metering.reservations import estimates

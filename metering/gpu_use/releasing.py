@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from metering import notifications, recipients
-from metering.coverage import PLACED_FOR
+from metering.attribution.coverage import PLACED_FOR
 from metering.mail.gpus import ReleaseFacts, duration, release_announced, released
 from metering.models import GpuDevice, GpuNotice, GpuNoticeKind, IdleReleaseRule, Reservation, ReservationState
 from metering.reservations import ending
+from metering.telling import notifications, recipients
 from tenants.models import Tenant
 
 from . import idle

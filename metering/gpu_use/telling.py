@@ -10,10 +10,10 @@ from hashlib import sha256
 from django.conf import settings
 from django.db import transaction
 
-from metering import notifications, recipients
 from metering.mail import wording
 from metering.mail.gpus import IdleFacts, NobodysFacts, idle, unattributed
 from metering.models import GpuDevice, GpuNotice, GpuNoticeKind, UnattributedGpuTime
+from metering.telling import notifications, recipients
 from tenants.models import Tenant
 
 from . import prices

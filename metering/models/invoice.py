@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from tenants.audit_triggers import append_only, audited
 from tenants.models import BillingPeriod, Tenant
 
-from ..invoice_triggers import frozen_invoice, frozen_lines, no_truncate
 from ..money import Money
+from .invoice_triggers import frozen_invoice, frozen_lines, no_truncate
 
 MOST_GRACE_HOURS = 24 * 35
 """The ledger takes nothing that is older."""

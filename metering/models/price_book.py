@@ -11,7 +11,7 @@ from tenants.audit_triggers import audited, immutable
 from tenants.models import Tenant, Tier
 from tenants.models.tenant import CURRENCIES
 
-from ..price_triggers import frozen_once_started, frozen_prices, frozen_version, one_book_at_a_time
+from .price_triggers import frozen_once_started, frozen_prices, frozen_version, one_book_at_a_time
 
 
 class ChargeModel(models.TextChoices):

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from metering import jobs, notifications
+from metering import jobs
 from metering.mail.quota_requests import grant_ends
 from metering.quota_requests import telling, words
+from metering.telling import notifications
 from tenants import overrides, quota_requests
 from tenants.models import QuotaRequest, QuotaRequestState, TenantState
 

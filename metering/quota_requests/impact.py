@@ -9,15 +9,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from metering import memo, period_usage, price_books, queries, quotas
+from metering import memo
+from metering.costing.projections import Projection
+from metering.costing.rated_usage import month_of, priced_dimensions, rate_segments
 from metering.forecasting import Exceeds, Forecast
 from metering.models import Meter
 from metering.money import Money
 from metering.periods import Period
+from metering.prices import price_books
 from metering.pricing import PriceVersion, Segment, version_at
-from metering.projections import Projection
-from metering.quotas import QuotaStatus
-from metering.rated_usage import month_of, priced_dimensions, rate_segments
+from metering.usage import period_usage, queries, quotas
+from metering.usage.quotas import QuotaStatus
 from tenants import calendar, periods, quota_requests
 from tenants.models import LimitKind, QuotaRequest, Tenant
 

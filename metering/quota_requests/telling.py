@@ -11,10 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
-from metering import notifications, recipients
 from metering.mail import wording
 from metering.mail.quota_requests import ImpactFacts, RequestFacts, request_decided, request_made
 from metering.quota_requests import impact, rules, words
+from metering.telling import notifications, recipients
 from metering.webhooks import delivery as webhooks
 from metering.webhooks.events import QUOTA_REQUEST_DECIDED
 from tenants import access, signals

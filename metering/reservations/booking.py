@@ -6,8 +6,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from metering import ingestion
-from metering.hours import BillingHours
+from metering.ledger import ingestion
+from metering.ledger.hours import BillingHours
 from metering.models import Reservation
 from metering.money import from_micro
 from metering.reservations.slices import Slice, slices

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from metering.hours import BillingHours
+from metering.ledger.hours import BillingHours
 from metering.models import Reservation, ReservationChange, ReservationState
 from metering.reservations import book, booking, slices
 from tenants.audit import acting

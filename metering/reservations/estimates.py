@@ -8,12 +8,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from metering import period_usage, price_books
+from metering.costing.rated_usage import (
+    SHOWN_DIMENSIONS,
+    edges,
+    month_of,
+    priced_dimensions,
+    rate_segments,
+    segments_of,
+)
 from metering.models import Reservation
 from metering.money import Money, round_half_up, round_line
+from metering.prices import price_books
 from metering.pricing import Line, Rating, Segment, version_at
-from metering.rated_usage import SHOWN_DIMENSIONS, edges, month_of, priced_dimensions, rate_segments, segments_of
 from metering.reservations import slices
+from metering.usage import period_usage
 from tenants import periods
 from tenants.models import Tenant
 from tenants.problems import Conflict, FieldError, Invalid

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from django.conf import settings
 
-from metering import price_books
 from metering.models import GpuDevice
+from metering.prices import price_books
 from metering.pricing import version_at
 from metering.reservations.estimates import METER
 from tenants import access

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from metering import costs, memo
+from metering import memo
+from metering.costing import costs
 from tenants import calendar
 from tenants import periods as billing_periods
 from tenants.models import Tenant

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from metering import marks, staging
-from metering.event_parsing import EventParser
-from metering.hours import BillingHours
-from metering.ingestion import event_types
+from metering.ledger import marks, staging
+from metering.ledger.event_parsing import EventParser
+from metering.ledger.hours import BillingHours
+from metering.ledger.ingestion import event_types
 from tenants import apikeys, provisioning
 from tenants.models import Tenant
 

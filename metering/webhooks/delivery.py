@@ -16,11 +16,11 @@ from django.db import transaction
 from django.db.models import Q
 from standardwebhooks import Webhook
 
+from metering.telling.outbox_metrics import WAITED
 from tenants import spans
 from tenants.models import Tenant
 
 from ..models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from ..outbox_metrics import WAITED
 from . import events, safe_http, secrets
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from metering import explorer, revenue
+from metering.finance import explorer, revenue
 from metering.focus import export
 from metering.money import Money
 from portal.web import exploring, formats, readings

@@ -15,7 +15,7 @@ from django.utils.html import strip_tags
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from metering.exports import Cell
+from metering.files.exports import Cell
 from portal.web.downloads import csv_response, xlsx_response
 
 MOST_ROWS = 10_000

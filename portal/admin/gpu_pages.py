@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from metering.exports import Cell
+from metering.files.exports import Cell
 from metering.gpu_use import fleet, idle, telling
 from metering.gpu_use.fleet import Hour, Seat
 from metering.gpu_use.settings import factors

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from metering.budgets import setting
-from metering.exports import Cell
+from metering.files.exports import Cell
 from metering.models import Budget
 from tenants import audit, memberships, overrides, provisioning
 from tenants.models import Membership, Override, Tenant, User

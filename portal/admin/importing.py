@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
-from metering import table_files
+from metering.files import table_files
 from portal.web.downloads import csv_response, xlsx_response
 from tenants.admin.base import reason_field, require
 from tenants.models import User

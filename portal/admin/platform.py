@@ -15,11 +15,13 @@ from fractions import Fraction
 from django.conf import settings
 from django.db import connection
 
-from metering import costs, memo, queries
+from metering import memo
+from metering.costing import costs
 from metering.forecasting import Forecast, forecast
 from metering.models import Meter
 from metering.money import Money, round_half_up, total
-from metering.queries import QuotaStatus
+from metering.usage import queries
+from metering.usage.queries import QuotaStatus
 from tenants import calendar
 from tenants.models import Tenant
 

@@ -17,7 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from metering import costs, memo, queries
+from metering import memo
+from metering.costing import costs
+from metering.usage import queries
 from tenants import visits
 from tenants.admin.base import require
 from tenants.admin.tenant import TenantAdmin

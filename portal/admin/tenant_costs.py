@@ -14,10 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from metering import costs, queries
+from metering.costing import costs
 from metering.models import Budget, BudgetPeriod
 from metering.models.budget import BudgetScope
 from metering.money import Money
+from metering.usage import queries
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
 from portal.web.downloads import csv_response

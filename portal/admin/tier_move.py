@@ -18,8 +18,9 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from metering import price_dry_runs, queries
-from metering.queries import QuotaStatus
+from metering.costing import price_dry_runs
+from metering.usage import queries
+from metering.usage.queries import QuotaStatus
 from portal.web import formats
 from tenants import audit, overrides, provisioning
 from tenants.admin.confirm import Confirmation, ReasonOnly

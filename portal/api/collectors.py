@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from metering import remote_collecting
+from metering.collecting import remote
 from metering.collectors import config, wire
 from tenants.api import parsers
 from tenants.problems import FieldError, Invalid, ProblemError
@@ -31,7 +31,7 @@ def context(request: HttpRequest, node: str) -> HttpResponse:
         _authorise(request, node)
         if request.method != "GET":
             raise ProblemError("method_not_allowed")
-        return JsonResponse(remote_collecting.context(node, timezone.now()))
+        return JsonResponse(remote.context(node, timezone.now()))
     except Exception as error:  # every failure is a problem detail, as everywhere under /api/
         return errors.plain_response(errors.as_problem(error), request)
 
@@ -50,13 +50,13 @@ def reports(request: HttpRequest, node: str, name: str) -> HttpResponse:
         if not config.NAME.match(name):
             raise Invalid(FieldError("", "invalid", "This is not the name of a collector."))
         buffered = request.GET.get("buffered", "0")
-        kept = remote_collecting.keep(
+        kept = remote.keep(
             node, name, document, timezone.now(), buffered=int(buffered[:9]) if buffered.isdecimal() else 0
         )
         return JsonResponse({"kept": kept})
     except wire.ReportError as error:
         return errors.plain_response(errors.as_problem(Invalid(FieldError("", "invalid", str(error)))), request)
-    except remote_collecting.ClockAheadError as error:
+    except remote.ClockAheadError as error:
         return errors.plain_response(errors.as_problem(ProblemError("conflict", str(error))), request)
     except Exception as error:
         return errors.plain_response(errors.as_problem(error), request)

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from metering import housekeeping, marks, rollups, staging
-from metering.event_parsing import EventParser, ParsedEvent
-from metering.hours import BillingHours
-from metering.ingestion import event_types
+from metering import housekeeping
+from metering.ledger import marks, rollups, staging
+from metering.ledger.event_parsing import EventParser, ParsedEvent
+from metering.ledger.hours import BillingHours
+from metering.ledger.ingestion import event_types
 from metering.models import CallCounter
 from tenants.models import ApiKey, Tenant
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from metering import budgets, costs
+from metering import budgets
 from metering.billing.issuing import issue
+from metering.costing import costs
 from tenants import calendar, periods
 from tenants.models import Tenant
 

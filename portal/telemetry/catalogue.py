@@ -9,7 +9,7 @@ from typing import NamedTuple
 from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
-from metering import outbox_metrics
+from metering.telling import outbox_metrics
 from portal.telemetry import metrics, vitals
 from portal.telemetry.business import AGE
 from tenants import metrics as enforcement_metrics

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from django.utils.translation import gettext as _
 
-from metering import costs
+from metering.costing import costs
 from metering.forecasting import Forecast
 from tenants.models import Tenant
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.http import HttpResponse
 
-from metering.exports import Cell, csv_rows, xlsx
+from metering.files.exports import Cell, csv_rows, xlsx
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MONEY_DIGITS = 3

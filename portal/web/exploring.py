@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from django.http import HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 
-from metering import invoiced
-from metering.explorer import GROUPS, Entry, Exploration, GroupBy
-from metering.exports import Cell
-from metering.invoiced import Comparison
+from metering.files.exports import Cell
+from metering.finance import invoiced
+from metering.finance.explorer import GROUPS, Entry, Exploration, GroupBy
+from metering.finance.invoiced import Comparison
 from metering.models import Meter
 from metering.money import Money
 from tenants.models import Tenant

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.utils.translation import gettext as _
 
 from metering.gpu_use.held import Use
-from metering.storage_use import Place, Stored
+from metering.usage.storage_use import Place, Stored
 
 from . import formats
 from .charts import Chart, Mark, Series, palette

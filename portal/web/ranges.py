@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from metering.queries import Granularity
+from metering.usage.queries import Granularity
 from tenants.calendar import local_midnight
 
 PRESETS = {

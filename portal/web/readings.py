@@ -17,19 +17,20 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from metering import memo, queries
+from metering import memo
 from metering.forecasting import Forecast
 from metering.models import Meter
 from metering.money import Money, allocate, round_half_up, total
 from metering.periods import Period
 from metering.pricing import Line, Quarantined
+from metering.usage import queries
 from tenants.models import Tenant
 
 from . import formats
 from .gauges import Gauge, left_of, sentence, used_of
 
 if TYPE_CHECKING:
-    from metering import costs
+    from metering.costing import costs
 
 Meters = Mapping[str, Meter]
 

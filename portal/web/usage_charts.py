@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
-from metering import periods, queries
+from metering import periods
 from metering.models import Meter
+from metering.usage import queries
 from tenants.models import Tenant
 
 from . import formats

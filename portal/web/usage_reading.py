@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from django.utils.translation import gettext as _
 
-from metering import queries
 from metering.models import Meter
+from metering.usage import queries
 from tenants.models import ApiKey, Tenant
 
 from . import formats

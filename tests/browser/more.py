@@ -10,7 +10,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.utils import timezone
 
-from metering import exporting
+from metering.files import exporting
 from metering.models import BudgetAlert, ExportKind, Notice, Reservation
 from metering.models.notice import NoticeKind
 from metering.reservations import granting

@@ -9,7 +9,7 @@ from math import sin
 
 from django.utils import timezone
 
-from metering import counters, ingestion, rollups
+from metering.ledger import counters, ingestion, rollups
 from metering.models import Budget, BudgetAlert, BudgetThreshold
 from tenants import apikeys, memberships, overrides
 from tenants.enforcement.ledger import CallCount

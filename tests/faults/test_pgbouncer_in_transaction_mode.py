@@ -22,7 +22,7 @@ PAGES = """
 import django; django.setup()
 from concurrent.futures import ThreadPoolExecutor
 from django.db import connection, connections
-from metering import costs
+from metering.costing import costs
 from tenants import access
 from tenants.models import ApiKey, Tenant
 tenants = list(Tenant.objects.order_by("slug"))

@@ -25,7 +25,8 @@ from django.utils import timezone
 
 from infra.observability.as_code import promql
 from infra.observability.as_code.__main__ import OPERATORS, TENANTS
-from metering import budgets, ingestion, rollups
+from metering import budgets
+from metering.ledger import ingestion, rollups
 from metering.models import GpuDevice
 from portal.celery import app
 from portal.doctor import State, watchers

@@ -17,8 +17,8 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from metering import price_books
 from metering.models import Meter, PriceBook
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants.audit import acting
 from tenants.problems import ProblemError

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from metering import attribution
+from metering.attribution import policy
 from metering.models import GpuAssignment, GpuDevice
 from tenants.calendar import local_midnight
 from tenants.models import Tenant
@@ -52,12 +52,12 @@ class Command(BaseCommand):
             if end:
                 self._end(device, owner, ends_at or now, now, actor, reason)
                 return
-            assignment = attribution.assign(
+            assignment = policy.assign(
                 device, owner, fraction=Decimal(fraction), starts_at=now, ends_at=ends_at, actor=actor, reason=reason
             )
         except InvalidOperation:
             raise CommandError(f"--fraction {fraction!r} is not a number.") from None
-        except attribution.AssignmentError as error:
+        except policy.AssignmentError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{assignment.fraction:f} of {device} is held by {owner.slug} from now on.")
 
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         if not rows:
             raise CommandError(f"{owner.slug} holds nothing of {device}.")
         for row in rows:
-            attribution.end(row, at, actor=actor, reason=reason)
+            policy.end(row, at, actor=actor, reason=reason)
             self.stdout.write(f"{row.fraction:f} of {device} is held by {owner.slug} until {at.isoformat()}.")
 
 

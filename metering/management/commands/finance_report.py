@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from metering import finance_report
+from metering.finance import finance_report
 
 
 class Command(BaseCommand):

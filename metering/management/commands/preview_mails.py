@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from metering import notifications
+from metering.telling import notifications
 
 
 class Command(BaseCommand):

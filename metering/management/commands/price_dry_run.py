@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from metering import price_dry_runs
+from metering.costing import price_dry_runs
 from metering.models import PriceBookVersion
 from tenants.problems import ProblemError
 

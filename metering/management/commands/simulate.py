@@ -13,7 +13,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from metering import housekeeping, rollups
+from metering import housekeeping
+from metering.ledger import rollups
 from metering.models import DirtyHour
 from metering.simulation import checking, days, loading, plans
 from metering.simulation.truth import Truth

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from django import forms
 
-from metering import notices
 from metering.models import NoticeKind, NoticePace
+from metering.telling import notices
 
 
 class PaceForm(forms.Form):

@@ -9,8 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import costs, explorer, invoiced
-from metering.exports import Cell
+from metering.costing import costs
+from metering.files.exports import Cell
+from metering.finance import explorer, invoiced
 from metering.focus import export
 from metering.money import Money
 from tenants import calendar, periods

@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import exporting
+from metering.files import exporting
 from metering.models import Export, ExportKind, ExportState
 from tenants.access import Access
 from tenants.problems import ProblemError

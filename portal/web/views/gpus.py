@@ -12,13 +12,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import periods, queries
-from metering.exports import Cell
+from metering import periods
+from metering.files.exports import Cell
 from metering.gpu_use import held, idle, prices
 from metering.gpu_use.energy import Factors
 from metering.gpu_use.held import TenantUse, Use
 from metering.gpu_use.settings import factors
 from metering.models import Meter
+from metering.usage import queries
 from tenants.access import Access
 from tenants.models import Role, Tenant
 

@@ -15,7 +15,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from metering import access_notices
+from metering.telling import access_notices
 from portal.people import letters
 from tenants import audit, invitations
 from tenants.access import Access

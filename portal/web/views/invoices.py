@@ -12,11 +12,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import costs, evidence, gap_shares
 from metering.billing import documents, payments, preview
 from metering.billing.lines import calculation
+from metering.costing import costs
+from metering.ledger import evidence
 from metering.models import Invoice, InvoiceLine, InvoiceState
 from metering.money import Money
+from metering.usage import gap_shares
 from tenants.access import Access
 from tenants.models import Tenant
 

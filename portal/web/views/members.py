@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import access_notices
+from metering.telling import access_notices
 from tenants import audit, memberships
 from tenants.access import RANK, Access
 from tenants.models import Invitation, Membership, Role, User

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import notices
 from metering.models import Notice, NoticeKind, NoticePace
+from metering.telling import notices
 from tenants.access import Access
 from tenants.problems import ProblemError
 

@@ -14,11 +14,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import costs, movers, queries
+from metering.costing import costs
+from metering.costing.projections import Projection
+from metering.finance import movers
 from metering.forecasting import Forecast
 from metering.models import Budget, HiddenChecklist
 from metering.periods import period_at
-from metering.projections import Projection
+from metering.usage import queries
 from tenants.access import Access
 from tenants.limits_read import prefetch_limits
 from tenants.models import Role, Tenant

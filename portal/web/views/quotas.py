@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import costs, queries
+from metering.costing import costs
+from metering.usage import queries
 from tenants import live, overrides
 from tenants.access import Access
 from tenants.enforcement.errors import RedisUnavailableError

@@ -13,11 +13,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import periods, queries, storage_use
-from metering.exports import Cell
+from metering import periods
+from metering.files.exports import Cell
 from metering.forecasting import Exceeds
-from metering.quotas import QuotaStatus
-from metering.storage_use import Place, Stored
+from metering.usage import queries, storage_use
+from metering.usage.quotas import QuotaStatus
+from metering.usage.storage_use import Place, Stored
 from tenants.access import Access
 from tenants.models import Tenant
 

@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering import queries
-from metering.exports import Cell
+from metering.files.exports import Cell
 from metering.models import Meter
+from metering.usage import queries
 from tenants.access import Access
 from tenants.models import Role
 

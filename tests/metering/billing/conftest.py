@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from metering import ingestion, rollups
 from metering.billing.issuing import issue
+from metering.ledger import ingestion, rollups
 from metering.models import Invoice
 from tenants import periods
 from tenants.models import BillingPeriod, Tenant

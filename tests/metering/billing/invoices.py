@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from metering import ingestion, rollups
 from metering.billing.issuing import issue
+from metering.ledger import ingestion, rollups
 from metering.models import Invoice
 from tenants import calendar, periods
 from tenants.models import Tenant

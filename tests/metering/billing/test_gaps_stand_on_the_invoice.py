@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from metering import gap_shares
 from metering.billing import closing, documents
 from metering.billing.drafting import draft
 from metering.billing.issuing import issue
 from metering.models import GapDecision, GapPolicy, GapShare, Invoice, InvoiceState, Meter, MeteringGap
+from metering.usage import gap_shares
 from tenants import periods
 from tenants.models import BillingPeriod, Tenant
 

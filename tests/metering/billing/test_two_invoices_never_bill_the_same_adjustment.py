@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from metering import ingestion, rollups
 from metering.billing.issuing import issue
+from metering.ledger import ingestion, rollups
 from metering.models import Invoice, InvoiceLine
 from tenants import periods
 from tenants.models import Tenant, Tier

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from metering import ingestion, rollups
 from metering.billing.issuing import broken
+from metering.ledger import ingestion, rollups
 from metering.models import Invoice, InvoiceState, LegalEntity, OwedAnnouncement
 from tenants import calendar
 from tenants.models import Tenant, Tier

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from metering import costs, ingestion, rollups
 from metering.billing.drafting import draft
 from metering.billing.issuing import issue
+from metering.costing import costs
+from metering.ledger import ingestion, rollups
 from metering.models import Invoice
 from tenants import periods
 from tenants.models import Tenant

@@ -3,11 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from metering import price_books, revenue
 from metering.billing import preview
 from metering.billing.drafting import draft
 from metering.billing.issuing import issue
+from metering.finance import revenue
 from metering.models import Invoice, PriceBook
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants import periods
 from tenants.models import Tenant

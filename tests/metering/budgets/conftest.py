@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from metering import budgets, ingestion, rollups
+from metering import budgets
+from metering.ledger import ingestion, rollups
 from metering.models import Budget, BudgetAlert, Notification, Price, PriceBook, PriceBookVersion, TenantPriceBook
 from tenants.models import Tenant
 

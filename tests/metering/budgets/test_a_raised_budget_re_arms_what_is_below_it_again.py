@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from metering import budgets, ingestion, rollups
+from metering import budgets
+from metering.ledger import ingestion, rollups
 from metering.models import BudgetAlert
 from tests.metering.budgets.conftest import NOW, alerts, subjects
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from metering import budgets, ingestion, rollups
+from metering import budgets
 from metering.budgets import Plan, Step
-from metering.outlook import outlook
+from metering.finance.outlook import outlook
+from metering.ledger import ingestion, rollups
 from tests.metering.budgets.conftest import NOW, alerts
 from tests.metering.events import event
 

@@ -12,9 +12,10 @@ from django.conf import settings as configured
 from django.core import mail
 from django.utils import timezone
 
-from metering import budgets, ingestion, tasks
+from metering import budgets, tasks
 from metering.budgets import Plan, Step
 from metering.budgets.pace import LATEST
+from metering.ledger import ingestion
 from metering.models import Notification
 from tenants import apikeys
 from tenants.enforcement import engine

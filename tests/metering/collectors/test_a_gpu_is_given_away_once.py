@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.utils import timezone
 
-from metering import attribution
+from metering.attribution import policy
 from metering.models import GpuAssignment, GpuDevice
 from tenants.models import AuditEntry
 
@@ -28,7 +28,7 @@ def device(db) -> GpuDevice:
 @pytest.fixture
 def assign(device):
     def run(tenant, fraction="1", start=0.0, end: float | None = None):
-        return attribution.assign(
+        return policy.assign(
             device, tenant, fraction=Decimal(fraction), starts_at=START + start * DAY,
             ends_at=None if end is None else START + end * DAY, actor="user:olivia", reason="a test",
         )  # fmt: skip
@@ -47,7 +47,7 @@ def test_two_halves_fit(assign, acme, globex):
 
 def test_more_than_all_of_it_is_refused_with_what_is_free(assign, acme, globex):
     assign(acme, "0.7")
-    with pytest.raises(attribution.AssignmentError, match=r"Only 0\.3000 of this GPU is free"):
+    with pytest.raises(policy.AssignmentError, match=r"Only 0\.3000 of this GPU is free"):
         assign(globex, "0.31")
 
 
@@ -61,27 +61,27 @@ def test_one_after_the_other_is_fine(assign, acme, globex):
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (0.5, 0.7), (1, None), (-1, 0.1), (1.9, 5)])
 def test_any_overlap_counts(assign, acme, globex, start, end):
     assign(acme, end=2)
-    with pytest.raises(attribution.AssignmentError):
+    with pytest.raises(policy.AssignmentError):
         assign(globex, "0.1", start, end)
 
 
 @pytest.mark.parametrize("fraction", ["0", "-0.5", "1.0001", "NaN", "Infinity"])
 def test_a_fraction_is_a_part(assign, acme, fraction):
-    with pytest.raises(attribution.AssignmentError):
+    with pytest.raises(policy.AssignmentError):
         assign(acme, fraction)
 
 
 def test_an_end_lies_after_the_start(assign, acme):
-    with pytest.raises(attribution.AssignmentError):
+    with pytest.raises(policy.AssignmentError):
         assign(acme, start=1, end=1)
 
 
 def test_an_ended_assignment_makes_room(assign, acme, globex):
-    attribution.end(assign(acme), START + DAY, actor="user:olivia")
+    policy.end(assign(acme), START + DAY, actor="user:olivia")
     assign(globex, start=1)
 
-    with pytest.raises(attribution.AssignmentError):
-        attribution.end(GpuAssignment.objects.get(tenant=globex), START, actor="user:olivia")
+    with pytest.raises(policy.AssignmentError):
+        policy.end(GpuAssignment.objects.get(tenant=globex), START, actor="user:olivia")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -93,7 +93,7 @@ def test_many_at_once(assign, acme):
         start.wait()
         try:
             results.append(assign(acme, "0.3"))
-        except attribution.AssignmentError as error:
+        except policy.AssignmentError as error:
             results.append(error)
         finally:
             connections.close_all()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.attribution import Assigned, Hold, divide
-from metering.coverage import Covered, Reserved, unpaid
+from metering.attribution.coverage import Covered, Reserved, unpaid
+from metering.attribution.policy import Assigned, Hold, divide
 from tests.metering.collectors.conftest import START
 
 ID = "8e0f4c1a-5b1e-4d57-9c36-0a4a5f3c2f10"

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metering import collecting, ingestion
+from metering.collecting import rounds
+from metering.ledger import ingestion
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
-SOURCE = collecting.source_of("volumes", "node-1")
+SOURCE = rounds.source_of("volumes", "node-1")
 
 
 def send(tenant, **changes):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.attribution import Owners
+from metering.attribution.policy import Owners
 
 TENANTS = {"acme", "globex"}
 

@@ -6,9 +6,9 @@ import pwd
 
 import pytest
 
-from metering.attribution import Owners
-from metering.ownership.containers import labels_of, place_of
-from metering.ownership.steps import Rule
+from metering.attribution.containers import labels_of, place_of
+from metering.attribution.policy import Owners
+from metering.attribution.steps import Rule
 
 ID = "0123456789abcdef" * 4
 TENANTS = {"acme", "globex"}

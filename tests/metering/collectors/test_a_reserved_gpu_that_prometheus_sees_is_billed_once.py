@@ -15,10 +15,11 @@ import httpx
 import pytest
 from django.db import transaction
 
-from metering import collecting, coverage, remote_collecting
+from metering.attribution import coverage
+from metering.attribution.coverage import Reserved
+from metering.collecting import remote, rounds
 from metering.collectors.base import Collected
 from metering.collectors.prometheus import PrometheusCollector
-from metering.coverage import Reserved
 from metering.models import CollectorStatus, UsageEvent
 from metering.reservations import ending, granting
 from metering.reservations.granting import Wish
@@ -106,7 +107,7 @@ def test_the_ledger_has_each_second_once_and_what_is_beyond_the_reservation(hist
         of = replace(of, reserved=coverage.in_force(of.node, coverage.since(of.node, now), now))
         found = run(of, history, 60 * minute)
         with transaction.atomic():
-            collecting.keep(of, of.node, found, tenants, now, duration=0.1)
+            rounds.keep(of, of.node, found, tenants, now, duration=0.1)
         of = replace(of, memory=found.memory)
     row.refresh_from_db()
     assert row.seen_at == START + timedelta(minutes=10)  # what Prometheus told of, not when it told
@@ -169,4 +170,4 @@ def test_a_collector_that_catches_up_knows_reservations_that_ended_long_ago():
     assert coverage.since("node-1", now) == START
     assert coverage.since("node-2", now) == now - timedelta(days=1)
     assert coverage.since("node-1", now + timedelta(days=400)) == now + timedelta(days=365)
-    assert remote_collecting.context("node-1", now)["reserved"] == []
+    assert remote.context("node-1", now)["reserved"] == []

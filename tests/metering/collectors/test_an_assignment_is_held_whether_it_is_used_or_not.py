@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from metering.attribution import Assigned
+from metering.attribution.policy import Assigned
 from tests.metering.collectors.conftest import START
 
 GPU = "GPU-00000000-0000-0000-0000-000000000000"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from metering.ownership.steps import (
+from metering.attribution.steps import (
     STEPS,
     Facts,
     Known,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.attribution import Hold
+from metering.attribution.division import Division, divided, divided_gpu
+from metering.attribution.policy import Hold
 from metering.gpu_use.fleet import division_of
 from metering.models import GpuDevice
-from metering.ownership.division import Division, divided, divided_gpu
 from tests.metering.collectors.test_shares_of_a_gpu_sum_to_one import LENGTH, ZERO, at, holds
 
 

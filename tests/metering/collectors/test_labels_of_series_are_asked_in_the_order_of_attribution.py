@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import pytest
 
+from metering.attribution.coverage import Reserved
+from metering.attribution.steps import Rule
 from metering.collectors.labelled import Owners
-from metering.coverage import Reserved
-from metering.ownership.steps import Rule
 
 START = datetime(2026, 7, 15, 12, tzinfo=UTC)
 ALL = {

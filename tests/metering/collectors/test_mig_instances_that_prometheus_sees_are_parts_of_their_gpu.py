@@ -8,11 +8,11 @@ from fractions import Fraction
 
 import pytest
 
+from metering.attribution.division import Division, divided_gpu
 from metering.collectors import dcgm
 from metering.collectors.base import Collected
 from metering.gpu_use.fleet import division_of
 from metering.models import CollectorState, GpuDevice
-from metering.ownership.division import Division, divided_gpu
 from tests.metering.collectors.prometheus_server import (
     collector,
     every,

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from metering import collecting
+from metering.collecting import rounds
 from metering.models import (
     CollectorState,
     CollectorStatus,
@@ -46,8 +46,8 @@ def events(meter: str) -> list[tuple[str, int]]:
 
 
 def test_gpu_seconds_and_bytes_reach_the_ledger(node, tmp_path):
-    assert collecting.run_due(START) == ["gpus", "volumes"]
-    assert collecting.run_due(START + MINUTE) == ["gpus", "volumes"]
+    assert rounds.run_due(START) == ["gpus", "volumes"]
+    assert rounds.run_due(START + MINUTE) == ["gpus", "volumes"]
 
     assert events("gpu_hours") == [("acme", 60_000_000)]
     (first, second) = UsageEvent.objects.filter(meter="storage_gb").order_by("time")
@@ -59,21 +59,21 @@ def test_gpu_seconds_and_bytes_reach_the_ledger(node, tmp_path):
 
 
 def test_once_in_an_interval(node):
-    collecting.run_due(START)
+    rounds.run_due(START)
 
-    assert collecting.run_due(START + timedelta(seconds=10)) == []
-    assert collecting.run_due(START + timedelta(seconds=40)) == ["gpus", "volumes"]
+    assert rounds.run_due(START + timedelta(seconds=10)) == []
+    assert rounds.run_due(START + timedelta(seconds=40)) == ["gpus", "volumes"]
 
 
 def test_on_its_own_node_only(node, settings):
     settings.COLLECTORS[0]["node"] = "node-2"
 
-    assert collecting.run_due(START) == ["volumes"]
+    assert rounds.run_due(START) == ["volumes"]
 
 
 def test_status_tells_the_last_run(node):
-    collecting.run_due(START)
-    collecting.run_due(START + MINUTE)
+    rounds.run_due(START)
+    rounds.run_due(START + MINUTE)
     status = CollectorStatus.objects.get(name="gpus")
 
     assert (status.node, status.kind, status.state) == ("node-1", "nvml", CollectorState.OK)
@@ -84,10 +84,10 @@ def test_status_tells_the_last_run(node):
 
 
 def test_an_outage_is_a_gap_from_the_last_good_reading_to_the_next(node):
-    collecting.run_due(START)
+    rounds.run_due(START)
     node.use(None)
-    collecting.run_due(START + MINUTE)
-    collecting.run_due(START + 2 * MINUTE)
+    rounds.run_due(START + MINUTE)
+    rounds.run_due(START + 2 * MINUTE)
     status = CollectorStatus.objects.get(name="gpus")
     gap = MeteringGap.objects.get()
 
@@ -96,18 +96,18 @@ def test_an_outage_is_a_gap_from_the_last_good_reading_to_the_next(node):
     assert (gap.collector, gap.meter, gap.starts_at, gap.ends_at) == ("gpus", "gpu_hours", START, None)
 
     node.use()
-    collecting.run_due(START + 3 * MINUTE)
+    rounds.run_due(START + 3 * MINUTE)
     gap.refresh_from_db()
     assert gap.ends_at == START + 3 * MINUTE
     assert CollectorStatus.objects.get(name="gpus").state == CollectorState.OK
 
 
 def test_a_gap_longer_than_the_maximum_ends_where_billing_begins(node):
-    collecting.run_due(START)
+    rounds.run_due(START)
     node.use(None)
-    collecting.run_due(START + MINUTE)
+    rounds.run_due(START + MINUTE)
     node.use()
-    collecting.run_due(START + 60 * MINUTE)
+    rounds.run_due(START + 60 * MINUTE)
 
     assert sum(quantity for _, quantity in events("gpu_hours")) == 180_000_000
     whole, device = MeteringGap.objects.order_by("subject")
@@ -118,9 +118,9 @@ def test_a_gap_longer_than_the_maximum_ends_where_billing_begins(node):
 def test_a_lost_gpu_is_a_gap_of_its_own_and_loses_its_readings(node, proc):
     proc.add(12, PORTAL_TENANT="globex")
     node.are("gpu util=50 pids=11", "gpu util=70 pids=12")
-    collecting.run_due(START)
+    rounds.run_due(START)
     node.are("gpu fail=temperature code=15", "gpu util=71 pids=12")
-    collecting.run_due(START + MINUTE)
+    rounds.run_due(START + MINUTE)
     lost, well = GpuDevice.objects.order_by("uuid")
 
     assert (lost.state, lost.readings, lost.holders, lost.last_seen_at) == (CollectorState.UNAVAILABLE, {}, [], START)
@@ -134,7 +134,7 @@ def test_a_lost_gpu_is_a_gap_of_its_own_and_loses_its_readings(node, proc):
 def test_unattributed_time_adds_up_by_hour(node, proc):
     proc.add(11, name="mystery")
     for minute in range(3):
-        collecting.run_due(START + minute * MINUTE)
+        rounds.run_due(START + minute * MINUTE)
     row = UnattributedGpuTime.objects.get()
 
     assert (row.hour, row.seconds) == (START.replace(minute=0, second=0), Decimal(120))
@@ -143,49 +143,49 @@ def test_unattributed_time_adds_up_by_hour(node, proc):
 
 
 def test_a_closed_tenant_is_billed_nothing_more(node, acme):
-    collecting.run_due(START)
+    rounds.run_due(START)
     acme.state = "closed"
     acme.save()
-    collecting.run_due(START + MINUTE)
+    rounds.run_due(START + MINUTE)
 
     assert events("gpu_hours") == []
     assert UnattributedGpuTime.objects.get().processes == ["python (pid 11): PORTAL_TENANT names no tenant: 'acme'"]
 
 
 def test_when_the_ledger_fails_nothing_is_kept_and_the_next_run_bills_it_all(node, monkeypatch):
-    collecting.run_due(START)
-    real = collecting.ingestion.book
+    rounds.run_due(START)
+    real = rounds.ingestion.book
 
     def fails_after_booking(*arguments, **options):
         real(*arguments, **options)
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(collecting.ingestion, "book", fails_after_booking)
-    collecting.run_due(START + MINUTE)
+    monkeypatch.setattr(rounds.ingestion, "book", fails_after_booking)
+    rounds.run_due(START + MINUTE)
     assert events("gpu_hours") == []
     assert CollectorStatus.objects.get(name="gpus").last_run_at == START
     assert JobRun.objects.filter(state=JobState.FAILED, error="RuntimeError: killed").count() == 2
 
-    monkeypatch.setattr(collecting.ingestion, "book", real)
-    collecting.run_due(START + 2 * MINUTE)
+    monkeypatch.setattr(rounds.ingestion, "book", real)
+    rounds.run_due(START + 2 * MINUTE)
     assert events("gpu_hours") == [("acme", 120_000_000)]
 
 
 def test_a_run_that_was_overtaken_keeps_nothing(node, monkeypatch):
     """Slot 2's run reads while slot 1's is still reading; both start from the same memory, only the first to end counts."""
-    collecting.run_due(START)
-    real = collecting.running.collect
+    rounds.run_due(START)
+    real = rounds.running.collect
     nested = []
 
     def slow(collector, now, deadline):
         collected = real(collector, now, deadline)
         if not nested and collector.name == "gpus":
             nested.append(True)
-            collecting.run_due(now + MINUTE)
+            rounds.run_due(now + MINUTE)
         return collected
 
-    monkeypatch.setattr(collecting.running, "collect", slow)
-    collecting.run_due(START + MINUTE)
+    monkeypatch.setattr(rounds.running, "collect", slow)
+    rounds.run_due(START + MINUTE)
 
     assert events("gpu_hours") == [("acme", 120_000_000)]
     assert JobRun.objects.get(state=JobState.FAILED).error.startswith("OvertakenError")
@@ -196,7 +196,7 @@ def test_a_collector_that_raises_is_an_error_and_the_others_run(node, monkeypatc
         raise ZeroDivisionError("a fault of ours")
 
     monkeypatch.setattr("metering.collectors.nvml.NvmlCollector.collect", broken)
-    collecting.run_due(START)
+    rounds.run_due(START)
     status = CollectorStatus.objects.get(name="gpus")
 
     assert (status.state, status.detail) == (CollectorState.ERROR, "ZeroDivisionError: a fault of ours")
@@ -206,16 +206,16 @@ def test_a_collector_that_raises_is_an_error_and_the_others_run(node, monkeypatc
 
 def test_what_the_ledger_refuses_is_told(node, acme):
     """An id that is taken, with another content: the reading counts for nothing, and the status says so."""
-    collecting.run_due(START)
-    taken = collecting._slot(START + MINUTE, 60)
-    collecting.ingestion.book(
+    rounds.run_due(START)
+    taken = rounds._slot(START + MINUTE, 60)
+    rounds.ingestion.book(
         acme,
-        [{"specversion": "1.0", "source": collecting.source_of("volumes", "node-1"), "id": f"fast:{taken:%Y%m%dT%H%M%SZ}",
+        [{"specversion": "1.0", "source": rounds.source_of("volumes", "node-1"), "id": f"fast:{taken:%Y%m%dT%H%M%SZ}",
           "type": "storage_bytes", "time": START, "data": {"quantity": 1}}],
         START,
         own=True,
     )  # fmt: skip
-    collecting.run_due(START + MINUTE)
+    rounds.run_due(START + MINUTE)
     status = CollectorStatus.objects.get(name="volumes")
 
     assert status.detail.startswith("1 × acme: An event with this source and id, but another content")

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.attribution import Hold, divide, shares_at, whole
+from metering.attribution.policy import Hold, divide, shares_at, whole
 
 ZERO = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
 LENGTH = 60_000_000

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering import attribution
-from metering.attribution import ProcessOwner
+from metering.attribution import policy
+from metering.attribution.policy import ProcessOwner
 from metering.collectors import integration
 from metering.collectors.held import GpuCollector, Sample
 from metering.collectors.rolling import merged
@@ -82,10 +82,10 @@ def ledger_of(
 
 def held(processes: list[tuple[int, str, float, float]], first: float, last: float) -> dict[str, Fraction]:
     holds = [
-        attribution.Hold(tenant, START + timedelta(seconds=since), START + timedelta(seconds=until))
+        policy.Hold(tenant, START + timedelta(seconds=since), START + timedelta(seconds=until))
         for _, tenant, since, until in processes
     ]
-    found = attribution.divide(holds, START + timedelta(seconds=first), START + timedelta(seconds=last))
+    found = policy.divide(holds, START + timedelta(seconds=first), START + timedelta(seconds=last))
     return {tenant: found.get(tenant, Fraction(0)) for tenant in TENANTS}
 
 

@@ -6,10 +6,12 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from metering import costs, ingestion, price_books, rollups
-from metering.counters import CallLedger
+from metering.costing import costs
+from metering.ledger import ingestion, rollups
+from metering.ledger.counters import CallLedger
 from metering.models import PriceBook
 from metering.money import Money
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants.enforcement.ledger import CallCount
 from tenants.models import Tenant, Tier

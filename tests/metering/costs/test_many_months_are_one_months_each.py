@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from metering import costs, memo
+from metering import memo
+from metering.costing import costs
 from tenants.models import Tenant
 
 from .test_the_explorer_adds_up import NOW, used  # noqa: F401 - a fixture

@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from metering import costs, explorer, ingestion, revenue, rollups
 from metering.billing.issuing import credit, issue
-from metering.explorer import GROUPS, GroupBy
+from metering.costing import costs
+from metering.finance import explorer, revenue
+from metering.finance.explorer import GROUPS, GroupBy
+from metering.ledger import ingestion, rollups
 from metering.money import Money
 from tenants import periods
 from tenants.models import Tenant

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from metering import costs, ingestion, rollups
+from metering.costing import costs
+from metering.ledger import ingestion, rollups
 from metering.models import UsageRollup
 from tests.metering.events import event
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from metering import counters, rollups
+from metering.ledger import counters, rollups
 from metering.models import UsageRollup
 from tenants import apikeys, enforcement, provisioning
 from tenants.enforcement import building, engine, flushing, ledger
@@ -23,7 +23,7 @@ DYING = """
 import importlib, os, signal, sys, django
 django.setup()
 from django.utils import timezone
-from metering import counters
+from metering.ledger import counters
 where, name, when = sys.argv[1:]
 module = importlib.import_module(where)
 original = getattr(module, name)
@@ -35,9 +35,9 @@ setattr(module, name, deadly)
 counters.flush(timezone.now())
 """
 STEPS = [
-    ("metering.counters", "_of_known_tenants", "before"),  # read from Redis, nothing written
-    ("metering.counters", "_mark", "before"),  # counters raised, not committed
-    ("metering.counters", "_mark", "after"),  # hours marked, not committed
+    ("metering.ledger.counters", "_of_known_tenants", "before"),  # read from Redis, nothing written
+    ("metering.ledger.counters", "_mark", "before"),  # counters raised, not committed
+    ("metering.ledger.counters", "_mark", "after"),  # hours marked, not committed
     ("tenants.enforcement.flushing", "_trim", "before"),  # committed, not trimmed
     ("tenants.enforcement.flushing", "_trim", "after"),
 ]

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from metering import ingestion, rollups
-from metering.counters import CallLedger
+from metering.ledger import ingestion, rollups
+from metering.ledger.counters import CallLedger
 from metering.models import CallCounter, DirtyHour, UsageRollup
 from tenants.enforcement.ledger import LOCAL_GENERATION, CallCount
 from tests.metering.events import event

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from metering import finance_report, ingestion, rollups
+from metering.finance import finance_report
+from metering.ledger import ingestion, rollups
 from metering.mail.delivery import Envelope
 from metering.models import Notification
 from tenants.models import Tenant

@@ -12,10 +12,10 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 
-from metering import ingestion, rollups
 from metering.billing.issuing import credit, issue
 from metering.focus import export
 from metering.focus.validation import validate
+from metering.ledger import ingestion, rollups
 from metering.models import BillingProfile, Price, PriceBook, PriceBookVersion, TaxRate, TenantPriceBook
 from metering.models.price_book import ChargeModel
 from metering.money import Money

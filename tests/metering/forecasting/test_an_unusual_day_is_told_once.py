@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from metering import anomalies, ingestion, rollups
+from metering.alerts import anomalies
+from metering.ledger import ingestion, rollups
 from metering.models import JobRun, Notification, SpendAnomaly, WebhookDelivery
 from metering.webhooks import endpoints
 from tenants.models import Tenant

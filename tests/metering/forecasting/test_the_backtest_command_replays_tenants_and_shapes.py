@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from metering.hours import BillingHours
+from metering.ledger.hours import BillingHours
 from metering.models import UsageRollup
 from tenants.models import Tenant
 

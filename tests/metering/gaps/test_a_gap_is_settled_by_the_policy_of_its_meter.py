@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from metering import costs, gap_shares, ingestion, rollups
+from metering.costing import costs
+from metering.ledger import ingestion, rollups
 from metering.models import GapDecision, GapPolicy, GapShare, Meter, MeteringGap
+from metering.usage import gap_shares
 from tenants.models import AuditEntry, Tenant
 from tenants.problems import Conflict, Invalid
 from tests.metering.events import event

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from metering import collecting, coverage
+from metering.attribution import coverage
+from metering.collecting import rounds
 from metering.models import GpuHolderHour, UsageEvent
 from metering.reservations import ending, granting
 from metering.reservations.granting import Wish
@@ -37,7 +38,7 @@ def test_held_is_billed_once_and_used_is_shown(gpus, proc, redis_server):  # noq
         collected = gpus.collector.collect(now, time.monotonic() + 20)
         gpus.collector = replace(gpus.collector, memory=collected.memory)
         with transaction.atomic():
-            collecting.keep(gpus.collector, gpus.collector.node, collected, tenants, now, duration=0.1)
+            rounds.keep(gpus.collector, gpus.collector.node, collected, tenants, now, duration=0.1)
     ended = START + timedelta(minutes=MINUTES)
     ending.settle(cast.acme, row.public_id, None, actor="test", now=ended)
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from metering.forecasting import forecast_level
 from metering.gpu_use.energy import Factors
-from metering.storage_use import Place, Stored, place_of
+from metering.usage.storage_use import Place, Stored, place_of
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 

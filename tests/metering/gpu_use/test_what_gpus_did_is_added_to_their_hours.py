@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metering import gpus
+from metering.collecting import gpus
 from metering.collectors.base import Collected, DeviceReading
 from metering.collectors.using import DeviceUse, HolderUse
 from metering.models import CollectorState, GpuDeviceHour, GpuHolderHour

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from metering import housekeeping, ingestion
+from metering import housekeeping
+from metering.ledger import ingestion
 from metering.models import JobRun, UsageEvent
 from tests.metering.events import event
 

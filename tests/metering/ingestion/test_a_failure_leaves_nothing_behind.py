@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.db import OperationalError
 
-from metering import corrections, ingestion, marks
+from metering.ledger import corrections, ingestion, marks
 from metering.models import DirtyHour, EventIdentity, UsageEvent
 from tests.metering.events import event
 

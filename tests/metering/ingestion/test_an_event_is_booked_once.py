@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from metering import ingestion
+from metering.ledger import ingestion
 from metering.models import EventIdentity, UsageEvent
 from tenants.models import Tenant, Tier
 from tests.metering.conftest import NOW

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from metering.event_parsing import EventError, EventParser, EventType
+from metering.ledger.event_parsing import EventError, EventParser, EventType
 from tests.metering.conftest import NOW
 from tests.metering.events import event
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, transaction
 
-from metering import ingestion
+from metering.ledger import ingestion
 from metering.models import QuarantinedEvent, UsageEvent
 from tenants import access
 from tests.metering.events import event

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from metering import ingestion
+from metering.ledger import ingestion
 from metering.models import DirtyHour, UsageEvent
 from tests.metering.events import event
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from metering import ingestion
+from metering.ledger import ingestion
 from metering.models import DirtyHour, QuarantinedEvent, UsageEvent
 from tests.metering.events import event
 

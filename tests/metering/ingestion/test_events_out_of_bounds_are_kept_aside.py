@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from metering import ingestion, quarantine
+from metering.ledger import ingestion, quarantine
 from metering.models import QuarantinedEvent, UsageEvent
 from tests.metering.events import event
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metering import ingestion
-from metering.hours import HOUR, BillingHours
+from metering.ledger import ingestion
+from metering.ledger.hours import HOUR, BillingHours
 from metering.models import DirtyHour
 from tenants.models import Tenant, Tier
 from tenants.periods import period_by_key

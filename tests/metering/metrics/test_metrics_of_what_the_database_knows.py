@@ -8,7 +8,8 @@ from django.db import OperationalError
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from metering import budgets, ingestion, metrics, rollups
+from metering import budgets, metrics
+from metering.ledger import ingestion, rollups
 from metering.models import (
     CollectorStatus,
     DirtyHour,

@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 from aiosmtpd.controller import Controller
 
-from metering import notifications
 from metering.mail.rendering import Letter
 from metering.models import Notification
+from metering.telling import notifications
 from portal.embedded import free_port
 
 NOW = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)

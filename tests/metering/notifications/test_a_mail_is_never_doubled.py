@@ -12,9 +12,9 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 
-from metering import notifications
 from metering.mail import delivery
 from metering.models import Notification, NotificationState
+from metering.telling import notifications
 from tests.metering.notifications.conftest import NOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,7 +53,7 @@ class TestKilled:
     def kill_at(self, smtp, owed, settings, server_environment):
         def run(moment: str) -> Notification:
             notification = owed()
-            code = "import django; django.setup(); from datetime import datetime; from metering import notifications; "
+            code = "import django; django.setup(); from datetime import datetime; from metering.telling import notifications; "
             code += f"notifications.send_due(datetime.fromisoformat({NOW.isoformat()!r}))"
             environment = server_environment | {"EMAIL_URL": f"smtp://127.0.0.1:{settings.EMAIL_PORT}"}
             child = subprocess.Popen([sys.executable, "-c", code], env=environment)

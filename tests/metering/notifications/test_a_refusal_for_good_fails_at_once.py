@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from metering import notifications
 from metering.models import Notification, NotificationState
+from metering.telling import notifications
 from tests.metering.notifications.conftest import NOW
 
 pytestmark = pytest.mark.django_db

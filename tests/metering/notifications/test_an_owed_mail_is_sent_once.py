@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from metering import notifications
 from metering.models import Notification, NotificationState
+from metering.telling import notifications
 from tests.metering.notifications.conftest import NOW
 
 pytestmark = pytest.mark.django_db

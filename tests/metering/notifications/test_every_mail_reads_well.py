@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from metering import notifications
 from metering.mail import samples, wording
 from metering.mail.letters import BudgetFacts, QuotaFacts, budget_alert, quota_alert
 from metering.mail.rendering import page
 from metering.money import Money
+from metering.telling import notifications
 
 
 @pytest.fixture(params=notifications.preview_names())

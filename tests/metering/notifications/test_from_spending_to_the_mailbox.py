@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from metering import budgets, ingestion, notifications, rollups
+from metering import budgets
+from metering.ledger import ingestion, rollups
+from metering.telling import notifications
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from metering import notifications
 from metering.models import NotificationState
+from metering.telling import notifications
 from portal.embedded import free_port
 from tests.metering.notifications.conftest import NOW
 

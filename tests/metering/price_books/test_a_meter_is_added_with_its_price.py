@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from metering import ingestion
+from metering.ledger import ingestion
 from metering.models import Meter, PriceBook
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,11 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from metering import costs, ingestion, price_books, price_dry_runs, rollups
 from metering.billing.issuing import issue
+from metering.costing import costs, price_dry_runs
+from metering.ledger import ingestion, rollups
 from metering.models import PriceBook, TierPriceBook
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants import periods
 from tenants.models import AuditEntry, Tenant, Tier

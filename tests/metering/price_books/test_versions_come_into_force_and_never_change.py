@@ -7,8 +7,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from metering import price_books
 from metering.models import Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
+from metering.prices import price_books
 from metering.pricing import PerUnit, PriceRow, version_at
 from tenants.models import AuditEntry, Tier, TierHistory
 from tenants.problems import Conflict, Invalid

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from django.utils import timezone
 
-from metering import price_books, price_dry_runs
+from metering.costing import price_dry_runs
 from metering.models import PriceBook, PriceBookVersion
+from metering.prices import price_books
 
 
 def draft_of_prices() -> PriceBookVersion:

@@ -8,8 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from metering import costs, ingestion, price_books, price_dry_runs, rollups
+from metering.costing import costs, price_dry_runs
+from metering.ledger import ingestion, rollups
 from metering.models import DryRunState, PriceBook, PriceBookVersion, PriceDryRunRow, TierPriceBook
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants.models import Tenant
 from tenants.problems import Conflict, Invalid

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from metering import ingestion, queries, quotas, rollups
-from metering.counters import CallLedger
+from metering.ledger import ingestion, rollups
+from metering.ledger.counters import CallLedger
+from metering.usage import queries, quotas
 from tenants import access, enforcement
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.ledger import CallCount

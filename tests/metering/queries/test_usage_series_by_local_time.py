@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from metering import ingestion, queries, rollups
-from metering.counters import CallLedger
+from metering.ledger import ingestion, rollups
+from metering.ledger.counters import CallLedger
 from metering.models import Meter
+from metering.usage import queries
 from tenants import access
 from tenants.enforcement.ledger import CallCount
 from tenants.models import Membership, Tenant, Tier, User

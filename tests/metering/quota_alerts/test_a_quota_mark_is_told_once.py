@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from django.db import connections
 
-from metering import ingestion, quota_alerts, rollups
+from metering.alerts import quota_alerts
+from metering.ledger import ingestion, rollups
 from metering.models import Notification, QuotaAlert
 from tenants import overrides
 from tenants.models import Tenant, Tier, TierQuota

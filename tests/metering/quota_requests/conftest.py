@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from tenants import quota_requests
 from tenants.models import GrantRule, QuotaRequest
 from tests.tenants.cast import Cast

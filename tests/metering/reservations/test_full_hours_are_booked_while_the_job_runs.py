@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metering import rollups
+from metering.ledger import rollups
 from metering.models import UsageEvent, UsageRollup
 from metering.reservations import book, ending, keeping
 from tenants.enforcement.holds import Caps, Hold

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from metering.models import Meter, UsageRollup
 from tests.metering.events import event
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from metering.models import DirtyHour, UsageRollup
 from tenants.models import Tenant, Tier
 from tests.metering.conftest import NOW

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from metering.models import UsageRollup
 from tenants.models import Tenant, Tier
 from tenants.periods import period_by_key

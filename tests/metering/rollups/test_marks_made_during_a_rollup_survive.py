@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from metering.models import DirtyHour, UsageRollup
 from tests.metering.events import event
 
@@ -85,7 +85,7 @@ DYING = """
 import os, signal, sys, django
 django.setup()
 from datetime import datetime
-from metering import rollups
+from metering.ledger import rollups
 step, now = sys.argv[1], datetime.fromisoformat(sys.argv[2])
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 original = getattr(rollups, step)

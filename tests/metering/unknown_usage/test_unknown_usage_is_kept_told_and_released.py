@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from metering import costs, ingestion, price_books, rollups, unknown_usage
+from metering.alerts import unknown_usage
+from metering.costing import costs
+from metering.ledger import ingestion, rollups
 from metering.models import Meter, Notification, PriceBook, QuarantinedEvent, UnknownKind, UnknownUsage, UsageEvent
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants.models import Tenant
 from tests.metering.events import event

@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import gap_shares, ingestion, rollups
 from metering.billing import closing
+from metering.ledger import ingestion, rollups
 from metering.models import (
     CreditNote,
     GapPolicy,
@@ -23,6 +23,7 @@ from metering.models import (
     MeteringGap,
     Payment,
 )
+from metering.usage import gap_shares
 from tenants import calendar, periods
 from tenants.models import AuditEntry, Tenant
 from tests.metering.billing.invoices import issued_invoice

@@ -8,8 +8,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import ingestion, price_books, rollups
+from metering.ledger import ingestion, rollups
 from metering.models import PriceBook, TierPriceBook
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants.models import AuditEntry
 from tests.metering.events import event

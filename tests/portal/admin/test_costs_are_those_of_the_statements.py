@@ -12,8 +12,8 @@ from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import costs
-from metering.hours import BillingHours
+from metering.costing import costs
+from metering.ledger.hours import BillingHours
 from metering.models import UsageRollup
 from tenants.models import Tenant
 from tests.tenants.cast import Cast

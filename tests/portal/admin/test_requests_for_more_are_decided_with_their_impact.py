@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from tenants import overrides, quota_requests
 from tenants.models import QuotaRequest
 from tests.tenants.cast import Cast

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from metering import price_books
 from metering.models import PriceBook
+from metering.prices import price_books
 from metering.pricing import PriceRow
 from tenants.models import Tenant, Tier
 from tests.portal.api.calling import Api, Callers, problem

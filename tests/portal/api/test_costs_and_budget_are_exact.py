@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from metering.models import Budget
 from tenants.models import AuditEntry
 from tests.portal.api.calling import Callers, problem

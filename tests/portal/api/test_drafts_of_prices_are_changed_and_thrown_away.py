@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from metering import price_dry_runs
+from metering.costing import price_dry_runs
 from metering.models import Price, PriceBookVersion
 from tests.metering.price_dry_runs.drafts import draft_of_prices, published_for_later
 

@@ -9,8 +9,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from metering import ingestion, rollups
 from metering.budgets import set_budget
+from metering.ledger import ingestion, rollups
 from metering.models import Budget, BudgetThreshold, Reservation, ReservationChange, UsageEvent
 from metering.reservations import ending
 from portal.embedded import RedisServer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from metering import price_dry_runs
+from metering.costing import price_dry_runs
 from metering.models import PriceBook, PriceBookVersion
 from tenants.models import AuditEntry
 

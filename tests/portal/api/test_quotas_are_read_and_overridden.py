@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from tenants.models import Override
 from tests.portal.api.calling import Api, Callers, problem
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from metering import ingestion, rollups
+from metering.ledger import ingestion, rollups
 from tests.portal.api.calling import Api, Callers, problem
 
 NOW = datetime(2026, 7, 15, 12, 30, tzinfo=UTC)  # acme is in Zurich: UTC+2

@@ -13,7 +13,8 @@ LOOK = """
     from django.conf import settings
     headers = {"Authorization": "Bearer " + sys.argv[1], "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"}
     status = Client().get("/api/v1/me", headers=headers).status_code
-    from metering import notifications, tasks
+    from metering import tasks
+    from metering.telling import notifications
     print(json.dumps({
         "status": status,
         "imported": sorted(name for name in sys.modules if name.startswith(("opentelemetry", "grpc"))),

@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
 
-from metering import notifications, tasks
+from metering import tasks
 from metering.mail.rendering import Letter
+from metering.telling import notifications
 from portal.urls import urlpatterns as product
 
 

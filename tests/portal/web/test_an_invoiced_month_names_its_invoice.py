@@ -7,8 +7,9 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 
-from metering import explorer, ingestion, invoiced, rollups
 from metering.billing.issuing import issue
+from metering.finance import explorer, invoiced
+from metering.ledger import ingestion, rollups
 from tenants import calendar, periods
 from tests.metering.billing.invoices import issued_invoice
 from tests.metering.events import event

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from metering import exporting
+from metering.files import exporting
 from metering.models import Export, ExportPart, ExportState, Notification, UsageEvent
 from tenants import apikeys
 

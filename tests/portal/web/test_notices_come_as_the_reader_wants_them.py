@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from metering import notice_digests, notices, notifications
 from metering.mail.rendering import Letter
 from metering.models import Notice, NoticeKind, NoticePace, Notification
+from metering.telling import notice_digests, notices, notifications
 from tenants import access
 from tenants.models import Membership, Role
 from tenants.problems import ProblemError

@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.test import Client
 from django.utils import timezone
 
-from metering import movers
+from metering.finance import movers
 from metering.models import UsageRollup
 from tenants import apikeys
 

@@ -1,0 +1,1 @@
+"""Read models of usage and quotas, out of the hourly rollups. They change nothing and know no price."""
