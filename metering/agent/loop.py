@@ -142,21 +142,28 @@ class Agent:
         return str(collected.state)
 
     def send(self) -> str:
-        """Send what waits, oldest first; "" when all of it that could be was, else why not."""
+        """Send what waits, oldest first; "" when all of it that could be was, else why not.
+
+        A report that must wait keeps back what its own collector said after it, and no other collector's.
+        """
+        left = ""
         for name, spool in self.spools.items():
             waiting = spool.waiting()
             for position, path in enumerate(waiting[:SEND_AT_MOST], 1):
                 outcome, why = self.portal.send(name, path, buffered=len(waiting) - position)
-                if outcome == "later":
+                if outcome == "away":
                     return why
+                if outcome == "later":
+                    left = left or why
+                    break
                 if outcome == "refused":
                     log.error("agent.report_refused", extra={"collector": name, "why": why})
                     spool.refuse(path, why)
                 else:
                     spool.done(path)
                 if self.stopping.is_set():
-                    return ""
-        return ""
+                    return left
+        return left
 
 
 def _with_pause(collected: Collected, collector: Collector, last_at: datetime | None, now: datetime) -> Collected:

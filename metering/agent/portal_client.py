@@ -17,7 +17,7 @@ from metering.attribution.steps import Rule
 
 from . import spool
 
-Outcome = Literal["kept", "refused", "later"]
+Outcome = Literal["kept", "refused", "later", "away"]
 NEVER = frozenset({400, 404, 413, 415, 422})
 """Statuses with which a report is refused for good. With any other failure it is sent again."""
 
@@ -35,7 +35,7 @@ class Portal:
         return context_of(answer) and dict(answer)
 
     def send(self, name: str, path: Path, *, buffered: int) -> tuple[Outcome, str]:
-        """What became of a report, and why in words when it was not kept."""
+        """What became of a report, and why in words when it was not kept; `away`: nobody answered."""
         body = json.dumps(spool.read(path)["report"], ensure_ascii=False).encode()
         try:
             answer = self.http.post(
@@ -45,7 +45,7 @@ class Portal:
                 headers={"Content-Type": "application/json"},
             )
         except httpx.HTTPError as error:
-            return "later", f"{type(error).__name__}: {error}"
+            return "away", f"{type(error).__name__}: {error}"
         if answer.status_code == 200:
             return "kept", ""
         return ("refused" if answer.status_code in NEVER else "later"), f"{answer.status_code}: {answer.text[:500]}"

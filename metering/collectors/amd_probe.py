@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -26,19 +28,30 @@ class Amd:
 
     def read_all(self) -> dict[str, Any]:
         handles = self.smi.amdsmi_get_processor_handles()
-        return {"driver": self._driver(handles), "devices": [self.read(at, each) for at, each in enumerate(handles)]}
+        slots = [self._slot(at, each) for at, each in enumerate(handles)]
+        parts = Counter(slots)
+        return {
+            "driver": self._driver(handles),
+            "devices": [self.read(at, each, parts[slots[at]]) for at, each in enumerate(handles)],
+        }
+
+    def _slot(self, index: int, handle: Any) -> str:
+        """Where a GPU sits. In the modes DPX to CPX each of its equal partitions is a processor, and a function of the one PCI device."""
+        found = self._optional(self.smi.amdsmi_get_gpu_device_bdf, handle)
+        slot, dot, function = str(found or "").rpartition(".")
+        return slot if dot and function.isdigit() else f"index {index}"
 
     def _driver(self, handles: list[Any]) -> str | None:
         found = self._optional(self.smi.amdsmi_get_gpu_driver_info, handles[0]) if handles else None
         return found.get("driver_version") if found else None
 
-    def read(self, index: int, handle: Any) -> dict[str, Any]:
-        """One GPU; with `error` when any part of it could not be read."""
+    def read(self, index: int, handle: Any, partitions: int) -> dict[str, Any]:
+        """One GPU, or one of its partitions; with `error` when any part of it could not be read."""
         found: dict[str, Any] = {"index": index}
         try:
             found["uuid"] = str(self.smi.amdsmi_get_gpu_device_uuid(handle))
             found["name"] = str(self.smi.amdsmi_get_gpu_asic_info(handle)["market_name"])
-            found |= {"mig": False, "parent": "", "slices": 1, "of": 1, "processes": self.processes(handle)}
+            found |= {"mig": False, "parent": "", "slices": 1, "of": partitions, "processes": self.processes(handle)}
             found["readings"], found["unread"] = self.readings(handle)
         except self.smi.AmdSmiException as error:
             known = {"uuid": found.get("uuid", ""), "name": found.get("name", "")}
@@ -110,18 +123,28 @@ def _code(error: Exception) -> Any:
     return getattr(code, "value", code)
 
 
+def _loaded() -> Amd:
+    """Raises ImportError, also where amdsmi says KeyError 'libamd_smi.so': it has not found ROCm."""
+    try:
+        return Amd()
+    except KeyError as error:
+        raise ImportError(f"ROCm's library {error} was not found") from None
+
+
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Answer until nobody asks any more. amdsmi prints to standard output when it finds no ROCm: answers go where that went before."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     amd: Amd | None = None
     for _ in sys.stdin:
         try:
-            amd = amd or Amd()
+            amd = amd or _loaded()
             document = amd.read_all()
         except ImportError as error:
             document = {"unavailable": f"amdsmi cannot be imported: {error}"[:300]}
         except Exception as error:  # whatever amdsmi raises while it is loaded, none of it is a reading
             document = {"unavailable": f"amdsmi: {type(error).__name__}: {error}"[:300]}
-        print(json.dumps(document), flush=True)  # noqa: T201
+        print(json.dumps(document), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class S3Collector:
             client = self._client()
         except FAILURES as error:
             return unavailable(f"S3: {error}", memory=self.memory)
-        found = Readings(self.interval_seconds, now, self.memory)
+        found = Readings(self.interval_seconds, now, self.memory, "bucket")
         walks: dict[str, Any] = {}
         mine = {bucket: slug for bucket, slug in self.buckets.items() if slug in self.tenants}
         unfinished = self.memory.get("walks", {})

@@ -45,7 +45,7 @@ class PostgresCollector:
 
     def collect(self, now: datetime, deadline: float) -> Collected:
         """See base.Collector."""
-        found = Readings(self.interval_seconds, now, self.memory)
+        found = Readings(self.interval_seconds, now, self.memory, "database")
         try:
             dsn = self.dsn_file.read_text().strip()
             with self._connected(dsn, deadline) as connection:

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +30,13 @@ NOT_OFFERED = {
     pynvml.NVML_ERROR_NOT_SUPPORTED,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
     pynvml.NVML_ERROR_NO_PERMISSION,
+    pynvml.NVML_ERROR_NO_DATA,
+    pynvml.NVML_ERROR_NOT_READY,
+    pynvml.NVML_ERROR_DEPRECATED,
+    pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
 }
+"""Answers that say something of a function, and nothing of the GPU."""
+MPS_SERVER = "nvidia-cuda-mps-server"
 FAILURES = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError)
 
 
@@ -76,15 +84,28 @@ def read_gpu(index: int) -> list[dict[str, Any]]:
 
 
 def mig_instances(gpu: Any, parent: dict[str, Any]) -> list[dict[str, Any]]:
-    """The MIG instances of a GPU, each with its part of it: compute slices of all slices."""
+    """The MIG instances of a GPU, each with its part of it: slices of all slices.
+
+    A GPU instance that is cut further has several compute instances, each a device that names the slices of the whole GPU instance. They
+    divide these by their compute slices, so that the parts of a GPU never exceed it.
+    """
     of = pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)
-    found = []
+    handles = []
     for position in range(of):
         try:
-            handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, position)
+            handles.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, position))
         except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
             continue  # no instance at this position
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    sizes = [pynvml.nvmlDeviceGetAttributes(handle) for handle in handles]
+    homes = [_gpu_instance(handle, number) for number, handle in enumerate(handles)]
+    together: Counter[Any] = Counter()
+    for home, size in zip(homes, sizes, strict=True):
+        together[home] += size.computeInstanceSliceCount
+    found = []
+    for handle, home, size in zip(handles, homes, sizes, strict=True):
+        own, all_of_it = size.computeInstanceSliceCount, together[home]
+        alone = own == all_of_it
+        told, unread = readings(handle, ("memory",))
         found.append(
             {
                 "index": parent["index"],
@@ -92,22 +113,33 @@ def mig_instances(gpu: Any, parent: dict[str, Any]) -> list[dict[str, Any]]:
                 "name": parent["name"],
                 "mig": True,
                 "parent": parent["uuid"],
-                "slices": pynvml.nvmlDeviceGetAttributes(handle).gpuInstanceSliceCount,
-                "of": of,
+                "slices": size.gpuInstanceSliceCount * (1 if alone else own),
+                "of": of * (1 if alone else all_of_it),
                 "processes": processes(handle),
-                "readings": {"memory_used_bytes": memory.used, "memory_total_bytes": memory.total},
-                "unread": [],
+                "readings": told,
+                "unread": unread,
             }
         )
     return found
 
 
-def readings(handle: Any) -> tuple[dict[str, float], list[str]]:
+def _gpu_instance(handle: Any, number: int) -> Any:
+    """What is the same for the compute instances of one GPU instance."""
+    found = optional(pynvml.nvmlDeviceGetGpuInstanceId, handle)
+    return ("position", number) if found is None else found
+
+
+EVERYTHING = ("utilization", "memory", "power", "temperature", "energy")
+
+
+def readings(handle: Any, wanted: tuple[str, ...] = EVERYTHING) -> tuple[dict[str, float], list[str]]:
     """(what could be read, names of what this GPU does not offer). A lost GPU raises."""
     found: dict[str, float] = {}
     unread: list[str] = []
 
-    def read(names: tuple[str, ...], ask: Callable[[], tuple[float, ...]]) -> None:
+    def read(what: str, names: tuple[str, ...], ask: Callable[[], tuple[float, ...]]) -> None:
+        if what not in wanted:
+            return
         try:
             found.update(zip(names, ask(), strict=True))
         except FAILURES as error:
@@ -115,18 +147,21 @@ def readings(handle: Any) -> tuple[dict[str, float], list[str]]:
                 raise
             unread.extend(names)
 
-    read(("utilization_percent",), lambda: (pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,))
-    read(("memory_used_bytes", "memory_total_bytes"), lambda: memory(handle))
-    read(("power_watts",), lambda: (pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,))
-    read(("temperature_celsius",), lambda: (temperature(handle),))
-    read(("energy_joules",), lambda: (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000,))
+    read("utilization", ("utilization_percent",), lambda: (pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,))
+    read("memory", ("memory_used_bytes", "memory_total_bytes"), lambda: memory(handle))
+    read("power", ("power_watts",), lambda: (pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,))
+    read("temperature", ("temperature_celsius",), lambda: (temperature(handle),))
+    read("energy", ("energy_joules",), lambda: (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000,))
     return found, unread
+
+
+_OTHER_VERSION = (pynvml.NVMLError_FunctionNotFound, pynvml.NVMLError_ArgumentVersionMismatch)
 
 
 def memory(handle: Any) -> tuple[float, float]:
     try:  # version 2 leaves out what the driver reserves for itself
         info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-    except pynvml.NVMLError_FunctionNotFound:
+    except _OTHER_VERSION:
         info = pynvml.nvmlDeviceGetMemoryInfo(handle)
     return info.used, info.total
 
@@ -134,23 +169,40 @@ def memory(handle: Any) -> tuple[float, float]:
 def temperature(handle: Any) -> float:
     try:
         return pynvml.nvmlDeviceGetTemperatureV(handle, pynvml.NVML_TEMPERATURE_GPU)
-    except pynvml.NVMLError_FunctionNotFound:  # drivers before 570
+    except _OTHER_VERSION:  # drivers before 570
         return pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
 
 
 def processes(handle: Any) -> list[dict[str, Any]]:
-    """Compute processes now. More of them may start between NVML's two calls than pynvml leaves room for: ask again then."""
+    """Compute processes now. Under MPS those are its clients, and the server through which they all run holds nothing for itself."""
+    found = {each.pid: each for each in _listed(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)}
+    clients = optional(_listed, pynvml.nvmlDeviceGetMPSComputeRunningProcesses, handle) or ()
+    found |= {each.pid: each for each in clients}
+    return [
+        {"pid": each.pid} | ({} if each.usedGpuMemory is None else {"memory_bytes": each.usedGpuMemory})
+        for each in found.values()
+        if not _is_mps_server(each.pid)
+    ]
+
+
+def _listed(ask: Callable[..., Any], handle: Any) -> Any:
+    """More processes may start between NVML's two calls than pynvml leaves room for: ask again then."""
     for attempt in range(3):
         try:
-            found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            return [
-                {"pid": each.pid} | ({} if each.usedGpuMemory is None else {"memory_bytes": each.usedGpuMemory})
-                for each in found
-            ]
+            return ask(handle)
         except pynvml.NVMLError_InsufficientSize:
             if attempt == 2:
                 raise
     return []
+
+
+def _is_mps_server(pid: int) -> bool:
+    try:
+        name = pynvml.nvmlSystemGetProcessName(pid)
+    except FAILURES:  # it has ended, or is in another pid namespace
+        return False
+    text = name.decode(errors="replace") if isinstance(name, bytes) else name
+    return os.path.basename(text.split()[0] if text.split() else "") == MPS_SERVER
 
 
 _last_utilization: dict[int, int] = {}
@@ -163,7 +215,8 @@ def add_utilization(handle: Any, of: list[dict[str, Any]]) -> None:
     try:
         samples = pynvml.nvmlDeviceGetProcessUtilization(handle, _last_utilization.get(key, 0))
     except FAILURES as error:
-        if getattr(error, "value", None) in NOT_OFFERED | {pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS}:
+        none = {pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_INSUFFICIENT_SIZE}
+        if getattr(error, "value", None) in NOT_OFFERED | none:
             return
         raise
     by_pid: dict[int, list[int]] = {}
@@ -200,6 +253,8 @@ def optional(ask: Callable[..., Any], *arguments: Any) -> Any:
     """The answer, or None where the driver does not offer it. A lost GPU raises."""
     try:
         return ask(*arguments)
+    except pynvml.NVMLLibraryMismatchError:
+        return None
     except FAILURES as error:
         if getattr(error, "value", None) not in NOT_OFFERED:
             raise
@@ -213,5 +268,8 @@ def reason(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    # Answers go where standard output went; what a library prints there by itself is a message.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     for _ in sys.stdin:
-        print(json.dumps(read_all()), flush=True)  # noqa: T201
+        print(json.dumps(read_all()), file=answers, flush=True)

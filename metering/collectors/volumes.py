@@ -24,6 +24,8 @@ class Readings:
     interval_seconds: int
     now: datetime
     memory: Mapping[str, Any]
+    place: str = "volume"
+    """The dimension that names what was read: volume, bucket or database (storage_use.py)."""
     events: list[CollectedEvent] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     covered: set[str] = field(default_factory=set)
@@ -39,7 +41,7 @@ class Readings:
         """`size` bytes, as they were at `at` (now without it)."""
         event_id = f"{volume}:{self.slot:%Y%m%dT%H%M%SZ}"
         self.events.append(
-            CollectedEvent(tenant, "storage_bytes", event_id, at or self.now, size * MICRO, {"volume": volume})
+            CollectedEvent(tenant, "storage_bytes", event_id, at or self.now, size * MICRO, {self.place: volume})
         )
         self.covered.add(volume)
         self.known[volume] = {"at": (at or self.now).isoformat(), "tenant": tenant, "bytes": size}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from metering.attribution.coverage import Sighting
@@ -124,12 +126,15 @@ def _member(name: str, value: Any) -> Any:
         return CollectorState(value)
     if name in {"dims", "readings"}:
         return _object(value)
-    if name in {"holders", "processes"}:
-        return tuple(value)
+    if name == "holders":
+        return tuple(_object(each) for each in value)
+    if name == "processes":
+        return tuple(_text(each, 300) for each in value)
     if name.endswith(("_seconds", "_joules", "_bytes", "_celsius")):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+        found = _number(value)
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float) or found < 0):
             raise ValueError(f"{name} is not a number from 0")
-        return value
+        return int(found) if found is not None and name.endswith("_bytes") else found
     return value if value is None or isinstance(value, bool) else _text(value, 300)
 
 
@@ -155,4 +160,18 @@ def _count(value: Any) -> int:
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("not an object")
-    return dict(value)
+    return {name: _number(member) for name, member in value.items()}
+
+
+def _number(value: Any) -> Any:
+    """The API reads every number with a point as a Decimal, which no JSON column takes: measurements become floats again."""
+    if isinstance(value, Mapping):
+        return _object(value)
+    if isinstance(value, list):
+        return [_number(each) for each in value]
+    if not isinstance(value, Decimal):
+        return value
+    found = float(value)
+    if not isfinite(found):
+        raise ValueError("a number that is too large")
+    return found

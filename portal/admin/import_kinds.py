@@ -14,15 +14,17 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from metering.attribution import table
 from metering.budgets import setting
 from metering.files.exports import Cell
-from metering.models import Budget
+from metering.models import Budget, GpuOwnerRule
 from tenants import audit, memberships, overrides, provisioning
 from tenants.models import Membership, Override, Tenant, User
 from tenants.problems import invalid
 
 Cells = Mapping[str, str]
 CREATED, CHANGED, SAME = "create", "change", "same"
+RULE_POSITION = 100
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Kind:
     help: Any
     apply: Callable[[Cells, Who], Done]
     rows: Callable[[], Iterable[list[Cell]]]
+    named_by: tuple[str, ...]
+    """The columns by which the reader knows a row."""
+    back: str = "tenants_tenant"
+    """The list to which an import leads, as the admin names it."""
 
 
 # --------------------------------------------------------------------------------------------------------------- tenants
@@ -166,6 +172,35 @@ def _budgets() -> Iterable[list[Cell]]:
         yield [each.tenant.slug if each.tenant else "", each.amount, marks]
 
 
+# ---------------------------------------------------------------------------------------------------------- owners of GPUs
+
+
+def _owner_row(cells: Cells, who: Who) -> Done:
+    fact, pattern, node = cells["fact"].lower(), cells["pattern"], cells.get("node", "")
+    given = cells.get("position", "")
+    found = GpuOwnerRule.objects.filter(fact=fact, pattern=pattern, node=node).first()
+    position = _whole("position", given) if given else found.position if found else RULE_POSITION
+    rule, before = table.set_rule(
+        fact, pattern, _tenant(cells), node=node, position=position, actor=who.actor, reason=who.reason
+    )
+    if before is None:
+        return Done(CREATED, f"{rule} → {rule.tenant.slug}, {rule.position}")
+    said = [
+        f"{name}: {old} → {new}"
+        for name, old, new in (
+            ("tenant", before.tenant.slug, rule.tenant.slug),
+            ("position", before.position, rule.position),
+        )
+        if old != new
+    ]
+    return Done(CHANGED, f"{rule}: {'; '.join(said)}") if said else Done(SAME, "")
+
+
+def _owners() -> Iterable[list[Cell]]:
+    for each in GpuOwnerRule.objects.select_related("tenant"):
+        yield [each.position, each.fact, each.pattern, each.node, each.tenant.slug]
+
+
 # ----------------------------------------------------------------------------------------------------------------- cells
 
 
@@ -195,6 +230,12 @@ def _decimal(column: str, given: str) -> Decimal:
     if value is None or not value.is_finite():
         raise invalid(column, f"“{given}” is not a number. Write 1234.5, without separators or a currency.", "invalid")
     return value
+
+
+def _whole(column: str, given: str) -> int:
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise invalid(column, f"“{given}” is not a whole number from 0.", "invalid")
+    return int(given)
 
 
 def _marks(given: str) -> list[int]:
@@ -241,6 +282,7 @@ KINDS = {
             ),
             _tenant_row,
             _tenants,
+            ("slug",),
         ),
         Kind(
             "members",
@@ -251,6 +293,7 @@ KINDS = {
             gettext_lazy("People need an account already. Nobody is removed by an import."),
             _member_row,
             _members,
+            ("tenant", "user", "role"),
         ),
         Kind(
             "overrides",
@@ -264,6 +307,7 @@ KINDS = {
             ),
             _override_row,
             _overrides,
+            ("tenant", "kind", "name"),
         ),
         Kind(
             "budgets",
@@ -274,6 +318,22 @@ KINDS = {
             gettext_lazy("The tenant's primary monthly budget, in its own currency; thresholds in percent: 80 90 100."),
             _budget_row,
             _budgets,
+            ("tenant", "amount", "thresholds"),
+        ),
+        Kind(
+            "gpu_owners",
+            gettext_lazy("GPU owner rules"),
+            ("position", "fact", "pattern", "node", "tenant"),
+            ("fact", "pattern", "tenant"),
+            ("metering.add_gpuownerrule", "metering.change_gpuownerrule"),
+            gettext_lazy(
+                "fact: user, container or command; pattern: with * ? and [a-z], the whole text must fit; node: empty for every node; position: "
+                "small numbers are tried first, 100 when left out. A line with the same fact, pattern and node is changed; none is removed."
+            ),
+            _owner_row,
+            _owners,
+            ("fact", "pattern", "node"),
+            "metering_gpuownerrule",
         ),
     )
 }

@@ -112,14 +112,14 @@ def _make(request: HttpRequest, model_admin: ModelAdmin, kinds: Sequence[Kind]) 
         return _outcome_page(request, model_admin, kind, rows, reason, outcomes)
     counts = _counts(outcomes)
     messages.success(request, _("Imported: %(create)d created, %(change)d changed, %(same)d as they were.") % counts)
-    return HttpResponseRedirect(reverse("admin:tenants_tenant_changelist"))
+    return HttpResponseRedirect(reverse(f"admin:{kind.back}_changelist"))
 
 
 def _apply(kind: Kind, rows: Sequence[table_files.Row], who: Who) -> list[Outcome]:
     """Each row by itself, so that every refusal is found and none spoils the others. In the caller's transaction."""
     found = []
     for row in rows:
-        what = " · ".join(row.cells.get(column, "") for column in kind.columns[: 1 if kind.key == "tenants" else 3])
+        what = " · ".join(row.cells.get(column, "") for column in kind.named_by)
         empty = [column for column in kind.required if not row.cells.get(column)]
         if empty:
             found.append(Outcome(row.number, what, REFUSED, _("Empty: %(columns)s") % {"columns": ", ".join(empty)}))

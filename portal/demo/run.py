@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import urllib.error
@@ -18,7 +19,7 @@ from portal.demo.mail import MailCatcher
 from portal.demo.progress import say, step
 from portal.demo.shape import database_shape
 from portal.demo.supervisor import Child, Supervisor
-from portal.embedded import PostgresServer, RedisServer, free_port, port_is_free
+from portal.embedded import PostgresServer, RedisServer, free_port, hold_port
 
 WEB_PORT, DECISION_PORT = 8000, 8001
 HOST = "127.0.0.1"
@@ -38,6 +39,7 @@ class Demo:
         self.with_traffic = traffic
         self.supervisor: Supervisor | None = None
         self.mail: MailCatcher | None = None
+        self.held_ports: list[socket.socket] = []
         self.started = time.monotonic()
 
     def run(self) -> int:
@@ -62,8 +64,8 @@ class Demo:
     # -------------------------------------------------------------------------------------------------------- start
 
     def _start(self) -> None:
-        self.web_port = _choose_port("PORTAL_PORT", WEB_PORT, "web server")
-        self.decision_port = _choose_port(
+        self.web_port = self._port("PORTAL_PORT", WEB_PORT, "web server")
+        self.decision_port = self._port(
             "PORTAL_DECISION_PORT",
             DECISION_PORT if self.web_port == WEB_PORT else self.web_port + 1,
             "decision endpoint",
@@ -86,6 +88,12 @@ class Demo:
         self._once("Loading demo data", "seed", ["seed_demo"], "done")
         self._start_processes(self.supervisor)
         self._write_description()
+
+    def _port(self, variable: str, default: int, what: str) -> int:
+        """Chosen and held: a second demo that is started in the minutes until the server listens takes another one."""
+        port, held = _choose_port(variable, default, what)
+        self.held_ports.append(held)
+        return port
 
     def _build_assets(self) -> None:
         with step("Building the assets"):
@@ -220,6 +228,8 @@ class Demo:
             self.supervisor.stop()
         if self.mail is not None:
             self.mail.stop()
+        for held in self.held_ports:
+            held.close()
         self.folder.release()
         say(f"Stopped in {time.monotonic() - started:.1f} s.")
 
@@ -228,17 +238,19 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
     raise Stop
 
 
-def _choose_port(variable: str, default: int, what: str) -> int:
-    """The wanted port when it is free, else another one, said aloud. Raises DemoError for a wish that is no port."""
+def _choose_port(variable: str, default: int, what: str) -> tuple[int, socket.socket]:
+    """The wanted port when it is free, else another one, said aloud, and the socket that holds it. Raises DemoError for a wish that is no port."""
     wish = os.environ.get(variable, str(default))
     if not (wish.isascii() and wish.isdecimal()) or not 1 <= int(wish) <= 65535:
         raise DemoError(f"{variable}={wish!r} is no port: use a number from 1 to 65535.")
     port = int(wish)
-    if port_is_free(port, HOST):
-        return port
-    other = free_port()
-    say(f"  Port {port} is in use: the {what} takes {other} (choose with {variable}=…)")
-    return other
+    held, other = hold_port(port, HOST), port
+    while held is None:
+        other = free_port()
+        held = hold_port(other, HOST)
+    if other != port:
+        say(f"  Port {port} is in use: the {what} takes {other} (choose with {variable}=…)")
+    return other, held
 
 
 def _answers(url: str, statuses: set[int]) -> bool:

@@ -13,7 +13,7 @@ Every failure is an `EmbeddedError` whose text is one sentence that says what to
 from __future__ import annotations
 
 from portal.embedded.postgres import PostgresServer
-from portal.embedded.process import EmbeddedError, free_port, port_is_free
+from portal.embedded.process import EmbeddedError, free_port, hold_port, port_is_free
 from portal.embedded.redis import RedisServer
 
-__all__ = ["EmbeddedError", "PostgresServer", "RedisServer", "free_port", "port_is_free"]
+__all__ = ["EmbeddedError", "PostgresServer", "RedisServer", "free_port", "hold_port", "port_is_free"]

@@ -41,6 +41,24 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def hold_port(port: int, host: str = "127.0.0.1") -> socket.socket | None:
+    """Keep the port for a server of this user that binds with SO_REUSEPORT, as granian does; None when somebody has it already.
+
+    Such servers listen side by side without a word when two take the same port, each answering a part of the callers. While the socket is
+    open, nobody who asks for the port without SO_REUSEPORT gets it. It never listens, so no caller ever reaches it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server that has ended do not count
+    try:
+        held.bind((host, port))
+    except OSError:
+        held.close()
+        return None
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # from here on nobody else gets it …
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # … but the server that it is for
+    return held
+
+
 def free_port(preferred: int | None = None) -> int:
     """`preferred` when it is free, else a random free port below 22000."""
     if preferred is not None and port_is_free(preferred):

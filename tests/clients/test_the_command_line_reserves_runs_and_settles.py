@@ -84,6 +84,41 @@ def test_what_may_be_another_answer_later_is_4(monkeypatch, capsys, status, expe
     assert capsys.readouterr().err == "aurelius: No.\n"
 
 
+def test_heartbeats_go_on_while_the_portal_fails(portal, only, monkeypatch, capsys):
+    from aurelius import Problem, Reservation
+
+    assert cli("reserve", *JOB) == 0
+    id = capsys.readouterr().out.strip()
+    answers = iter([Problem(500, {"code": "internal_error", "detail": "Something went wrong."}), Problem(429, {"code": "rate_limit_exceeded"})])
+    sent = Reservation.heartbeat
+
+    def heartbeat(self):
+        for problem in answers:
+            raise problem
+        sent(self)
+        self.cancel()  # the next one finds that it has ended, and so does the command
+
+    monkeypatch.setattr(Reservation, "heartbeat", heartbeat)
+    monkeypatch.setattr("aurelius.cli.time.sleep", lambda seconds: None)
+    assert cli("heartbeat", id, "--every", "5") == 0
+    assert only().heartbeat_at > only().started_at
+
+
+def test_a_long_list_is_whole(portal, monkeypatch, capsys):
+    monkeypatch.setattr("aurelius.cli.PAGE", 2)
+    for _ in range(5):
+        assert cli("reserve", *JOB[:4], "--hours", "0.1") == 0
+    capsys.readouterr()
+    assert cli("list") == 0
+    assert len({json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()}) == 5
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "soon"])
+def test_heartbeats_come_at_some_time(every):
+    with pytest.raises(SystemExit, match="2"):
+        cli("heartbeat", "id", "--every", every)
+
+
 def test_refused_is_3_and_says_where_to_ask(portal, capsys):
     assert cli("reserve", "--gpus", "2", "--model", "H100", "--hours", "51") == 3
     assert "ask for more at" in capsys.readouterr().err

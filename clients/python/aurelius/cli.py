@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from .reservations import Reservation, estimate, reserve
 
 DONE, USAGE, REFUSED, UNAVAILABLE = 0, 2, 3, 4
 NOT_EXECUTABLE, NOT_FOUND, INTERRUPTED, NO_READER = 126, 127, 130, 141
+PAGE = 500
 LATER = frozenset({429, 500, 502, 503, 504})
 """Answers that may be another one later: as if the portal could not be asked."""
 
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--hours", required=True, help="in all")
         if name == "heartbeat":
             one.add_argument(
-                "--every", type=float, help="go on sending one every so many seconds, until the reservation ends"
+                "--every", type=_seconds, help="go on sending one every so many seconds, until the reservation ends"
             )
     listing = verb("list", _list, "print the tenant's reservations, one JSON object a line")
     listing.add_argument("--state", default="held")
@@ -126,6 +128,13 @@ def _job(options: argparse.Namespace) -> dict[str, Any]:
         "labels": labels,
         **({"ttl_seconds": options.ttl} if getattr(options, "ttl", None) else {}),
     }
+
+
+def _seconds(text: str) -> float:
+    found = float(text)
+    if not 0 < found < 86_400:
+        raise ValueError
+    return found
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -198,7 +207,9 @@ def _heartbeat(options: argparse.Namespace) -> int:
         except Problem as problem:
             if options.every and problem.code == "conflict":
                 return DONE  # it was settled: there is nothing to keep alive any more
-            raise
+            if not options.every or problem.status not in LATER:
+                raise
+            print(f"aurelius: {problem}", file=sys.stderr)  # the next one may get through: the job runs on
         except Unavailable as error:
             if not options.every:
                 raise
@@ -209,9 +220,13 @@ def _heartbeat(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    page = Client().get(f"reservations?page_size=500&state={options.state}")
-    for row in page["results"]:
-        print(json.dumps(row))
+    client, number, more = Client(), 1, True
+    while more:
+        asked = urllib.parse.urlencode({"page_size": PAGE, "page": number, "state": options.state})
+        page = client.get(f"reservations?{asked}")
+        for row in page["results"]:
+            print(json.dumps(row))
+        number, more = number + 1, page["next"] is not None
     return DONE
 
 

@@ -1,10 +1,12 @@
 """A validating admission webhook: a pod that asks for GPUs starts only when its namespace's tenant may hold them.
 
-    POST /validate   an AdmissionReview (admission.k8s.io/v1) for CREATE and DELETE of pods
+    POST /validate   an AdmissionReview (admission.k8s.io/v1) for CREATE and DELETE of pods, and UPDATE of their status
+    GET  /healthz    200
 
-CREATE reserves under the pod's uid as Idempotency-Key, so that a repeated review reserves once; DELETE settles. The namespace's tenant is
-the one whose key lies in KEYS/<namespace>. What is held is known to the portal, under the label `pod`: a webhook that was restarted reads it
-from there. Standard library and the `aurelius` client.
+CREATE reserves under the pod's uid as Idempotency-Key, so that a repeated review reserves once. A status in which the pod has ended, or
+its deletion, settles. The namespace's tenant is the one whose key lies in KEYS/<namespace>. Heartbeats are sent for pods of which a status was
+seen: one that something else refused after this webhook never has any, and its reservation lapses with nothing billed. What is held is
+known to the portal, under the label `pod`: a webhook that was restarted reads it from there. Standard library and the `aurelius` client.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,13 +27,27 @@ from typing import Any
 from aurelius import Client, Problem, Refused, Reservation, Unavailable
 
 RESOURCE = os.environ.get("AURELIUS_GPU_RESOURCE", "nvidia.com/gpu")
+MIG = re.compile(r"\Anvidia\.com/mig-(?:\d+c\.)?(\d+)g\.")
+SLICES = int(os.environ.get("AURELIUS_MIG_SLICES", "7"))
+"""Of a whole GPU; an A30 has 4."""
 MODEL_LABEL = "nvidia.com/gpu.product"
 HOURS = "aurelius.example/expected-hours"
 PROJECT = "aurelius.example/project"
 MODEL = "aurelius.example/gpu-model"
 LARGEST_REVIEW = 3 * 1024 * 1024
 
+ENDED = frozenset({"Succeeded", "Failed"})
+
 log = logging.getLogger("aurelius.admission")
+
+
+@dataclass
+class Held:
+    """A pod's reservation. `alive`: the pod is known to be there, not only to have been asked for."""
+
+    namespace: str
+    id: str
+    alive: bool = False
 
 
 class Admission:
@@ -39,16 +58,18 @@ class Admission:
     ) -> None:
         self.url, self.keys, self.fail_open = url, keys, fail_open
         self.default_hours, self.default_model = default_hours, default_model
-        self.held: dict[str, tuple[str, str]] = {}
+        self.held: dict[str, Held] = {}
         self._lock = threading.Lock()
 
     def review(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """The AdmissionReview that answers this one. Raises KeyError or TypeError for what is none."""
+        """The AdmissionReview that answers this one. Raises KeyError, TypeError, AttributeError or ValueError for what is none."""
         request = document["request"]
+        answer: dict[str, Any] = {"allowed": True}
         if request["operation"] == "DELETE":
-            self._settle(request)
-            answer: dict[str, Any] = {"allowed": True}
-        else:
+            self._deleted(request)
+        elif request.get("subResource") == "status":
+            self._has_status(request)
+        elif request["operation"] == "CREATE":
             answer = self._reserve(request)
         return {
             "apiVersion": "admission.k8s.io/v1",
@@ -58,14 +79,16 @@ class Admission:
 
     def _reserve(self, request: Mapping[str, Any]) -> dict[str, Any]:
         pod, namespace = request["object"], request["namespace"]
-        gpus = gpus_of(pod)
-        if not gpus:
+        wanted = gpus_of(pod)
+        if not wanted:
             return {"allowed": True}
+        if len(wanted) > 1:
+            return _no(403, f"Ask for one kind of GPU in a pod, not for {' and '.join(sorted(wanted))}.")
         if request.get("dryRun"):
             return {"allowed": True, "warnings": ["Dry run: the GPUs were not reserved."]}
         try:
             made = Reservation.make(
-                self._client(namespace), idempotency_key=_key(request), **self._job(pod, namespace, gpus)
+                self._client(namespace), idempotency_key=_key(request), **self._job(pod, namespace, wanted)
             )
         except Refused as refusal:
             return _no(403, f"{refusal} Ask for more at {refusal.more_url}." if refusal.more_url else str(refusal))
@@ -82,44 +105,76 @@ class Admission:
                 }
             return _no(503, "GPU reservations cannot be checked right now. Try again shortly.")
         with self._lock:
-            self.held[_pod(pod, namespace)] = (namespace, made.id)
+            self.held[_pod(pod, namespace)] = Held(namespace, made.id)
         left = made.data["left"]["gpu_hours"]
         note = f"{made.data['asked']['amount']} {made.data['currency']} estimated; {'unlimited' if left is None else left} GPU hours left."
         return {"allowed": True, "auditAnnotations": {"reservation": made.id}, "warnings": [note]}
 
-    def _settle(self, request: Mapping[str, Any]) -> None:
+    def _has_status(self, request: Mapping[str, Any]) -> None:
+        pod = request["object"]
+        name = _pod(pod, request["namespace"])
+        if request.get("dryRun") or name not in self.held:
+            return
+        if (pod.get("status") or {}).get("phase") in ENDED:
+            self._settle(name)
+        else:
+            with self._lock:
+                if name in self.held:
+                    self.held[name].alive = True
+
+    def _deleted(self, request: Mapping[str, Any]) -> None:
+        """A pod on a node is deleted twice: when it is told to end, with a time of grace, and when it has."""
         pod = request.get("oldObject") or {}
         if request.get("dryRun") or not gpus_of(pod):
             return
+        grace = (request.get("options") or {}).get("gracePeriodSeconds")
+        on_a_node = (pod.get("spec") or {}).get("nodeName")
+        if grace == 0 or not on_a_node or (pod.get("status") or {}).get("phase") in ENDED:
+            self._settle(_pod(pod, request["namespace"]))
+
+    def _settle(self, name: str) -> None:
         with self._lock:
-            found = self.held.pop(_pod(pod, request["namespace"]), None)
+            found = self.held.pop(name, None)
         if found is not None:
             try:
-                Reservation(self._client(found[0]), {"id": found[1]}).settle()
+                Reservation(self._client(found.namespace), {"id": found.id}).settle()
             except (Problem, Unavailable, LookupError) as error:  # it lapses by itself
-                log.error("%s could not be settled: %s", found[1], error)
+                log.error("%s could not be settled: %s", found.id, error)
 
     def recover(self) -> None:
-        """Learn from the portal what pods hold; for a start."""
+        """Learn from the portal what pods hold; for a start. One that had a heartbeat is a pod that was seen."""
         for file in sorted(self.keys.iterdir()):
+            if file.name.startswith("."):  # a mounted secret has ..data beside its entries
+                continue
             try:
-                page = self._client(file.name).get("reservations?state=held&page_size=500")
+                for row in self._held_by(file.name):
+                    alive = row["heartbeat_at"] != row["started_at"]
+                    with self._lock:
+                        self.held[row["labels"]["pod"]] = Held(file.name, row["id"], alive)
             except (Problem, Unavailable, LookupError) as error:
                 log.warning("nothing is known of what %s holds: %s", file.name, error)
-                continue
-            rows = [row for row in page["results"] if "pod" in row["labels"]]
-            with self._lock:
-                self.held.update({row["labels"]["pod"]: (file.name, row["id"]) for row in rows})
+
+    def _held_by(self, namespace: str) -> Iterator[dict[str, Any]]:
+        number, more = 1, True
+        while more:
+            page = self._client(namespace).get(f"reservations?state=held&page_size=500&page={number}")
+            yield from (row for row in page["results"] if "pod" in row["labels"])
+            number, more = number + 1, page["next"] is not None
 
     def heartbeats(self) -> None:
         """One for every pod that holds GPUs; call it every minute."""
-        for name, (namespace, id) in list(self.held.items()):
+        for name, held in list(self.held.items()):
+            if not held.alive:
+                continue
             try:
-                Reservation(self._client(namespace), {"id": id}).heartbeat()
-            except Problem:
-                self.held.pop(name, None)
+                Reservation(self._client(held.namespace), {"id": held.id}).heartbeat()
+            except Problem as problem:
+                log.warning("no heartbeat for %s: %s", held.id, problem)
+                if problem.status in (404, 409):  # it has ended, which no heartbeat changes
+                    with self._lock:
+                        self.held.pop(name, None)
             except (Unavailable, LookupError) as error:
-                log.warning("no heartbeat for %s: %s", id, error)
+                log.warning("no heartbeat for %s: %s", held.id, error)
 
     def _client(self, namespace: str) -> Client:
         file = self.keys / namespace
@@ -127,27 +182,53 @@ class Admission:
             raise LookupError(namespace)
         return Client(self.url, file.read_text().strip(), timeout=3, attempts=2)
 
-    def _job(self, pod: Mapping[str, Any], namespace: str, gpus: int) -> dict[str, Any]:
+    def _job(self, pod: Mapping[str, Any], namespace: str, wanted: Mapping[str, int]) -> dict[str, Any]:
         notes = pod.get("metadata", {}).get("annotations") or {}
-        wanted = (pod.get("spec", {}).get("nodeSelector") or {}).get(MODEL_LABEL, "")
+        product = (pod.get("spec", {}).get("nodeSelector") or {}).get(MODEL_LABEL, "")
         labels = {"pod": _pod(pod, namespace)} | ({"project": notes[PROJECT]} if PROJECT in notes else {})
+        ((resource, count),) = wanted.items()
         return {
-            "gpus": gpus,
-            "gpu_model": notes.get(MODEL) or wanted or self.default_model,
+            "gpus": count,
+            "fraction": f"{float(part_of(resource)):.4f}",
+            "gpu_model": notes.get(MODEL) or product or self.default_model,
             "expected_hours": notes.get(HOURS, self.default_hours),
             "labels": labels,
         }
 
 
-def gpus_of(pod: Mapping[str, Any]) -> int:
-    """GPUs that the pod's containers hold at once: all containers together, or the init container that asks for most."""
-    spec = pod.get("spec", {})
+def part_of(resource: str) -> Fraction:
+    """The part of a GPU that one of the resource is: nvidia.com/mig-3g.20gb is 3 of 7 slices."""
+    instance = MIG.match(resource)
+    return Fraction(min(int(instance[1]), SLICES), SLICES) if instance else Fraction(1)
 
-    def asked(container: Mapping[str, Any]) -> int:
-        return int(((container.get("resources") or {}).get("limits") or {}).get(RESOURCE, 0))
 
-    together = sum(asked(each) for each in spec.get("containers", ()))
-    return max([together, *(asked(each) for each in spec.get("initContainers") or ())])
+def gpus_of(pod: Mapping[str, Any]) -> dict[str, int]:
+    """What the pod's containers hold at once, by resource: all containers and sidecars together, or an init container with the sidecars
+    that run before it, whichever is most."""
+    spec = pod.get("spec") or {}
+    together, most = _asked(spec.get("containers")), dict[str, int]()
+    sidecars = dict[str, int]()
+    for init in spec.get("initContainers") or ():
+        own = _sum(_asked([init]), sidecars)
+        if init.get("restartPolicy") == "Always":
+            sidecars = own
+        most = {name: max(most.get(name, 0), own.get(name, 0)) for name in most | own}
+    together = _sum(together, sidecars)
+    found = {name: max(together.get(name, 0), most.get(name, 0)) for name in together | most}
+    return {name: count for name, count in found.items() if count}
+
+
+def _asked(containers: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for container in containers or ():
+        for name, count in ((container.get("resources") or {}).get("limits") or {}).items():
+            if name == RESOURCE or MIG.match(name):
+                found[name] = found.get(name, 0) + int(count)
+    return found
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
 def _key(request: Mapping[str, Any]) -> str:
@@ -169,6 +250,9 @@ def serve(admission: Admission, address: tuple[str, int], context: ssl.SSLContex
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
+        def do_GET(self) -> None:
+            self._answer(200 if self.path == "/healthz" else 404, b"{}")
+
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             try:
@@ -176,8 +260,11 @@ def serve(admission: Admission, address: tuple[str, int], context: ssl.SSLContex
                     raise ValueError
                 answer = json.dumps(admission.review(json.loads(self.rfile.read(length)))).encode()
                 status = 200
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 status, answer = 400, b"{}"
+            self._answer(status, answer)
+
+        def _answer(self, status: int, answer: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
@@ -189,7 +276,8 @@ def serve(admission: Admission, address: tuple[str, int], context: ssl.SSLContex
 
     server = ThreadingHTTPServer(address, Handler)
     if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # The handshake belongs to the connection's own thread and its timeout: a client that stalls in it keeps nobody else waiting.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     return server
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from django.db.models import Sum
 
-from metering.agent.loop import BusyError
+from metering.agent.loop import Agent, BusyError
 from metering.agent.spool import Spool, read
 from metering.models import CollectorStatus, UsageEvent
-from tests.metering.agent.conftest import BEGAN, TOKEN
+from tests.metering.agent.conftest import BEGAN, ENTRY, TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AWAY = "http://127.0.0.1:9"
@@ -121,3 +121,31 @@ def test_the_command_needs_no_database_and_none_of_the_portals_settings(live_ser
     event = UsageEvent.objects.get()
     assert event.quantity_micro >= 9000 * 10**6
     assert event.source == "/portal/collectors/node-7/volumes"
+
+
+class Choosy:
+    """A portal that cannot take the reports of one collector."""
+
+    def __init__(self, outcome):
+        self.outcome, self.took = outcome, []
+
+    def context(self):
+        return {"tenants": ["acme"], "assigned": [], "reserved": []}
+
+    def send(self, name, path, *, buffered):
+        if name == "gpus":
+            return self.outcome, "500: no"
+        self.took.append(name)
+        return "kept", ""
+
+
+@pytest.mark.parametrize(("outcome", "took"), [("later", ["disks"]), ("away", [])])
+def test_one_report_that_cannot_be_kept_holds_no_other_collector_up(agent_of, outcome, took):
+    agent = agent_of(AWAY)
+    agent.close()
+    agent = Agent([ENTRY, ENTRY | {"name": "disks"}], "node-1", agent.folder, Choosy(outcome))
+    said = once(agent)
+
+    assert said[""] == "500: no"
+    assert agent.portal.took == took
+    assert len(agent.spools["gpus"].waiting()) == 1

@@ -3,7 +3,9 @@
    One GPU or MIG instance a line, in order (instances follow their GPU):
      gpu util=50 used=8589934592 total=85899345920 power=300000 temp=60 energy=123456 mig=0 fail=temperature code=15 pids=11,12
      mig slices=3 used=1024 total=2048 pids=13
-   `fail` names a call (utilization memory power temperature energy processes uuid name handle) that answers `code`; `hang` and
+     mig slices=7 compute=2 home=1 pids=14          a compute instance of 2 slices in the GPU instance 1, which has 7
+     gpu pids=900 mps=11,12                         the MPS server (pids from 900) and its clients
+   `fail` names a call (utilization memory power temperature energy processes mps uuid name handle) that answers `code`; `hang` and
    `crash` are calls too: any other word is the name of a call that fails. -DWITHOUT_PROCESSES leaves a needed function out, -DOLD the
    functions that drivers before 570 do not have.                                                                                     */
 #include <stdio.h>
@@ -23,11 +25,11 @@ typedef struct { unsigned version; int sensor; int temperature; } TemperatureV;
 enum { INVALID = 2, NOT_FOUND = 6, TOO_SMALL = 7, MOST = 64 };
 
 static struct Unit {
-    int gpu, parent, mig, code, count;
-    unsigned util, power, temp, slices;
+    int gpu, parent, mig, code, count, clients;
+    unsigned util, power, temp, slices, compute, home;
     unsigned long long used, total, energy;
     char fail[32];
-    unsigned pids[32];
+    unsigned pids[32], mps[32];
 } units[MOST];
 static int known;
 
@@ -57,12 +59,18 @@ static void load(void) {
         unit->temp = number(line, " temp=", 0);
         unit->energy = number(line, " energy=", 0);
         unit->slices = number(line, " slices=", 0);
+        unit->compute = number(line, " compute=", unit->slices);
+        unit->home = number(line, " home=", known);
         unit->code = number(line, " code=", 999);
         const char *at = strstr(line, " fail=");
         if (at) sscanf(at + 6, "%31s", unit->fail);
         for (at = strstr(line, " pids="); at && unit->count < 32; at = strchr(at + 1, ',')) {
             unsigned pid = strtoul(at + (unit->count ? 1 : 6), NULL, 10);
             if (pid) unit->pids[unit->count++] = pid;
+        }
+        for (at = strstr(line, " mps="); at && unit->clients < 32; at = strchr(at + 1, ',')) {
+            unsigned pid = strtoul(at + (unit->clients ? 1 : 5), NULL, 10);
+            if (pid) unit->mps[unit->clients++] = pid;
         }
         known++;
     }
@@ -143,25 +151,40 @@ Return nvmlDeviceGetMigDeviceHandleByIndex(Device device, unsigned index, Device
     *handle = nth(index, 0, (long)device - 1);
     return *handle ? 0 : NOT_FOUND;
 }
+Return nvmlDeviceGetGpuInstanceId(Device device, unsigned *id) { UNIT("mig"); *id = unit->home; return 0; }
 Return nvmlDeviceGetAttributes_v2(Device device, Attributes *out) {
     UNIT("mig");
     memset(out, 0, sizeof *out);
-    out->gpu_slices = out->compute_slices = unit->slices;
+    out->gpu_slices = unit->slices;
+    out->compute_slices = unit->compute;
     return 0;
 }
 #ifndef WITHOUT_PROCESSES
-Return nvmlDeviceGetComputeRunningProcesses_v3(Device device, unsigned *count, Process *out) {
-    UNIT("processes");
+static Return list(struct Unit *unit, const unsigned *pids, unsigned there, unsigned *count, Process *out) {
     unsigned room = *count;
-    *count = unit->count;
-    if (!unit->count) return 0;
-    if (room < (unsigned)unit->count) return TOO_SMALL;
-    for (int at = 0; at < unit->count; at++) {
-        out[at].pid = unit->pids[at];
-        out[at].used = unit->used / unit->count;
+    *count = there;
+    if (!there) return 0;
+    if (room < there) return TOO_SMALL;
+    for (unsigned at = 0; at < there; at++) {
+        out[at].pid = pids[at];
+        out[at].used = unit->used / there;
         out[at].gpu_instance = out[at].compute_instance = 0xffffffff;
     }
     return 0;
 }
+Return nvmlDeviceGetComputeRunningProcesses_v3(Device device, unsigned *count, Process *out) {
+    UNIT("processes");
+    return list(unit, unit->pids, unit->count, count, out);
+}
+#ifndef OLD
+Return nvmlDeviceGetMPSComputeRunningProcesses_v3(Device device, unsigned *count, Process *out) {
+    UNIT("mps");
+    return list(unit, unit->mps, unit->clients, count, out);
+}
+Return nvmlSystemGetProcessName(unsigned pid, char *text, unsigned size) {
+    snprintf(text, size, pid < 900 ? "/usr/bin/python3" : "/usr/bin/nvidia-cuda-mps-server");
+    return 0;
+}
+#endif
 #endif
 const char *nvmlErrorString(Return code) { return code == 15 ? "GPU is lost" : "stub"; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ class AmdSmiTemperatureMetric(enum.Enum): CURRENT = 0
 def amdsmi_init(): pass
 def amdsmi_get_processor_handles(): return [0, 1]
 def amdsmi_get_gpu_driver_info(handle): return {"driver_version": "6.12"}
+def amdsmi_get_gpu_device_bdf(handle): return f"0000:{handle:02x}:00.0"
 def amdsmi_get_gpu_device_uuid(handle): return f"amd-{handle}"
 def amdsmi_get_gpu_asic_info(handle): return {"market_name": "AMD Instinct MI300X"}
 def amdsmi_get_gpu_process_list(handle):
@@ -111,3 +113,27 @@ def test_without_amdsmi_it_says_so(node, tmp_path):
     collector = replace(node(WORKS), library=str(tmp_path / "nothing"))
 
     assert "amdsmi cannot be imported" in sample(collector).detail
+
+
+def test_partitions_of_one_gpu_are_equal_parts_of_it(node):
+    library = WORKS.replace('f"0000:{handle:02x}:00.0"', 'f"0000:05:00.{handle}"')
+    first = sample(node(library))
+    second = sample(replace(node(library), memory=first.memory), 60)
+
+    assert [device.fraction for device in first.devices] == [Fraction(1, 2), Fraction(1, 2)]
+    assert [(event.tenant, event.quantity_micro) for event in second.events] == [("acme", 30_000_000)]
+
+
+def test_a_place_that_is_not_told_makes_no_partition(node):
+    collected = sample(node(WORKS.replace('return f"0000:{handle:02x}:00.0"', "raise AmdSmiLibraryException(2)")))
+
+    assert [device.fraction for device in collected.devices] == [1, 1]
+
+
+def test_what_the_library_prints_is_no_answer(node):
+    """amdsmi 7 without ROCm, as it comes from PyPI: two lines on standard output, then a KeyError."""
+    noise = "print('/opt/rocm/lib/libamd_smi.so: cannot open shared object file')\n"
+    collected = sample(node(noise + "raise KeyError('libamd_smi.so')\n"))
+    assert collected.detail == "amdsmi cannot be imported: ROCm's library 'libamd_smi.so' was not found"
+
+    assert sample(node(noise + WORKS)).state == CollectorState.OK

@@ -118,7 +118,7 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_a_gap_never_a_zero(collector)
 
     assert [(gap.subject, gap.tenant) for gap in found.gaps] == [("nobody", "acme")]
     assert "NoSuchBucket" in found.detail
-    assert [event.dims["volume"] for event in found.events] == ["acme-data"]
+    assert [event.dims["bucket"] for event in found.events] == ["acme-data"]
 
 
 def test_a_store_that_accepts_and_says_nothing_is_left(collector):

@@ -53,7 +53,7 @@ def test_schemas_of_one_database_belong_to_different_tenants(collector):
     schemas = replace(collector, databases={}, schemas={name: {"of_acme": "acme", "of_globex": "globex"}})
     found = run(schemas)
 
-    assert {(e.tenant, e.dims["volume"], e.quantity_micro) for e in found.events} == {
+    assert {(e.tenant, e.dims["database"], e.quantity_micro) for e in found.events} == {
         ("acme", f"{name}.of_acme", size * 10**6), ("globex", f"{name}.of_globex", 0),
     }  # fmt: skip
     with connection.cursor() as cursor:

@@ -10,7 +10,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from metering.models import Budget
+from metering.attribution import table
+from metering.models import Budget, GpuOwnerRule
 from tenants.models import AuditEntry, Membership, Override, Tenant, Tier
 from tests.tenants.cast import Cast
 
@@ -141,15 +142,62 @@ def test_a_bad_file_is_refused_with_what_to_do(
     assert words in text_of(answer)
 
 
-@pytest.mark.parametrize("kind", ["tenants", "members", "overrides", "budgets"])
+@pytest.mark.parametrize("kind", ["tenants", "members", "overrides", "budgets", "gpu_owners"])
 def test_the_present_rows_come_as_a_file_that_changes_nothing(cast: Cast, browse: Browse, kind: str) -> None:
     Tenant.objects.filter(pk=cast.acme.pk).update(name="=1+1")
+    GpuOwnerRule.objects.create(fact="container", pattern="-acme/*", tenant=cast.acme, position=5)
     file = browse("olivia").get(URL, {"kind": kind, "format": "csv"})
     rows = list(csv.reader(io.StringIO(text_of(file))))
     if len(rows) == 1:
         return
     page = text_of(send(browse, kind, text_of(file)))
     assert "there is nothing to do" in page
+
+
+def test_gpu_owner_rules_are_made_changed_and_left_alone(cast: Cast, browse: Browse) -> None:
+    for pattern, position in (("svc-acme*", 10), ("shared-*", 20)):
+        GpuOwnerRule.objects.create(fact="user", pattern=pattern, tenant=cast.acme, position=position)
+    lines = "position,fact,pattern,node,tenant\n,user,svc-acme*,,globex\n20,user,shared-*,,acme\n30,Container,team-g/*,gpu-01,globex\n,command,triton*,,acme"
+    tried = send(browse, "gpu_owners", lines)
+    assert "tenant: acme → globex" in text_of(tried)
+    assert GpuOwnerRule.objects.count() == 2
+
+    assert confirm(browse, tried).redirect_chain[-1][0] == reverse("admin:metering_gpuownerrule_changelist")
+    assert list(GpuOwnerRule.objects.values_list("position", "fact", "pattern", "node", "tenant__slug")) == [
+        (10, "user", "svc-acme*", "", "globex"), (20, "user", "shared-*", "", "acme"), (30, "container", "team-g/*", "gpu-01", "globex"),
+        (100, "command", "triton*", "", "acme"),
+    ]  # fmt: skip
+    entry = AuditEntry.objects.filter(reason="moved from the old system").latest("pk")
+    assert entry.actor == "user:olivia"
+    assert len(table.in_force("gpu-01")) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("1,process,x,,acme", "not a valid choice"),
+        ("1,user,x,,nobody", "There is no tenant"),
+        ("-1,user,x,,acme", "not a whole number"),
+        ("1e3,user,x,,acme", "not a whole number"),
+        (f"1,user,{'x' * 201},,acme", "at most 200 characters"),
+        (f"1,user,x,{'n' * 121},acme", "at most 120 characters"),
+        ("1,user,,,acme", "Empty: pattern"),
+        ("1,user,x,,gone", "is closed"),
+    ],
+)
+def test_a_gpu_owner_rule_that_cannot_be_is_refused(cast: Cast, browse: Browse, line: str, words: str) -> None:
+    Tenant.objects.create(slug="gone", name="Gone", tier=cast.acme.tier, state="closed")
+    page = text_of(send(browse, "gpu_owners", f"position,fact,pattern,node,tenant\n{line}"))
+    assert words in page
+    assert 'name="tried"' not in page
+
+
+def test_the_list_of_gpu_owner_rules_leads_to_the_import(cast: Cast, browse: Browse) -> None:
+    changelist = reverse("admin:metering_gpuownerrule_changelist")
+    assert "import-file" in text_of(browse("olivia").get(changelist))
+    led = browse("olivia").get(f"{changelist}import-file/")
+    assert led.url == f"{URL}?kind=gpu_owners"
+    assert "import-file" not in text_of(browse("sam").get(changelist))
 
 
 def test_without_the_right_there_is_no_import(cast: Cast, browse: Browse) -> None:
