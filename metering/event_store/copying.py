@@ -97,11 +97,11 @@ _CHOSEN = """
     ) AS found
 """
 _EDGE = """
-    WITH some AS (
+    WITH page AS (
         SELECT tenant_id, "time", id FROM metering_usageevent
         WHERE "time" >= %s AND "time" < %s AND (tenant_id, "time", id) > (%s, %s, %s) ORDER BY tenant_id, "time", id LIMIT %s
-    ), edge AS (SELECT tenant_id, "time", id FROM some ORDER BY tenant_id DESC, "time" DESC, id DESC LIMIT 1)
-    SELECT (SELECT count(*) FROM some), edge.* FROM (SELECT) one LEFT JOIN edge ON true
+    ), edge AS (SELECT tenant_id, "time", id FROM page ORDER BY tenant_id DESC, "time" DESC, id DESC LIMIT 1)
+    SELECT (SELECT count(*) FROM page), edge.* FROM (SELECT) one LEFT JOIN edge ON true
 """
 _SUMS_HERE = """
     SELECT tenant_id, meter, count(*), sum(quantity_micro) FROM metering_usageevent

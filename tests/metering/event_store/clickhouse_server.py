@@ -27,8 +27,8 @@ class FrontDoor(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder = folder
         self.asked: list[dict[str, str]] = []
-        self.lose_answers = 0
-        """So many statements that insert are done, and their connection is cut before the answer."""
+        self.lose: dict[str, int] = {}
+        """Into which table so many inserts are done, and their connection is cut before the answer."""
         self.refuse = ""
 
     def url(self, database: str, password: str = PASSWORD) -> str:
@@ -61,8 +61,9 @@ class Handler(BaseHTTPRequestHandler):
             code = re.search(r"Code: ([0-9]+)", text)
             self._answer(500, text.encode(), code[1] if code else "1000")
             return
-        if "query" in asked and self.server.lose_answers:
-            self.server.lose_answers -= 1
+        table = asked.get("query", "  ").split()[2:3]
+        if table and self.server.lose.get(table[0]):
+            self.server.lose[table[0]] -= 1
             self.close_connection = True
             return
         self._answer(200, answer)
