@@ -1,18 +1,29 @@
-"""What has to be done now and then so that the tables stay usable: partitions ahead of time, and rows that have served."""
+"""What has to be done now and then so that the tables stay usable: months ahead of time, months past their time, and rows that have served."""
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from tenants import idempotency, refused_calls
 
 from . import jobs, monitoring
-from .models import GpuDeviceHour, GpuHolderHour, JobRun, JobState, Notification, NotificationState
+from .event_store import floor, store
+from .models import (
+    DirtyHour,
+    GpuDeviceHour,
+    GpuHolderHour,
+    Invoice,
+    InvoiceState,
+    JobRun,
+    JobState,
+    Notification,
+    NotificationState,
+)
 
 KEEP_JOB_RUNS = timedelta(days=100)
 KEEP_COLLECTOR_RUNS = timedelta(days=7)
@@ -21,6 +32,11 @@ KEEP_COLLECTOR_RUNS = timedelta(days=7)
 KEEP_NOTIFICATIONS = timedelta(days=400)
 KEEP_GPU_HOURS = timedelta(days=400)
 ROWS_AT_ONCE = 5_000
+LEDGER_ROWS_AT_ONCE = 50_000
+LEAST_MONTHS = 3
+"""Events may be 35 days late, and their months are closed after that: a ledger that is kept for less would forget what is still needed."""
+
+RETIRE = "retire ledger month"
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +55,57 @@ def keep_partitions(now: datetime) -> int:
 
 def make_partitions(first: datetime, last: datetime) -> int:
     """Make the missing month partitions (UTC) that cover [first, last]; answers how many. As the tables' owner only."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT metering_keep_partitions(%s::date, %s::date)", [first, last])
-        made: int = cursor.fetchone()[0]
+    made = store().make_months(first, last)
     if made:
         log.info("ledger.partitions_made", extra={"made": made})
     return made
+
+
+def retire_months(now: datetime) -> list[str]:
+    """Remove the ledger's months that are older than LEDGER_KEEP_MONTHS whole months; answers which ('YYYYMM').
+
+    Rollups, call counters and invoices stay. A month goes when everything in it is rolled up and no invoice of its time waits to be
+    issued. Each month is a job whose row counts the rows; a killed one goes on where it was.
+    """
+    keep = settings.LEDGER_KEEP_MONTHS
+    if not keep:
+        return []
+    oldest = _months_before(now, max(keep, LEAST_MONTHS))
+    gone: list[str] = []
+    for month in store().months():
+        if month.key >= f"{oldest:%Y%m}":
+            break
+        with jobs.once(RETIRE, month.key, atomic=False) as run:
+            if run is None:
+                continue
+            end = _months_before(datetime(int(month.key[:4]), int(month.key[4:]), 1, tzinfo=UTC), -1)
+            if reason := _still_needed(end):
+                raise StillNeededError(reason)
+            floor.raise_to(end, now)
+            for rows in store().drop_month(month.key, rows_at_once=LEDGER_ROWS_AT_ONCE):
+                run.detail |= {"rows": rows, "of about": month.rows}
+                run.save_progress()
+        gone.append(month.key)
+        log.info("ledger.month_retired", extra={"month": month.key, "rows": month.rows})
+    return gone
+
+
+class StillNeededError(RuntimeError):
+    """A month of the ledger is past its time and cannot go yet; the message says why. The job tries again later."""
+
+
+def _still_needed(end: datetime) -> str:
+    """Why what lies before `end` cannot go yet, or ''."""
+    if waiting := DirtyHour.objects.filter(hour__lt=end).count():
+        return f"{waiting} hours of it wait to be rolled up"
+    drafts = Invoice.objects.filter(state=InvoiceState.DRAFT, period__starts_at__lt=end).count()
+    return f"{drafts} invoices of its time are not issued yet" if drafts else ""
+
+
+def _months_before(instant: datetime, months: int) -> datetime:
+    """The start of the UTC month that lies so many months before the instant's."""
+    count = instant.astimezone(UTC).year * 12 + instant.astimezone(UTC).month - 1 - months
+    return datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)
 
 
 def tidy_up(now: datetime) -> dict[str, int]:

@@ -19,7 +19,7 @@ from metering.telling import notice_digests, notifications
 from metering.usage import gap_shares
 from metering.webhooks import delivery
 
-from . import budgets, housekeeping
+from . import budgets, event_store, housekeeping
 
 
 @shared_task
@@ -62,6 +62,18 @@ def send_notifications() -> None:
 @shared_task
 def keep_partitions() -> None:
     housekeeping.keep_partitions(timezone.now())
+
+
+@shared_task
+def retire_ledger_months() -> None:
+    """Remove the months of the ledger that LEDGER_KEEP_MONTHS no longer keeps."""
+    housekeeping.retire_months(timezone.now())
+
+
+@shared_task
+def settle_events() -> None:
+    """Move booked events on to where they stay, where that is another server."""
+    event_store.store().settle()
 
 
 @shared_task

@@ -52,6 +52,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django.server": {"handlers": ["console"], "propagate": False},
         "fontTools": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # a line for every statement to ClickHouse says nothing that its span does not
         "weasyprint": {"level": "ERROR"},
     },
 }

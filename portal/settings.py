@@ -138,6 +138,12 @@ else:
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Where usage events are kept; docs/operations.md, "ClickHouse".
+EVENT_STORE = env.choice("EVENT_STORE", "postgresql", ("postgresql", "clickhouse"))
+CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "")
+CLICKHOUSE_TIMEOUT_SECONDS = env.integer("CLICKHOUSE_TIMEOUT_SECONDS", 10, minimum=1, maximum=600)
+LEDGER_KEEP_MONTHS = env.integer("LEDGER_KEEP_MONTHS", 0, minimum=0, maximum=1200)  # 0: for ever
+
 CACHE_REDIS_URL = env.text("CACHE_REDIS_URL")
 CACHES = {
     "default": {
@@ -239,6 +245,8 @@ CELERY_BEAT_SCHEDULE = {
     "end visits": {"task": "tenants.tasks.end_visits", "schedule": 60.0},
     "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
     "warn of ending grants": {"task": "metering.tasks.warn_of_ending_grants", "schedule": crontab(minute="*/10")},
+    "settle events": {"task": "metering.tasks.settle_events", "schedule": 5.0},
+    "retire ledger months": {"task": "metering.tasks.retire_ledger_months", "schedule": crontab(minute=37)},
     "keep partitions": {"task": "metering.tasks.keep_partitions", "schedule": crontab(minute=7)},
     "tidy up": {"task": "metering.tasks.tidy_up", "schedule": crontab(minute=23)},
 }

@@ -112,7 +112,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
                 "hour": hour,
                 "readings": [
                     evidence.as_dict(each)
-                    for each in evidence.readings(found.tenant, found.meter, hour, until)[:MOST_READINGS]
+                    for each in evidence.readings(found.tenant, found.meter, hour, until, MOST_READINGS)
                 ]
                 if hour and until
                 else [],

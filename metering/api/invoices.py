@@ -278,7 +278,7 @@ class ReadingsView(TenantView):
             raise Invalid(FieldError(f"?{name}", "invalid", "Send an instant, such as 2026-07-01T00:00:00Z."))
         if not start < end <= start + LONGEST_READINGS:
             raise Invalid(FieldError("?to", "too_long", "Ask for a span of more than nothing and at most two days."))
-        found = list(evidence.readings(self.tenant, meter, start, end)[:1001])
+        found = evidence.readings(self.tenant, meter, start, end, 1001)
         counts = evidence.call_counts(self.tenant, start, end) if meter == evidence.CALLS else []
         calls = [
             {"hour": each.hour, "api_key": each.key_id, "route_class": each.route_class, "calls": each.calls}

@@ -18,11 +18,13 @@ from typing import Any, TypeAlias
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from metering.event_store import store
+from metering.event_store.entries import LedgerEvent
 from metering.mail.digest import export_ready
-from metering.models import Export, ExportKind, ExportPart, ExportState, UsageEvent
+from metering.models import Export, ExportKind, ExportPart, ExportState
 from metering.telling import notifications
 from tenants.calendar import local_midnight
-from tenants.models import AuditEntry, Membership, Tenant
+from tenants.models import AuditEntry, Membership
 from tenants.problems import Conflict, invalid
 
 from .exports import Cell, csv_rows
@@ -106,7 +108,7 @@ def _claim(now: datetime) -> Export | None:
             0,
             now + LEASE,
         )
-        export.rows_expected = _source(export).count()
+        export.rows_expected = _expected(export)
         export.save(update_fields=["state", "attempts", "rows", "lease_until", "rows_expected"])
         export.parts.all().delete()
     return export
@@ -148,23 +150,32 @@ def _finish(export: Export, now: datetime) -> None:
         notifications.owe(letter, key=f"export:{export.pk}", recipients=[user.email], tenant=tenant, now=now)
 
 
-def _source(export: Export) -> QuerySet[Any]:
-    tenant: Tenant = export.tenant
+def _expected(export: Export) -> int:
     if export.kind == ExportKind.EVENTS:
-        return UsageEvent.objects.filter(tenant=tenant, time__gte=export.starts_at, time__lt=export.ends_at).order_by(
-            "time", "id"
-        )
-    return AuditEntry.objects.filter(tenant=tenant, at__gte=export.starts_at, at__lt=export.ends_at).order_by(
+        return store().count(export.tenant_id, export.starts_at, export.ends_at)
+    return _trail(export).count()
+
+
+def _trail(export: Export) -> QuerySet[AuditEntry]:
+    return AuditEntry.objects.filter(tenant=export.tenant, at__gte=export.starts_at, at__lt=export.ends_at).order_by(
         "at", "pk"
     )
 
 
 def _rows(export: Export) -> Iterable[Row]:
-    found = _source(export).iterator(chunk_size=ROWS_AT_ONCE)
-    return map(_event_row, found) if export.kind == ExportKind.EVENTS else map(_trail_row, found)
+    if export.kind == ExportKind.EVENTS:
+        return map(_event_row, _events(export))
+    return map(_trail_row, _trail(export).iterator(chunk_size=ROWS_AT_ONCE))
 
 
-def _event_row(event: UsageEvent) -> Row:
+def _events(export: Export) -> Iterator[LedgerEvent]:
+    last: LedgerEvent | None = None
+    while some := store().scan(export.tenant_id, export.starts_at, export.ends_at, after=last, limit=ROWS_AT_ONCE):
+        yield from some
+        last = some[-1]
+
+
+def _event_row(event: LedgerEvent) -> Row:
     corrects = f"{event.corrects_source} {event.corrects_id}" if event.corrects_id else ""
     return [
         event.time, event.meter, event.quantity_micro, event.source, event.event_id, _json(event.dims), corrects, event.received_at,

@@ -13,12 +13,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from metering.event_store.entries import ParsedEvent, canonical_json
 from metering.money import MoneyError, parse_decimal
 
 MAX_TEXT = 200
@@ -54,21 +54,6 @@ class EventType(NamedTuple):
     meter: str
     factor: int
     display_factor: int
-
-
-@dataclass(slots=True)
-class ParsedEvent:
-    """A well-formed event. `quantity_micro` is in micro base units of the meter; `time` is UTC; `dims_json` is canonical."""
-
-    source: str
-    id: str
-    meter: str
-    time: datetime
-    time_text: str
-    quantity_micro: int
-    dims_json: str
-    corrects: tuple[str, str] | None
-    fingerprint: str
 
 
 class EventParser:
@@ -169,11 +154,6 @@ def from_payload(source: str, event_id: str, payload: Mapping[str, Any]) -> Pars
     content = f"{meter}\n{text}\n{micro}\n{dims}\n{original or ''}"
     at = datetime.fromisoformat(text)
     return ParsedEvent(source, event_id, meter, at, text, micro, dims, original, fingerprint(content))
-
-
-def canonical_json(value: Any) -> str:
-    """JSON in one form: sorted keys, no spaces."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def out_of_bounds(time: datetime, now: datetime) -> tuple[str, str] | None:

@@ -11,7 +11,9 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from metering.models import Aggregation, InvoiceLine, Meter, UsageEvent, UsageRollup
+from metering.event_store import store
+from metering.event_store.entries import LedgerEvent
+from metering.models import Aggregation, InvoiceLine, Meter, UsageRollup
 from tenants.models import Tenant
 
 CALLS = "api_calls"
@@ -66,9 +68,9 @@ def hours(
     return (found.filter(dims__contains=dict(dims)) if dims else found).order_by("hour", "dims_key")
 
 
-def readings(tenant: Tenant, meter: str, start: datetime, end: datetime) -> QuerySet[UsageEvent]:
-    """The ledger's events of [start, end), in order of time: what producers and collectors reported, corrections included."""
-    return UsageEvent.objects.filter(tenant=tenant, meter=meter, time__gte=start, time__lt=end).order_by("time", "id")
+def readings(tenant: Tenant, meter: str, start: datetime, end: datetime, most: int) -> list[LedgerEvent]:
+    """At most `most` of the ledger's events of [start, end), in order of time: what was reported, corrections included."""
+    return store().scan(tenant.pk, start, end, meter=meter, limit=most)
 
 
 def call_counts(tenant: Tenant, start: datetime, end: datetime) -> list[CallCount]:
@@ -78,13 +80,13 @@ def call_counts(tenant: Tenant, start: datetime, end: datetime) -> list[CallCoun
         return [CallCount(*row) for row in cursor.fetchall()]
 
 
-def as_dict(reading: UsageEvent) -> dict[str, Any]:
+def as_dict(reading: LedgerEvent) -> dict[str, Any]:
     """A reading for an API or a page; the quantity in micro base units stays exact as text."""
     return {
         "time": reading.time,
         "source": reading.source,
         "id": reading.event_id,
-        "quantity_micro": format(reading.quantity_micro, "f"),
+        "quantity_micro": str(reading.quantity_micro),
         "dims": reading.dims,
         "corrects": {"source": reading.corrects_source, "id": reading.corrects_id} if reading.corrects_id else None,
         "received_at": reading.received_at,

@@ -17,25 +17,31 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
+from metering.event_store import floor, store
+from metering.event_store.entries import Identity, ParsedEvent
 from metering.models import Meter, QuarantinedEvent
 from tenants.audit import acting
 from tenants.models import Tenant
 
-from . import corrections, marks, quarantine, staging
+from . import corrections, marks, quarantine
 from .event_parsing import (
     AHEAD,
     OLDEST,
     EventError,
     EventParser,
     EventType,
-    ParsedEvent,
     from_payload,
     identity_of,
     out_of_bounds,
     unknown_event,
     unknown_payload,
 )
-from .hours import BillingHours
+from .hours import HOUR, BillingHours
+
+GONE = (
+    "ledger_month_gone",
+    "The ledger of that month was removed (LEDGER_KEEP_MONTHS): its hours cannot be summed up anew.",
+)
 
 Status = Literal["accepted", "duplicate", "conflict", "rejected"]
 
@@ -72,7 +78,7 @@ def book(tenant: Tenant, events: Sequence[Any], now: datetime, *, own: bool = Fa
     parser = EventParser(event_types(), tenant.slug)
     results: Results = [None] * len(events)
     parsed: list[Indexed] = []
-    unknown: list[tuple[staging.Identity, dict[str, Any]]] = []
+    unknown: list[tuple[Identity, dict[str, Any]]] = []
     with _undisturbed(len(events)):
         for index, event in enumerate(events):
             try:
@@ -119,6 +125,9 @@ def release(row: QuarantinedEvent, now: datetime, *, actor: str, reason: str) ->
         event = _of_quarantine(row)
     except EventError as error:
         return ItemResult(0, row.source, row.event_id, "rejected", error.code, error.detail)
+    oldest = floor.since()
+    if oldest is not None and event.time < oldest + HOUR:
+        return ItemResult(0, row.source, row.event_id, "rejected", *GONE)
     results: Results = [None]
     with acting(actor, reason):
         retried(lambda: _book(row.tenant, [(0, event)], results, now, at_any_time=True))
@@ -189,9 +198,9 @@ def _book(tenant: Tenant, parsed: list[Indexed], results: Results, now: datetime
 def _correct(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
     """Book corrections, after the batch's other events: they may be what is corrected."""
     targets = {event.corrects for _, event in batch if event.corrects}
-    corrections.lock(tenant.pk, targets)
-    known = staging.fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
-    found = corrections.originals(tenant.pk, targets)
+    store().lock(tenant.pk, targets)
+    known = store().fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
+    found = store().originals(tenant.pk, targets)
     placed = []
     for index, event in batch:
         fingerprint = known.get((event.source, event.id))
@@ -207,7 +216,7 @@ def _correct(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
 
 def _set_aside(tenant: Tenant, batch: list[Indexed], results: Results, now: datetime) -> None:
     """Keep what lies outside the bounds, unless it is an old acquaintance that is only sent again."""
-    known = staging.fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
+    known = store().fingerprints(tenant.pk, [(event.source, event.id) for _, event in batch])
     reasons: list[tuple[int, ParsedEvent, str, str]] = []
     for index, event in batch:
         fingerprint = known.get((event.source, event.id))
@@ -226,7 +235,7 @@ def _store(tenant: Tenant, batch: list[Indexed], results: Results) -> None:
     """Book well-formed events, mark their hours, and say which were known already."""
     if not batch:
         return
-    known = staging.write(tenant.pk, [event for _, event in batch])
+    known = store().write(tenant.pk, [event for _, event in batch])
     minutes: dict[tuple[str, str], datetime] = {}
     for index, event in batch:
         fingerprint = known.get((event.source, event.id)) if known else None

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connection
 
+from metering.event_store import store
+from metering.event_store.entries import Identity, canonical_json
 from metering.models import Meter
 from metering.pricing import Reading, integrate_level
 from tenants.models import Tenant
 
-from .event_parsing import canonical_json
 from .hours import HOUR, BillingHours
 
 MAX_CHUNK = 512
@@ -199,20 +200,17 @@ class LevelRollup:
         return found
 
     def _load_readings(self, start: datetime, end: datetime) -> dict[datetime, dict[Series, list[Reading]]]:
-        with connection.cursor() as cursor:
-            cursor.execute(_READINGS, [self._tenant.pk, self._meter.pk, start, end])
-            rows = cursor.fetchall()
-        corrections: dict[tuple[str, str], int] = defaultdict(int)
-        for _, _, _, _, micro, source, event_id in rows:
-            if event_id is not None:
-                corrections[source, event_id] += int(micro)
+        events = store().scan(self._tenant.pk, start, end, meter=self._meter.pk)
+        corrections: dict[Identity, int] = defaultdict(int)
+        for event in events:
+            if event.corrects_source is not None and event.corrects_id is not None:
+                corrections[event.corrects_source, event.corrects_id] += event.quantity_micro
         found: dict[datetime, dict[Series, list[Reading]]] = {}
-        for time, dims, source, event_id, micro, _, corrected in rows:
-            if corrected is None:
-                at = time.astimezone(UTC)
-                series = canonical_json(json.loads(dims))
-                reading = Reading(at, int(micro) + corrections.get((source, event_id), 0))
-                found.setdefault(self._hours.start_of(at), {}).setdefault(series, []).append(reading)
+        for event in events:
+            if event.corrects_id is None:
+                reading = Reading(event.time, event.quantity_micro + corrections.get((event.source, event.event_id), 0))
+                hour = found.setdefault(self._hours.start_of(event.time), {})
+                hour.setdefault(event.dims_json, []).append(reading)
         return found
 
     def _write(self, hours: dict[datetime, dict[Series, HourOfLevel]], stored: dict[datetime, Stored]) -> None:
@@ -240,10 +238,6 @@ class LevelRollup:
 _STORED = """
     SELECT hour, dims::text, level_micro, level_at, updated_at FROM metering_usagerollup
     WHERE tenant_id = %s AND meter = %s AND hour >= %s AND hour < %s
-"""
-_READINGS = """
-    SELECT "time", dims::text, source, event_id, quantity_micro, corrects_source, corrects_id FROM metering_usageevent
-    WHERE tenant_id = %s AND meter = %s AND "time" >= %s AND "time" < %s
 """
 _REMOVE = """
     DELETE FROM metering_usagerollup rollup USING unnest(%s::timestamptz[], %s::jsonb[]) AS gone (hour, dims)

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.db import connection
 
+from metering.event_store.entries import Identity, ParsedEvent, columns
 from metering.models import QuarantinedEvent
 from tenants.models import Tenant
 
-from .event_parsing import ParsedEvent, to_payload
-from .staging import Identity, columns
+from .event_parsing import to_payload
 
 MOST = 10_000
 """Events that may wait per tenant; a client with a wrong clock must not fill the disk."""

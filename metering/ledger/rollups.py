@@ -14,17 +14,21 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from metering.event_store import floor, store
+from metering.event_store.entries import TouchedHour
 from metering.models import Aggregation, Meter
 from tenants.models import Tenant
 
 from . import marks
-from .hours import BillingHours
+from .hours import HOUR, BillingHours
 from .ingestion import retried
 from .level_rollups import LevelRollup
 
 HOURS_AT_ONCE = 1000
 REFRESH_LEVELS = timedelta(minutes=5)
 """How far a level's newest hour may lag behind before it is carried on without a new reading."""
+
+CALLS = "api_calls"
 
 Mark = tuple[str, datetime, datetime]
 """meter, hour, marked_at"""
@@ -35,6 +39,7 @@ def run(now: datetime) -> int:
 
     Safe to run at once in several workers, and to be killed at any point: a mark stays until the rollup that it asks for is committed.
     """
+    store().settle()
     levels = {meter.pk: meter for meter in Meter.objects.filter(aggregation=Aggregation.LEVEL)}
     carry_levels(levels.values(), now)
     with connection.cursor() as cursor:
@@ -53,13 +58,18 @@ def run(now: datetime) -> int:
 def rebuild(tenant: Tenant, start: datetime, end: datetime) -> None:
     """Have every hour of [start, end) computed anew by the next run: forget its rollups and mark what the ledger has there."""
     hours = BillingHours(tenant)
+    oldest = floor.since()
+    if oldest is not None and start < oldest:  # what its rollups were made of is gone: they stay as they are
+        start = oldest + HOUR
     first = hours.start_of(start.astimezone(UTC))
     span: dict[str, Any] = {"tenant": tenant.pk, "start": first, "end": end}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_lock(tenant)])
         cursor.execute(_FORGET, span)
-        cursor.execute(_TOUCHED, span)
-        marks.mark(tenant.pk, {(meter, hours.start_of(time.astimezone(UTC))) for meter, time in cursor.fetchall()})
+        cursor.execute(_COUNTED, span)
+        counted = {(CALLS, time.astimezone(UTC)) for (time,) in cursor.fetchall()}
+        touched = counted | store().touched_minutes(tenant.pk, first, end)
+        marks.mark(tenant.pk, {(meter, hours.start_of(time)) for meter, time in touched})
 
 
 def carry_levels(levels: Iterable[Meter], now: datetime) -> None:
@@ -100,10 +110,13 @@ def _sum_up(tenant: Tenant, touched: Sequence[tuple[str, datetime]], hours: Bill
     if not touched:
         return
     ends = [hours.end_of(hour) for _, hour in touched]
+    spans = [TouchedHour(meter, hour, end) for (meter, hour), end in zip(touched, ends, strict=True)]
+    booked = store().amounts(tenant.pk, spans)
     with connection.cursor() as cursor:
         cursor.execute(
-            _SUM_UP,
+            _SUM_UP.format(booked=booked.sql),
             {
+                **booked.params,
                 "tenant": tenant.pk,
                 "meters": [meter for meter, _ in touched],
                 "hours": [hour for _, hour in touched],
@@ -124,12 +137,9 @@ _UNMARK = """
     WHERE mark.tenant_id = %s AND mark.meter = done.meter AND mark.hour = done.hour AND mark.marked_at = done.marked_at
 """
 _FORGET = "DELETE FROM metering_usagerollup WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
-_TOUCHED = """
-    SELECT DISTINCT meter, date_trunc('minute', "time") FROM metering_usageevent
-    WHERE tenant_id = %(tenant)s AND "time" >= %(start)s AND "time" < %(end)s
-    UNION SELECT 'api_calls', hour FROM metering_callcounter
-    WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s
-    UNION SELECT 'api_calls', hour FROM metering_processcounter
+_COUNTED = """
+    SELECT hour FROM metering_callcounter WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s
+    UNION SELECT hour FROM metering_processcounter
     WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s
 """
 _STALE = """
@@ -158,10 +168,7 @@ _SUM_UP = """
         ) counter ON touched.meter = 'api_calls' AND counter.hour >= touched.hour AND counter.hour < touched.until
         GROUP BY touched.hour, counter.hour, generation, key_id, route_class
     ), amounts AS (
-        SELECT touched.meter, touched.hour, event.dims, event.quantity_micro AS micro, 1 AS events
-        FROM touched JOIN metering_usageevent event
-          ON event.tenant_id = %(tenant)s AND event.meter = touched.meter AND event."time" >= touched.hour
-         AND event."time" < touched.until AND event."time" >= %(first)s AND event."time" < %(last)s
+        {booked}
         UNION ALL
         SELECT 'api_calls', hour, jsonb_build_object('api_key', key_id, 'route_class', route_class, 'user', left(key_id, 8)),
                count::numeric * 1000000, 0

@@ -5,7 +5,7 @@ from .budget import Budget, BudgetAction, BudgetAlert, BudgetBasis, BudgetPeriod
 from .closing import EmptyMonth, OwedAnnouncement
 from .collector import CollectorState, CollectorStatus, GapDecision, GapShare, MeteringGap
 from .counter import CallCounter, ProcessCounter
-from .event import EventIdentity, QuarantinedEvent, UsageEvent
+from .event import EventIdentity, LedgerFloor, QuarantinedEvent, StagedEvent, UsageEvent
 from .export import Export, ExportKind, ExportPart, ExportState
 from .gpu import GpuAssignment, GpuDevice, GpuDeviceHour, GpuHolderHour, UnattributedGpuTime
 from .gpu_care import GpuNotice, GpuNoticeKind, GpuOwnerRule, IdleReleaseRule, OwnerFact
@@ -38,8 +38,8 @@ __all__ = [
     "BillingProfile", "CreditNote", "Invoice", "InvoiceDocument", "InvoiceLine", "InvoiceState", "LegalEntity", "NumberSequence", "Payment",
     "DeliveryState", "DryRunState", "GapDecision", "GapPolicy", "GapShare", "PriceDryRun", "PriceDryRunRow", "TaxRate", "UnknownKind", "UnknownUsage", "WebhookDelivery", "WebhookEndpoint",
     "Aggregation", "AnomalyDirection", "Budget", "BudgetAction", "BudgetAlert", "BudgetBasis", "BudgetPeriod", "BudgetScope", "BudgetThreshold", "CallCounter", "ChargeModel", "CollectorState",
-    "CollectorStatus", "DirtyHour", "EmptyMonth", "OwedAnnouncement", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "GpuNotice", "GpuNoticeKind", "GpuOwnerRule", "IdleReleaseRule", "OwnerFact", "JobRun", "JobState", "Meter", "MeteringGap",
+    "CollectorStatus", "DirtyHour", "EmptyMonth", "OwedAnnouncement", "EventIdentity", "GpuAssignment", "GpuDevice", "GpuDeviceHour", "GpuHolderHour", "GpuNotice", "GpuNoticeKind", "GpuOwnerRule", "IdleReleaseRule", "OwnerFact", "JobRun", "JobState", "LedgerFloor", "Meter", "MeteringGap",
     "AlertState", "MonitoringAlert", "Notification", "NotificationState", "Price", "PriceBook", "PriceBookVersion", "ProcessCounter", "QuarantinedEvent",
     "Export", "ExportKind", "ExportPart", "ExportState", "HiddenChecklist", "Notice", "NoticeChoice", "NoticeKind", "NoticePace",
-    "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
+    "QuotaAlert", "Reservation", "ReservationBook", "ReservationChange", "ReservationState", "SpendAnomaly", "StagedEvent", "TenantPriceBook", "TierPriceBook", "UnattributedGpuTime", "UsageEvent", "UsageRollup",
 ]  # fmt: skip

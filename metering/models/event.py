@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from tenants.models import Tenant
@@ -41,6 +42,42 @@ class EventIdentity(models.Model):
     event_id = models.CharField(max_length=200)
     fingerprint = models.CharField(max_length=32)
     time = models.DateTimeField()
+
+
+class StagedEvent(models.Model):
+    """The front of a ledger in ClickHouse: booked events on their way there, deleted when they have arrived (docs/adr/0023).
+
+    Empty while the ledger is in PostgreSQL. `id` orders events; `dims` is canonical JSON, kept as it was written.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+    source = models.CharField(max_length=200)
+    event_id = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=32)
+    time = models.DateTimeField()
+    meter = models.CharField(max_length=40)
+    quantity_micro = models.DecimalField(max_digits=38, decimal_places=0)
+    dims = models.TextField(default="{}")
+    corrects_source = models.CharField(max_length=200, null=True)
+    corrects_id = models.CharField(max_length=200, null=True)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "source", "event_id"], name="metering_staged_identity")
+        ]
+
+
+class LedgerFloor(models.Model):
+    """From when on the ledger still has its events: what lies before was removed by retention. One row, or none."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    since = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="metering_one_floor")]
 
 
 class QuarantinedEvent(models.Model):

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from metering.ledger import marks, staging
+from metering.event_store import store
+from metering.ledger import marks
 from metering.ledger.event_parsing import EventParser
 from metering.ledger.hours import BillingHours
 from metering.ledger.ingestion import event_types
@@ -71,7 +72,7 @@ def _write(tenant: Tenant, made: list[Day]) -> int:
     for batch in (at_first, later):
         events = list(map(parser.parse, batch))
         if events:
-            staging.write(tenant.pk, events)
+            store().write(tenant.pk, events)
         touched |= {(event.meter, hours.start_of(event.time)) for event in events}
     marks.mark(tenant.pk, touched)
     return len(at_first) + len(later) + sum(len(day.calls) for day in made)

@@ -13,8 +13,10 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from metering import housekeeping
-from metering.ledger import marks, rollups, staging
-from metering.ledger.event_parsing import EventParser, ParsedEvent
+from metering.event_store import store
+from metering.event_store.entries import ParsedEvent
+from metering.ledger import marks, rollups
+from metering.ledger.event_parsing import EventParser
 from metering.ledger.hours import BillingHours
 from metering.ledger.ingestion import event_types
 from metering.models import CallCounter
@@ -121,7 +123,7 @@ def _store(tenant: Tenant, batch: list[ParsedEvent], billing: BillingHours) -> i
     from django.db import transaction
 
     with transaction.atomic():
-        staging.write(tenant.pk, batch)
+        store().write(tenant.pk, batch)
         marks.mark(tenant.pk, {(event.meter, billing.start_of(event.time)) for event in batch})
     return len(batch)
 

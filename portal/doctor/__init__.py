@@ -1,6 +1,6 @@
 """Looks at the whole chain, from settings to dashboards, and says what to mend: `manage.py doctor`.
 
-    parts.py      what the portal runs on: settings, PostgreSQL, Redis, broker, worker, beat, collectors, mail
+    parts.py      what the portal runs on: settings, PostgreSQL, the ledger, Redis, broker, worker, beat, collectors, mail
     watchers.py   what watches it: Prometheus, its targets, rules and panels, Alertmanager, Grafana's keys
     tracing.py    a span that is sent and found again
     asking.py     HTTP with a deadline

@@ -16,7 +16,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from metering.models import CollectorState, CollectorStatus, Notification, NotificationState
+from metering.event_store import schema, store
+from metering.event_store.clickhouse import ClickHouseStore
+from metering.models import CollectorState, CollectorStatus, Notification, NotificationState, UsageEvent
 from portal.celery import app
 from portal.doctor import Finding, broken, ok, unset
 from tenants import enforcement
@@ -53,6 +55,29 @@ def database() -> Finding:
             "the login role is above row security", "Connect as a role that is no superuser and has no BYPASSRLS."
         )
     return ok(f"PostgreSQL {version}, migrations applied, row security in force")
+
+
+def ledger() -> Finding:
+    """Where usage events are kept, and whether it takes them."""
+    if settings.EVENT_STORE != "clickhouse":
+        return ok("in PostgreSQL")
+    kept = store()
+    assert isinstance(kept, ClickHouseStore)  # noqa: S101
+    version = kept.client.rows("SELECT version()")[0][0]
+    if not schema.is_there(kept.client):
+        return broken(f"ClickHouse {version} has no tables of ours", "Run `manage.py event_store setup`.")
+    waiting, since = kept.backlog()
+    if since is not None and timezone.now() - since > LATE:
+        return broken(
+            f"{waiting:,} events wait in PostgreSQL since {since:%Y-%m-%d %H:%M} UTC",
+            "See worker and beat: the task settle_events moves them.",
+        )
+    left = UsageEvent.objects.exists()
+    if left and not kept.months():
+        return broken(
+            "PostgreSQL holds a ledger and ClickHouse none", "Run `manage.py event_store copy` (docs/operations.md)."
+        )
+    return ok(f"ClickHouse {version} at {kept.client.where()}; {waiting:,} events on their way there")
 
 
 def quota_redis() -> Finding:

@@ -9,6 +9,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from metering.event_store import store
 from tenants.access import Access
 from tenants.models import Role
 
@@ -33,6 +34,7 @@ def of(access: Access) -> list[Step]:
     with connection.cursor() as cursor:
         cursor.execute(_STATE, {"tenant": tenant.pk, "member": access.membership.pk})
         hidden, key, call, event, people, budget = cursor.fetchone()
+    event = event or (settings.EVENT_STORE != "postgresql" and store().has_events(tenant.pk))
     if hidden or all((key, call, event, people, budget)):
         return []
 

@@ -69,6 +69,12 @@ def every_check(mail_to: str = "") -> list[Check]:
     return [
         Check("settings", parts.told_settings),
         Check("database", parts.database, mend=in_database),
+        Check(
+            "ledger",
+            parts.ledger,
+            20,
+            "See EVENT_STORE and CLICKHOUSE_URL; while it is away events are refused (503) and sent again.",
+        ),
         Check("quota Redis", parts.quota_redis),
         Check("cache", parts.cache_redis),
         Check("broker", parts.broker, mend=in_broker),

@@ -207,5 +207,5 @@ def _instant(text: str, hours: list[evidence.LineHour]) -> datetime | None:
 def _readings(tenant: Tenant, meter: str, hour: datetime) -> list[dict[str, Any]]:
     return [
         evidence.as_dict(reading)
-        for reading in evidence.readings(tenant, meter, hour, hour + timedelta(hours=1))[:MOST_READINGS]
+        for reading in evidence.readings(tenant, meter, hour, hour + timedelta(hours=1), MOST_READINGS)
     ]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from django.db import OperationalError
 
-from metering.ledger import corrections, ingestion, marks
+from metering.event_store import postgresql
+from metering.ledger import ingestion, marks
 from metering.models import DirtyHour, EventIdentity, UsageEvent
 from tests.metering.events import event
 
@@ -26,7 +27,7 @@ def test_failure_in_the_corrections_undoes_the_rest_of_the_batch(acme, now, monk
     def fail(*_):
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(corrections, "originals", fail)
+    monkeypatch.setattr(postgresql.PostgresStore, "originals", fail)
     fix = event("fix", now, -1, corrects={"source": "/gpu/node-1", "id": "a"})
     with pytest.raises(RuntimeError):
         ingestion.book(acme, [event("a", now, 2), fix], now)

@@ -1,0 +1,40 @@
+"""Where usage events are kept: the ledger behind one protocol, in PostgreSQL (default) or in ClickHouse (docs/adr/0023).
+
+    entries.py      what is booked and what is read
+    protocol.py     what every engine promises
+    postgresql.py   the ledger in PostgreSQL's month partitions
+    clickhouse.py   a front in PostgreSQL, the depth in ClickHouse; columns.py moves from one to the other
+    client/         ClickHouse over HTTP, and in process for tests
+
+`store()` is the engine of this installation, by `EVENT_STORE`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.conf import settings
+
+from .protocol import EventStore
+
+
+def store() -> EventStore:
+    """The engine that this installation keeps its events in."""
+    if settings.EVENT_STORE == "clickhouse":
+        return _clickhouse(settings.CLICKHOUSE_URL)
+    return _postgresql()
+
+
+@lru_cache(maxsize=1)
+def _postgresql() -> EventStore:
+    from .postgresql import PostgresStore
+
+    return PostgresStore()
+
+
+@lru_cache(maxsize=4)
+def _clickhouse(url: str) -> EventStore:
+    from .clickhouse import ClickHouseStore
+    from .client import connect
+
+    return ClickHouseStore(connect(url))
