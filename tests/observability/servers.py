@@ -7,6 +7,7 @@ and asks its source with X-Grafana-User, as Grafana does with auth.jwt and send_
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -35,7 +36,12 @@ SOURCES = {
     "prometheus-alertmanager": "Debian: apt-get install prometheus-alertmanager",
     "amtool": "Debian: apt-get install prometheus-alertmanager",
     "nginx": "Debian: apt-get install nginx-light",
+    "prometheus-node-exporter": "Debian: apt-get install prometheus-node-exporter",
+    "prometheus-postgres-exporter": "Debian: apt-get install prometheus-postgres-exporter",
+    "prometheus-redis-exporter": "Debian: apt-get install prometheus-redis-exporter",
     "prom-label-proxy": "with Go: make stack-tools",
+    "otelcol": "with Go: make stack-tools",
+    "jaeger": "with Go: make stack-tools",
 }
 
 
@@ -80,13 +86,29 @@ def wait_for(url: str, alive: Callable[[], bool], timeout: float, log: Path) -> 
 def fetch(
     url: str, *, data: bytes | None = None, headers: dict[str, str] | None = None, method: str | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """(status, headers in small letters, body); redirects are not followed."""
-    request = urllib.request.Request(url, data=data, headers=headers or {}, method=method)
+    """(status, headers in small letters, body); redirects are not followed. `user:password@` of the address is sent as a browser would."""
+    parts = urllib.parse.urlsplit(url)
+    known = basic(parts.username, parts.password or "") if parts.username else {}
+    url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    request = urllib.request.Request(url, data=data, headers=known | (headers or {}), method=method)
     try:
         with _OPENER.open(request, timeout=10) as answer:
             return answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, {name.lower(): value for name, value in error.headers.items()}, error.read()
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header that says who asks."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def secrets(folder: Path) -> Path:
+    """What infra/docker/secrets.sh makes, made in `folder` by that very script."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "infra/docker/secrets.sh", folder)
+    subprocess.run(["sh", str(folder / "secrets.sh")], check=True, stdout=subprocess.DEVNULL)
+    return folder / "secrets"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -133,8 +155,9 @@ class GrafanaStub:
     """At the wire what our Grafanas are: identity by X-JWT-Assertion only; /raw?path= asks the source for anything, which is more
     than Grafana's own paths allow, so that the proxy behind it is tried too."""
 
-    def __init__(self, audience: str, source: str, jwks: Callable[[], str]) -> None:
-        self.audience, self.source, self.jwks = audience, source, jwks
+    def __init__(self, audience: str, source: str, jwks: Callable[[], str], password: dict[str, str]) -> None:
+        """`password`: the header that its data source is provisioned with."""
+        self.audience, self.source, self.jwks, self.password = audience, source, jwks, password
         self.seen: list[dict[str, str]] = []
         self.web = Web(self._answer)
 
@@ -157,7 +180,7 @@ class GrafanaStub:
             return 401, {}, b"no valid token"
         parts = urllib.parse.urlsplit(handler.path)
         given = urllib.parse.parse_qs(parts.query)
-        headers = {"X-Grafana-User": login}
+        headers = {"X-Grafana-User": login, **self.password}
         leaky = {"Set-Cookie": "grafana_session=x", "X-Frame-Options": "deny"}
         if parts.path.endswith("/api/ds/query"):
             query = json.loads(body)["queries"][0]["expr"]
@@ -174,9 +197,11 @@ class GrafanaStub:
         return status, leaky, content
 
 
-def nginx_config(folder: Path, port: int, upstreams: dict[str, str]) -> Path:
-    """Our own configuration, copied; only addresses, the port, /tmp and /srv differ."""
+def nginx_config(folder: Path, port: int, upstreams: dict[str, str], secrets: Path | None = None) -> Path:
+    """Our own configuration, copied; only addresses, the port, /tmp and /srv differ. Without `secrets` the operators' password is none."""
     shutil.copytree(CONFIG / "nginx", folder, dirs_exist_ok=True)
+    password = (secrets / "operators_authorization").read_text() if secrets else ""
+    (folder / "operators-authorization.conf").write_text(password)
     shutil.copy("/etc/nginx/mime.types", folder / "mime.types")
     main = (folder / "nginx.conf").read_text()
     (folder / "nginx.conf").write_text(
@@ -202,13 +227,56 @@ def _user() -> str:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, upstreams: dict[str, str]) -> Iterator[str]:
+def nginx(folder: Path, upstreams: dict[str, str], secrets: Path | None = None) -> Iterator[str]:
     """Our nginx; yields its address."""
     port = free_port()
-    config = nginx_config(folder, port, upstreams)
+    config = nginx_config(folder, port, upstreams, secrets)
     arguments = ("-p", str(folder), "-c", str(config))
     with running("nginx", *arguments, ready=f"http://127.0.0.1:{port}/metrics", log=folder / "log"):
         yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def exporters_door(folder: Path, secrets: Path, behind: dict[int, int]) -> Iterator[dict[int, str]]:
+    """The nginx in front of exporters without passwords: {port of our file: port of the exporter}; yields {port of our file: address}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (CONFIG / "exporters/nginx.conf").read_text()
+    text = text.replace("/tmp/", f"{folder}/tmp-").replace("/run/secrets", str(secrets))
+    text = text.replace("worker_processes 1", f"daemon off;\n{_user()}worker_processes 1")
+    ports = {port: free_port() for port in map(int, re.findall(r"listen (?:127.0.0.1:)?(\d+)", text))}
+    for port, there in ports.items():
+        text = re.sub(rf"listen (?:127.0.0.1:)?{port};", f"listen 127.0.0.1:{there};", text)
+    for port, exporter in behind.items():
+        text = text.replace(f"127.0.0.1:{port};", f"127.0.0.1:{exporter};")
+    (folder / "nginx.conf").write_text(text)
+    arguments = ("-p", str(folder), "-c", str(folder / "nginx.conf"))
+    ready = f"http://127.0.0.1:{ports[9800]}/healthz"
+    with running("nginx", *arguments, ready=ready, log=folder / "log"):
+        yield {port: f"127.0.0.1:{there}" for port, there in ports.items()}
+
+
+@contextlib.contextmanager
+def collector(folder: Path, secrets: Path, jaeger: str) -> Iterator[dict[int, str]]:
+    """The real collector with our configuration; only addresses, files and waiting times differ. Yields {port of our file: address}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text, ports = moved((CONFIG / "otel/collector.yaml").read_text(), secrets)
+    text = text.replace("jaeger:4317", jaeger).replace("decision_wait: 10s", "decision_wait: 3s")
+    text = text.replace("metrics_flush_interval: 15s", "metrics_flush_interval: 1s").replace(
+        "interval: 15000", "interval: 1000"
+    )
+    (folder / "collector.yaml").write_text(text)
+    ready = f"http://{ports[13133]}/"
+    with running("otelcol", f"--config={folder}/collector.yaml", ready=ready, log=folder / "log", timeout=60):
+        yield ports
+
+
+def moved(text: str, secrets: Path) -> tuple[str, dict[int, str]]:
+    """The configuration with its secrets elsewhere and every port that it listens on a free one of the loopback; {port: address}."""
+    found = sorted({int(port) for port in re.findall(r"(?:0\.0\.0\.0|127\.0\.0\.1):(\d+)", text)})
+    ports = {port: f"127.0.0.1:{free_port()}" for port in found}
+    for port, address in ports.items():
+        text = re.sub(rf"(?:0\.0\.0\.0|127\.0\.0\.1):{port}\b", f"MOVED-{address}", text)
+    return text.replace("MOVED-", "").replace("/run/secrets", str(secrets)), ports
 
 
 @contextlib.contextmanager

@@ -36,14 +36,14 @@ def test_one_trace_over_three_processes_and_the_database(
 ) -> None:
     parent = f"00-{TRACE}-{GATEWAY}-01"
     with stores.store(tmp_path / "store") as store:
-        settings.TRACING = {"endpoint": store.endpoint}
+        settings.TRACING = {"endpoint": store.endpoint, "headers": config.parse_headers(store.headers)}
         settings.JAEGER_URL = store.url
         found = tracing.traces()
         assert found.state is State.OK, found
         assert "was found in Jaeger" in found.text
 
         environment = {
-            **server_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": store.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100",
+            **server_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": store.endpoint, "OTEL_EXPORTER_OTLP_HEADERS": store.headers, "OTEL_BSP_SCHEDULE_DELAY": "100",
             "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": str(servers.ROOT),
         }  # fmt: skip
         port, key = free_port(), service_key(cast.acme)

@@ -55,6 +55,7 @@ class Stage:
     proxy: str
     cast: Cast
     keys: Path
+    secrets: Path
 
     def cookie(self, person: str, slug: str) -> str:
         client = Client()
@@ -82,21 +83,38 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus that scrapes several tenants' series."""
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return servers.secrets(tmp_path_factory.mktemp("secrets"))
+
+
+def password(secrets: Path, who: str) -> dict[str, str]:
+    return servers.basic(who, (secrets / f"{who}_password").read_text())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[str]:
+    """A Prometheus that scrapes several tenants' series, and answers those who have a password."""
     source = servers.Web(lambda handler, body: (200, {"Content-Type": "text/plain; version=0.0.4"}, SERIES.encode()))
     config = {
         "global": {"scrape_interval": "1s"},
         "scrape_configs": [{"job_name": "x", "static_configs": [{"targets": [f"127.0.0.1:{source.port}"]}]}],
     }
-    with servers.prometheus(tmp_path_factory.mktemp("prometheus"), json.dumps(config), "--web.enable-admin-api") as url:
-        servers.until(lambda: len(servers.ask(url, COST)) == 3, message="nothing was scraped")
-        yield url
+    options = (
+        "--web.enable-admin-api", f"--web.config.file={secrets}/prometheus_web", "--web.external-url=http://127.0.0.1/prometheus/",
+    )  # fmt: skip
+    with servers.prometheus(tmp_path_factory.mktemp("prometheus"), json.dumps(config), *options) as url:
+        known = (
+            url.replace("http://", f"http://operators:{(secrets / 'operators_password').read_text()}@") + "/prometheus"
+        )
+        servers.until(lambda: len(servers.ask(known, COST)) == 3, message="nothing was scraped")
+        yield f"{url}/prometheus"
     source.close()
 
 
 @pytest.fixture
-def stage(data: str, live_server: Any, transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Stage]:
+def stage(
+    data: str, secrets: Path, live_server: Any, transactional_db: None, tmp_path: Path, settings: Any
+) -> Iterator[Stage]:
     keys = tmp_path / "keys"
     grafana_keys.make(keys, timezone.now())
     settings.GRAFANA_KEYS_DIR = str(keys)
@@ -107,18 +125,20 @@ def stage(data: str, live_server: Any, transactional_db: None, tmp_path: Path, s
         f"-insecure-listen-address=127.0.0.1:{port}", f"-upstream={data}", "-label=tenant", "-header-name=X-Grafana-User",
         "-enable-label-apis", "-error-on-replace",
     )  # fmt: skip
-    grafana = servers.GrafanaStub("grafana-tenant", proxy, lambda: grafana_keys.jwks(grafana_keys.read(keys)))
+    grafana = servers.GrafanaStub(
+        "grafana-tenant", proxy, lambda: grafana_keys.jwks(grafana_keys.read(keys)), password(secrets, "tenants")
+    )
     upstreams = {
         "portal": live_server.url.removeprefix("http://"),
         "grafana_tenant": f"127.0.0.1:{grafana.web.port}",
         "grafana_ops": f"127.0.0.1:{grafana.web.port}",
-        "prometheus": data.removeprefix("http://"),
+        "prometheus": data.removeprefix("http://").removesuffix("/prometheus"),
     }
     with (
         servers.running("prom-label-proxy", *options, ready=f"{proxy}/healthz", log=tmp_path / "proxy.log"),
-        servers.nginx(tmp_path / "nginx", upstreams) as url,
+        servers.nginx(tmp_path / "nginx", upstreams, secrets) as url,
     ):
-        yield Stage(url, grafana, proxy, make_cast(), keys)
+        yield Stage(url, grafana, proxy, make_cast(), keys, secrets)
     grafana.web.close()
 
 
@@ -345,13 +365,25 @@ def test_operators_tools_open_for_operators_only(stage: Stage) -> None:
             answer = stage.get(path, stage.cookie(person, slug))
             assert answer[0] == 403, (path, person)
             assert clean(answer)
-    assert b"# Runbooks" in stage.get("/runbooks/README.md", stage.cookie("olivia", ""))[2]
+    olivia = stage.cookie("olivia", "")
+    assert b"# Runbooks" in stage.get("/runbooks/README.md", olivia)[2]
+    assert b"424242" in stage.get(f"/prometheus/api/v1/query?query={X}", olivia)[2], "nginx knows the password"
 
 
 def test_nobody_is_asked_without_a_user(stage: Stage) -> None:
+    known = password(stage.secrets, "tenants")
     for headers in ({}, {"X-Grafana-User": ""}, {"x-grafana-user": " "}):
-        answer = servers.fetch(f"{stage.proxy}/api/v1/query?query={X}", headers=headers)
+        answer = servers.fetch(f"{stage.proxy}/api/v1/query?query={X}", headers={**headers, **known})
         assert answer[0] != 200 or clean(answer)
+
+
+def test_nobody_is_asked_without_a_password(stage: Stage) -> None:
+    url, named = f"{stage.proxy}/api/v1/query?query={X}", {"X-Grafana-User": "globex"}
+    assert b"171717" in servers.fetch(url, headers={**named, **password(stage.secrets, "tenants")})[2], (
+        "the chain is dead"
+    )
+    for headers in ({}, servers.basic("tenants", "x"), servers.basic("globex", ""), {"Authorization": "Bearer x"}):
+        assert servers.fetch(url, headers={**named, **headers})[0] == 401
 
 
 def test_a_suspended_tenant_and_a_lost_session_end_within_twenty_seconds(stage: Stage) -> None:

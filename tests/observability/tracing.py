@@ -1,30 +1,29 @@
-"""Where spans go in tests and can be asked for again: a real Jaeger on disk where `make stack-tools` built one, else a stub: a real OTLP
-receiver whose /api/traces/<id> answers in Jaeger's form. `REAL` says which."""
+"""Where spans go in tests and can be asked for again: a real Jaeger on disk with the configuration that is deployed, behind the real collector
+where that was built too (`make stack-tools`), else a stub: a real OTLP receiver whose /api/traces/<id> answers in Jaeger's form. `REAL` says which.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from portal.embedded import free_port
 from tests.portal.telemetry.collector import GrpcCollector
 
 from . import servers
 
 REAL = servers.program("jaeger") is not None
+COLLECTED = REAL and servers.program("otelcol") is not None
 
 
 class Store:
-    """Takes OTLP over gRPC at `endpoint`, answers queries at `url`."""
+    """Takes OTLP over gRPC at `endpoint` from who sends `headers`, answers queries at `url` (which has its password in it)."""
 
-    def __init__(self, endpoint: str, url: str) -> None:
-        self.endpoint, self.url = endpoint, url
+    def __init__(self, endpoint: str, url: str, headers: str = "") -> None:
+        self.endpoint, self.url, self.headers = endpoint, url, headers
 
     def spans(self, trace: str) -> list[dict[str, Any]]:
         """(service, operation) and tags of every span of the trace that is stored by now."""
@@ -46,34 +45,33 @@ class Store:
 @contextlib.contextmanager
 def store(folder: Path) -> Iterator[Store]:
     """Until the block ends; what is in `folder` from before is there again (the real one)."""
-    with _jaeger(folder) if REAL else _stub() as found:
+    with _real(folder) if REAL else _stub() as found:
         yield found
 
 
 @contextlib.contextmanager
-def _jaeger(folder: Path) -> Iterator[Store]:
+def _real(folder: Path) -> Iterator[Store]:
+    secrets = servers.secrets(folder / "made")
+    with contextlib.ExitStack() as running:
+        ports = running.enter_context(jaeger(folder, secrets))
+        endpoint, headers = ports[4317], f"authorization=Basic {(secrets / 'jaeger_authorization').read_text()}"
+        if COLLECTED:
+            collector = running.enter_context(servers.collector(folder / "otel", secrets, endpoint))
+            endpoint, headers = collector[4317], (secrets / "otlp_headers").read_text()
+        url = f"http://operators:{(secrets / 'operators_password').read_text()}@{ports[16686]}/jaeger"
+        yield Store(f"http://{endpoint}", url, headers)
+
+
+@contextlib.contextmanager
+def jaeger(folder: Path, secrets: Path) -> Iterator[dict[int, str]]:
+    """The real Jaeger with our configuration; only addresses and folders differ. Yields {port of our file: address}."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = (
-        "collector.otlp.grpc", "collector.otlp.http", "collector.grpc-server", "collector.http-server", "query.http-server",
-        "query.grpc-server", "admin.http", "http-server",
-    )  # fmt: skip
-    ports = {name: free_port() for name in names}
-    options = [f"--{name}.host-port=127.0.0.1:{port}" for name, port in ports.items()]
-    options += [
-        f"--processor.{name}.server-host-port=127.0.0.1:0"
-        for name in ("jaeger-binary", "jaeger-compact", "zipkin-compact")
-    ]
-    options += [
-        "--badger.ephemeral=false",
-        f"--badger.directory-key={folder}/keys",
-        f"--badger.directory-value={folder}/values",
-    ]
-    url = f"http://127.0.0.1:{ports['query.http-server']}"
-    with (
-        mock.patch.dict(os.environ, {"SPAN_STORAGE_TYPE": "badger"}),
-        servers.running("jaeger", *options, ready=f"{url}/api/services", log=folder / "log", timeout=60),
-    ):
-        yield Store(f"http://127.0.0.1:{ports['collector.otlp.grpc']}", url)
+    text, ports = servers.moved((servers.CONFIG / "jaeger/config.yaml").read_text(), secrets)
+    text = text.replace("/badger/", f"{folder}/badger-").replace("interval: 15000", "interval: 1000")
+    (folder / "config.yaml").write_text(text)
+    ready = f"http://{ports[13133]}/status"
+    with servers.running("jaeger", f"--config={folder}/config.yaml", ready=ready, log=folder / "log", timeout=60):
+        yield ports
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from . import known, promql
+from . import authentication, known, promql
 from .__main__ import OPERATORS, TENANTS, path_of, text_of
 
 HERE = known.ROOT / "infra" / "observability"
@@ -142,6 +142,7 @@ def nginx() -> str:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder)
         shutil.copytree(HERE / "nginx", target, dirs_exist_ok=True)
+        (target / "operators-authorization.conf").write_text('proxy_set_header Authorization "Basic eDp5";\n')
         upstreams = target / "upstreams.conf"
         upstreams.write_text(re.sub(r"server [\w-]+:", "server 127.0.0.1:", upstreams.read_text()))
         main = target / "nginx.conf"
@@ -149,7 +150,37 @@ def nginx() -> str:
         mime = Path("/etc/nginx/mime.types")
         (target / "mime.types").write_text(mime.read_text() if mime.exists() else "types { text/html html; }\n")
         run(program, "-t", "-p", folder, "-c", str(main))
-    return "nginx -t"
+        door = target / "exporters.conf"
+        (target / "htpasswd").write_text("prometheus:x\n")
+        text = (
+            (HERE / "exporters/nginx.conf")
+            .read_text()
+            .replace("/run/secrets/exporters_htpasswd", str(target / "htpasswd"))
+        )
+        door.write_text(text.replace("/tmp/", f"{folder}/tmp-"))  # noqa: S108
+        run(program, "-t", "-p", folder, "-c", str(door))
+    return "nginx -t of the site and of the exporters' door"
+
+
+def passwords() -> str:
+    """Nothing answers strangers, and nothing is asked without a password."""
+    if found := list(authentication.open_doors(COMPOSE, HERE)):
+        raise Failed("; ".join(found))
+    return "nothing answers strangers"
+
+
+def real_collector() -> str:
+    """The collector's configuration, read by the collector itself."""
+    program = known.ROOT / ".tools/observability/otelcol"
+    if not program.is_file():
+        raise Missing("otelcol is not installed (with Go: make stack-tools)")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("otlp_token", "metrics_token", "jaeger_authorization"):
+            (Path(folder) / name).write_text("x")
+        config = Path(folder) / "collector.yaml"
+        config.write_text((HERE / "otel/collector.yaml").read_text().replace("/run/secrets", folder))
+        run(str(program), "validate", f"--config={config}")
+    return "otelcol validate"
 
 
 def collector() -> str:
@@ -219,7 +250,8 @@ def scraped_services() -> str:
 CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("compose file", compose_file), ("names of services", scraped_services), ("dashboards", dashboards),
     ("dashboards' PromQL", promtool_queries), ("alert rules", rules), ("Prometheus", prometheus), ("Alertmanager", alertmanager),
-    ("nginx", nginx), ("collector and Jaeger", collector), ("Grafana", grafana),
+    ("nginx", nginx), ("collector and Jaeger", collector), ("collector, by itself", real_collector), ("Grafana", grafana),
+    ("passwords", passwords),
 )  # fmt: skip
 
 
