@@ -148,7 +148,7 @@ const watch = (root) => {
   for (const box of root.querySelectorAll("[data-chart]")) watcher.observe(box);
 };
 watch(document);
-document.addEventListener("htmx:afterSwap", (event) => watch(event.target));
+document.addEventListener("htmx:load", (event) => watch(event.target.parentElement ?? event.target)); // what htmx brought in
 
 const redraw = () => drawn.forEach((box) => (box.isConnected ? draw(box) : drawn.delete(box)));
 document.addEventListener("portal:theme", redraw);
