@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -32,6 +33,12 @@ register.filter("percent", formats.percent)
 register.filter("unit_name", formats.unit_name)
 register.filter("month_name", formats.month)
 register.filter("tone", components.tone)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """JSON text; the template escapes it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 @register.simple_tag

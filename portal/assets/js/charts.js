@@ -40,16 +40,17 @@ function load(url) {
   return loading;
 }
 
-function traces(config) {
+function traces(config, box) {
   const bars = config.kind === "bar" || config.kind === "hbar";
+  const cornerradius = config.kind === "bar" && box.clientWidth / config.x.length < 20 ? 1 : 3; // narrow bars are no pills
   return config.series.map((series) => {
     const color = token(series.color);
     const base = { name: series.name, customdata: series.text, hovertemplate: `%{customdata}<extra>${escape(series.name)}</extra>` };
     if (config.kind === "hbar") {
-      return { ...base, type: "bar", orientation: "h", y: config.labels, x: series.values, marker: { color, cornerradius: 3 } };
+      return { ...base, type: "bar", orientation: "h", y: config.labels, x: series.values, marker: { color, cornerradius } };
     }
     if (bars && series.style === "solid") {
-      return { ...base, type: "bar", x: config.x, y: series.values, marker: { color, cornerradius: 3 } };
+      return { ...base, type: "bar", x: config.x, y: series.values, marker: { color, cornerradius } };
     }
     const line = { color, width: 2, shape: config.step ? "hv" : "linear" };
     const trace = { ...base, type: "scatter", mode: "lines", x: config.x, y: series.values, line, connectgaps: false };
@@ -108,14 +109,15 @@ function layout(config, box) {
 }
 
 async function draw(box) {
-  const config = JSON.parse(document.getElementById(box.dataset.chart).textContent);
+  const source = document.getElementById(box.dataset.chart);
+  const config = JSON.parse((source.content ?? source).textContent);
   // x are positions; what a person reads, on the axis and in the hover box, are the labels
   config.ticks ??= config.labels;
   if (config.kind !== "hbar") config.x = unique(config.labels);
   try {
     const plotly = await load(box.dataset.plotly);
     if (plotly.setPlotConfig) plotly.setPlotConfig({ notifyOnLogging: 0 });
-    await plotly.react(box, traces(config), layout(config, box), { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false, showAxisDragHandles: false });
+    await plotly.react(box, traces(config, box), layout(config, box), { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false, showAxisDragHandles: false });
     box.classList.add("chart-ready");
     drawn.add(box);
   } catch (error) {
