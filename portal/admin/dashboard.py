@@ -48,7 +48,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 def _alerts() -> QuerySet[BudgetAlert]:
     """Of each budget that is past a threshold the highest, the newest first."""
     standing = BudgetAlert.objects.filter(cleared_at__isnull=True)
-    highest = standing.order_by("budget", "-period_key", "-percent").distinct("budget")
+    highest = standing.order_by("budget_id", "-period_key", "-percent").distinct("budget_id")
     rows = BudgetAlert.objects.filter(pk__in=highest.values("pk")).select_related("tenant", "budget")
     return rows.order_by("-crossed_at", "-percent")[:TOP]
 

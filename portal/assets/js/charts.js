@@ -78,7 +78,7 @@ function ticks(config, width) {
   return { tickmode: "array", tickvals: at.map((index) => config.x[index]), ticktext: at.map((index) => (config.ticks ?? config.labels)[index]) };
 }
 
-/** The largest value that is drawn: below 1, "0.002" says what "2m" would not. */
+/** The largest value that is drawn: below 1,000, "0.5" says what "500m" would not. */
 function largest(config) {
   return Math.max(0, ...(config.series ?? []).flatMap((series) => (series.values ?? []).map((value) => Math.abs(Number(value)) || 0)));
 }
@@ -86,7 +86,7 @@ function largest(config) {
 function layout(config, box) {
   const muted = token("ink-3");
   const horizontal = config.kind === "hbar";
-  const values = { gridcolor: token("grid"), zeroline: true, zerolinecolor: token("line-strong"), zerolinewidth: 1, tickprefix: config.prefix, ticksuffix: config.suffix, tickformat: largest(config) < 1 ? "~g" : "~s", nticks: 5, rangemode: "tozero", fixedrange: true, automargin: true, tickcolor: "rgba(0,0,0,0)", ticklen: 6 };
+  const values = { gridcolor: token("grid"), zeroline: true, zerolinecolor: token("line-strong"), zerolinewidth: 1, tickprefix: config.prefix, ticksuffix: config.suffix, tickformat: largest(config) < 1000 ? "~g" : "~s", nticks: 5, rangemode: "tozero", fixedrange: true, automargin: true, tickcolor: "rgba(0,0,0,0)", ticklen: 6 };
   const names = { showgrid: false, zeroline: false, fixedrange: true, automargin: true, type: "category", tickcolor: "rgba(0,0,0,0)", ticklen: 4, tickangle: 0 };
   return {
     autosize: true,

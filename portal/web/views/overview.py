@@ -24,7 +24,6 @@ from tenants.models import Role, Tenant
 
 from .. import ahead, alerts, budget_reading, first_steps, formats, ranges, readings, requests_reading
 from ..ahead import Ahead
-from ..charts import Chart
 from ..cost_charts import course_chart, daily_cost_chart
 from ..pages import Page, tenant_page
 from ..usage_charts import usage_chart
@@ -57,7 +56,12 @@ def index(request: HttpRequest, access: Access) -> Page:
     if not (moving and charts):
         context |= _numbers(access, heading, money, month, meters, now)
     if not moving:
-        context |= {"steps": first_steps.of(access), "week": _week(access, meters, now) if money else None}
+        steps = first_steps.of(access)
+        context |= {
+            "steps": steps,
+            "steps_done": _("%(done)d of %(all)d") % {"done": sum(each.done for each in steps), "all": len(steps)},
+            "week": _week(access, meters, now) if money else None,
+        }
     return Page("portal/overview.html", context, fragment=fragment)
 
 
@@ -153,7 +157,7 @@ def _charts(
     month: readings.Month,
     meters: readings.Meters,
     now: datetime,
-) -> dict[str, list[Chart]]:
+) -> dict[str, Any]:
     """Costs by day and their course for those who see them; usage by day of each meter for everyone."""
     tenant = access.tenant
     large = []
@@ -182,5 +186,11 @@ def _charts(
             height="sm",
         )
         for meter in meters.values()
+        if own is None or meter.aggregation != "level"  # what lies somewhere is nobody's own
     ]
-    return {"charts": large, "meter_charts": small}
+    return {
+        "charts": large,
+        "meter_charts": small,
+        "own_only": own is not None,
+        "nothing_yet": all(each.is_empty for each in [*large, *small]),
+    }
