@@ -31,7 +31,7 @@ GOALS = {
     "heaviest_page_without_charts_kb": ("<=", 150.0),
 }
 PAGES = {
-    "overview": "", "overview, refreshed by htmx": "+", "usage": "usage", "usage by user, compared": "usage?meter=api_calls&group_by=user&compare=1",
+    "overview": "", "overview, refreshed by htmx": "+", "overview, charts": "+?part=charts", "usage": "usage", "usage by user, compared": "usage?meter=api_calls&group_by=user&compare=1",
     "usage, 1 year": "usage?meter=gpu_hours&range=12m&granularity=month", "costs": "costs", "cost explorer": "costs/explorer", "quotas": "quotas",
     "ask for more": "quotas/request", "GPUs": "gpus", "storage": "storage", "reservations": "reservations", "invoices": "invoices",
     "running invoice": "invoices/running", "budgets": "budget", "keys": "keys", "members": "members", "activity": "activity", "webhooks": "webhooks",

@@ -446,7 +446,7 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 UNFOLD = {
     "SITE_TITLE": SITE_NAME,
     "SITE_HEADER": SITE_NAME,
-    "SITE_SYMBOL": "bolt",
+    "SITE_ICON": "portal.admin_site.favicon",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "portal.admin_site.favicon"}],
     "STYLES": ["portal.admin_site.stylesheet"],
     "SCRIPTS": ["portal.admin_site.script"],

@@ -37,8 +37,8 @@ MARK_TONES = ((100, "bad"), (90, "warn"), (0, "info"))
 
 
 def mark_badge(percent: int) -> str:
-    """'80 %' in the colour of how bad it is."""
-    return badge(f"{percent} %", next(tone for least, tone in MARK_TONES if percent >= least))
+    """'80%' in the colour of how bad it is."""
+    return badge(f"{percent}%", next(tone for least, tone in MARK_TONES if percent >= least))
 
 
 def money(value: Any, currency: str) -> str:
@@ -46,8 +46,8 @@ def money(value: Any, currency: str) -> str:
 
 
 def marks_in_words(budget: Budget) -> str:
-    """'80 %, 90 %, 100 %'."""
-    return ", ".join(f"{each.percent} %" for each in budget.thresholds.all()) or "–"
+    """'80%, 90%, 100%'."""
+    return ", ".join(f"{each.percent}%" for each in budget.thresholds.all()) or "–"
 
 
 def state_badge(budget: Budget) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -42,7 +43,7 @@ KINDS = ("pdf", "csv", "xlsx", "json")
 
 
 class InvoiceAdmin(ReadOnlyAdmin):
-    list_display = ("name", "tenant", "month", "state_mark", "total_words", "outstanding", "issued_at", "entity")
+    list_display = ("name", "tenant", "month_key", "state_mark", "total_words", "outstanding", "issued_at", "entity")
     list_filter = (
         ("state", ChoicesDropdownFilter),
         ("tenant", AutocompleteSelectFilter),
@@ -227,9 +228,13 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     @display(description=_("Invoice"), ordering="number")
     def name(self, invoice: Invoice) -> str:
-        return str(invoice)
+        return format_html('<span class="pa-once">{}</span>', str(invoice))
 
     @display(description=_("Month"), ordering="period__starts_at")
+    def month_key(self, invoice: Invoice) -> str:
+        return format_html('<span class="pa-once">{}</span>', invoice.period.key)
+
+    @display(description=_("Month"))
     def month(self, invoice: Invoice) -> str:
         return f"{invoice.period.key} ({invoice.period.time_zone})"
 
@@ -239,20 +244,20 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     @display(description=_("Subtotal"))
     def subtotal_words(self, invoice: Invoice) -> str:
-        return str(Money(invoice.subtotal, invoice.currency))
+        return _amount(Money(invoice.subtotal, invoice.currency))
 
     @display(description=_("Tax"))
     def tax_words(self, invoice: Invoice) -> str:
-        return str(Money(invoice.tax, invoice.currency))
+        return _amount(Money(invoice.tax, invoice.currency))
 
     @display(description=_("Total"), ordering="total")
     def total_words(self, invoice: Invoice) -> str:
-        return str(Money(invoice.total, invoice.currency))
+        return _amount(Money(invoice.total, invoice.currency))
 
     @display(description=_("Open"))
     def outstanding(self, invoice: Invoice) -> str:
         if invoice.state == InvoiceState.ISSUED:
-            return str(payments.outstanding(invoice))
+            return _amount(payments.outstanding(invoice))
         back = payments.to_give_back(invoice)
         return _("%(amount)s to give back") % {"amount": back} if back else "–"
 
@@ -272,6 +277,11 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
     InvoiceState.ISSUED: ("pay", "credit", "void"),
     InvoiceState.PAID: ("credit",),
 }
+
+
+def _amount(amount: Money) -> str:
+    """'10,150.96 USD', on one line."""
+    return format_html('<span class="pa-once">{} {}</span>', f"{Decimal(amount.decimal_string()):,}", amount.currency)
 
 
 def vars_of(note: CreditNote) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class TaxRateAdmin(NeverDeleted, AuditedAdmin):
 
     @display(description=_("Rate"), ordering="rate")
     def percent(self, rate: TaxRate) -> str:
-        return f"{(rate.rate * 100).normalize():f} %"
+        return f"{(rate.rate * 100).normalize():f}%"
 
     @display(description=_("Reverse charge"))
     def reverse_mark(self, rate: TaxRate) -> str:

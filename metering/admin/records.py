@@ -249,7 +249,7 @@ class GpuDeviceAdmin(ReadOnlyAdmin):
     @display(description=_("Utilization"))
     def utilization(self, device: GpuDevice) -> str:
         value = device.readings.get("utilization_percent")
-        return "–" if value is None else f"{float(value):.0f} %"
+        return "–" if value is None else f"{float(value):.0f}%"
 
     @display(description=_("Memory"))
     def memory(self, device: GpuDevice) -> str:

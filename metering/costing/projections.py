@@ -58,9 +58,15 @@ class Projection:
         self._today = period_at(self._month.zone, self._now, "day")
         self._days = [*covering(self._month.zone, self._today.start - HISTORY, self._today.start, "day"), self._today]
         self._read_levels: dict[str, list[queries.Point]] = {}
+        self._day_starts = {day.start: day.start for day in self._days}
         cut_at = {day.start for day in self._days} | set(edges(self._versions, self._month))
         dimensions = priced_dimensions(self._versions) | ({PROJECT} if by_project else set())
         self._usage = period_usage.between(tenant, sorted(cut_at), self._today.end, sorted(dimensions))
+
+    @property
+    def month(self) -> Period:
+        """The present month."""
+        return self._month
 
     @property
     def _last_day(self) -> date:
@@ -172,7 +178,10 @@ class Projection:
 
     def _day_of(self, usage: Usage) -> datetime:
         """The start of the local day; usage is cut at price changes too, which may lie within a day."""
-        return period_at(self._month.zone, usage.start, "day").start
+        day = self._day_starts.get(usage.start)
+        if day is None:
+            day = self._day_starts[usage.start] = period_at(self._month.zone, usage.start, "day").start
+        return day
 
     # --------------------------------------------------------------------------------------------------------- price
 

@@ -19,7 +19,7 @@ TEST = "endpoint.test"
 EVENTS: dict[str, str] = {
     BUDGET_THRESHOLD: "A threshold of a budget was crossed",
     BUDGET_BACK_UNDER: "A raised budget is back under a threshold",
-    QUOTA_THRESHOLD: "80 % of a quota are used",
+    QUOTA_THRESHOLD: "80% of a quota is used",
     QUOTA_EXHAUSTED: "A quota is used up",
     QUOTA_REQUEST_DECIDED: "A request for a higher limit was granted or denied",
     INVOICE_ISSUED: "An invoice was issued",

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -36,12 +37,20 @@ def context(request: HttpRequest) -> dict[str, Any]:
     return {
         "now": now,
         "signs": signs.signs(signs.counted(now), collectors),
-        "alerts": BudgetAlert.objects.filter(cleared_at__isnull=True).select_related("tenant", "budget")[:TOP],
+        "alerts": _alerts(),
         "collectors": [(each, is_silent(each)) for each in collectors],
         "failed": JobRun.objects.filter(failed_or_lost(now), started_at__gte=now - signs.RECENT).select_related(
             "tenant"
         )[:TOP],
     }
+
+
+def _alerts() -> QuerySet[BudgetAlert]:
+    """Of each budget that is past a threshold the highest, the newest first."""
+    standing = BudgetAlert.objects.filter(cleared_at__isnull=True)
+    highest = standing.order_by("budget_id", "-period_key", "-percent").distinct("budget_id")
+    rows = BudgetAlert.objects.filter(pk__in=highest.values("pk")).select_related("tenant", "budget")
+    return rows.order_by("-crossed_at", "-percent")[:TOP]
 
 
 # ----------------------------------------------------------------------------------------------------------------- money

@@ -161,7 +161,7 @@ def _budget_row(cells: Cells, who: Who) -> Done:
     if found and found.is_active and (found.amount, present) == (amount, marks):
         return Done(SAME, "")
     budget = setting.set_budget(tenant, amount, marks, who.actor, reason=who.reason)
-    new = f"{_plain(budget.amount)} {budget.currency}, {', '.join(f'{mark} %' for mark in marks)}"
+    new = f"{_plain(budget.amount)} {budget.currency}, {', '.join(f'{mark}%' for mark in marks)}"
     return Done(CHANGED, f"{_plain(found.amount)} → {new}") if found else Done(CREATED, new)
 
 

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from allauth.account.models import EmailAddress
+
 from tenants import apikeys, memberships, provisioning
 from tenants.models import Membership, Tenant, User
 
@@ -99,6 +101,7 @@ def _person(username: str, *, tenant: str = "aurelius", staff: bool = False) -> 
     user = User.objects.create_user(
         username, f"{username}@{tenant}.example", password, first_name=username.capitalize()
     )
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     if staff:
         user.is_staff = user.is_superuser = True
         user.save(update_fields=["is_staff", "is_superuser"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from metering import budgets
 from metering.billing.issuing import issue
 from metering.costing import costs
-from tenants import calendar, periods
+from tenants import audit, calendar, periods
 from tenants.models import Tenant
 
 from .cast import ACTOR, TENANTS
@@ -24,7 +24,7 @@ def make(now: datetime) -> None:
         share = Decimal(plan.budget_used_percent + 1) / 100 * JUST_BELOW
         for back in (3, 2, 1):
             _close(tenant, now, back)
-        budgets.set_budget(tenant, (spent / share).quantize(Decimal("0.01")), [80, 90, 100], ACTOR)
+        budgets.set_budget(tenant, (spent / share).quantize(Decimal(1), ROUND_CEILING), [80, 90, 100], ACTOR)
 
 
 def _close(tenant: Tenant, now: datetime, back: int) -> None:
@@ -34,4 +34,5 @@ def _close(tenant: Tenant, now: datetime, back: int) -> None:
         key = calendar.previous_month(key)
     period = periods.period_by_key(tenant, key)
     if now >= period.ends_at:
-        issue(tenant, period, now, before_grace=True)
+        with audit.acting("system:invoicing", "the month is over"):
+            issue(tenant, period, now, before_grace=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,8 +12,9 @@ from django import template
 from django.forms import BoundField
 from django.template import Context
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from ..web import components, formats, icons
 from ..web.theme import chosen_theme
@@ -30,6 +33,12 @@ register.filter("percent", formats.percent)
 register.filter("unit_name", formats.unit_name)
 register.filter("month_name", formats.month)
 register.filter("tone", components.tone)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """JSON text; the template escapes it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 @register.simple_tag
@@ -139,6 +148,32 @@ def amount(value: Any, currency: str = "") -> dict[str, Any]:
 def diff(now: Decimal | None, before: Decimal | None) -> dict[str, Any]:
     """How a number moved; see components/diff.html."""
     return {"diff": components.diff(now, before)}
+
+
+@register.simple_tag
+def table_rows(table: components.DataTable) -> SafeString:
+    """Head, rows and foot of components/data_table.html. Written here and not by a template: a chart's table has hundreds of cells."""
+    head = format_html_join(
+        "", '<th scope="col"{}>{}</th>', ((_right(each.number), each.label) for each in table.columns)
+    )
+    rows = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in table.rows))
+    foot: str | SafeString = ""
+    if table.footer:
+        foot = format_html('<tfoot><tr><th scope="row">{}</th>{}</tr></tfoot>', _("Total"), _numbers(table.footer))
+    return format_html("<thead><tr>{}</tr></thead><tbody>{}</tbody>{}", head, rows, foot)
+
+
+def _right(number: bool) -> SafeString:
+    return SafeString(' class="r"' if number else "")
+
+
+def _cells(row: Sequence[str]) -> SafeString:
+    first, *others = row
+    return format_html('<td class="whitespace-nowrap">{}</td>{}', first, _numbers(others))
+
+
+def _numbers(texts: Sequence[str]) -> SafeString:
+    return format_html_join("", '<td class="r">{}</td>', ((text,) for text in texts))
 
 
 @register.inclusion_tag("components/field.html")

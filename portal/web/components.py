@@ -106,10 +106,10 @@ class Sparkline:
 
 
 def sparkline(values: Sequence[Decimal | float], *, label: str, color: str = "1") -> Sparkline | None:
-    """A Sparkline from zero up; None when there are fewer than two values, as one point shows no course."""
-    if len(values) < 2:
+    """A Sparkline from zero up; None when there are fewer than two values, or nothing but zeros: that is no course."""
+    top = max((float(value) for value in values), default=0.0)
+    if len(values) < 2 or top <= 0:
         return None
-    top = max(float(value) for value in values) or 1.0
     step = 100 / (len(values) - 1)
     points = [f"{index * step:.2f},{31 - 29 * max(float(value), 0.0) / top:.2f}" for index, value in enumerate(values)]
     return Sparkline(" ".join(points), f"0,32 {' '.join(points)} 100,32", color, label)

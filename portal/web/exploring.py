@@ -20,9 +20,10 @@ from metering.models import Meter
 from metering.money import Money
 from tenants.models import Tenant
 
-from . import formats
+from . import components, formats
 from .charts import Chart, Series, currency_sign
 from .downloads import csv_response, xlsx_response
+from .usage_reading import upper_first
 
 TOP = 12
 """Groups that the chart shows; the table shows all."""
@@ -78,9 +79,9 @@ def context(
     return {
         "asked": asked,
         "found": found,
-        "groups": [(key, label) for key, label in group_labels().items() if over_all or key != "tenant"],
-        "meters": [("", _("all meters")), *((meter.key, meter.name) for meter in meters.values())],
-        "head": group_labels()[found.group_by].capitalize(),
+        "groups": [(key, upper_first(label)) for key, label in group_labels().items() if over_all or key != "tenant"],
+        "meters": [("", _("All meters")), *((meter.key, meter.name) for meter in meters.values())],
+        "head": upper_first(group_labels()[found.group_by]),
         "unit": unit,
         "rows": [_row(each, totals[each.currency][0], unit) for each in found.entries],
         "sums": [
@@ -89,6 +90,8 @@ def context(
                 "amount": formats.money(now, currency),
                 "before": formats.money(before, currency),
                 "change": _change(now, before),
+                "now": now,
+                "was": before,
             }
             for currency, (now, before) in totals.items()
         ],
@@ -134,16 +137,16 @@ def _row(each: Entry, total: Decimal, unit: str) -> dict[str, Any]:
         "amount": formats.money(each.amount, each.currency),
         "before": formats.money(each.before, each.currency) if each.before else "–",
         "change": _change(each.amount, each.before),
+        "now": each.amount,
+        "was": each.before,
         "percent": each.amount / total * 100 if total > 0 and each.amount > 0 else Decimal(0),
         "quantity": formats.quantity(each.quantity, unit) if each.quantity is not None else "",
     }
 
 
 def _change(now: Decimal, before: Decimal) -> str:
-    """'+12 %'; 'new' where there was nothing before."""
-    if not before:
-        return _("new") if now else "–"
-    return f"{(now - before) / abs(before) * 100:+.0f} %".replace("-", "−")
+    """'+12%'; 'new' where there was nothing before."""
+    return components.diff(now, before).text
 
 
 def _chart(found: Exploration, asked: Question) -> Chart | None:
@@ -169,10 +172,10 @@ def _chart(found: Exploration, asked: Question) -> Chart | None:
         ],
         series=[
             Series(formats.month(found.month), "series-1", [each.amount for each in shown]),
-            Series(formats.month(found.previous), "series-2", [each.before for each in shown]),
+            Series(formats.month(found.previous), "series-before", [each.before for each in shown]),
         ],
         fmt=lambda value: formats.money(value, currency),
-        x_title=group_labels()[found.group_by].capitalize(),
+        x_title=upper_first(group_labels()[found.group_by]),
         prefix=currency_sign(currency),
         extra={"barmode": "group"},
     )

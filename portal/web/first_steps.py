@@ -55,10 +55,9 @@ def _calls(slug: str) -> tuple[tuple[str, str], ...]:
     curl = f'curl -H "Authorization: Bearer {key}" {site}/api/v1/me'
     python = f'# pip install ./clients/python\nfrom aurelius.client import Client\n\nclient = Client("{site}", "{key}")\nprint(client.get("me"))'
     asgi = (
-        "from fastapi import FastAPI\nfrom tenants.enforcement.asgi import EnforcementMiddleware\n\n"
-        "app = FastAPI()\napp.add_middleware(\n    EnforcementMiddleware,\n"
-        '    redis_url="redis://…",  # the portal’s ENFORCEMENT_REDIS_URL\n    pepper="…",  # the portal’s API_KEY_PEPPER\n'
-        '    decision_url="http://decision:9000",\n)\n'
+        "# pip install ./clients/python\nfrom aurelius import AsyncHttpDecider\nfrom aurelius.middleware import AureliusMiddleware\n"
+        "from fastapi import FastAPI\n\napp = FastAPI()\n"
+        'app.add_middleware(AureliusMiddleware, decider=AsyncHttpDecider("http://decision:9000"))  # the platform’s decision endpoint\n'
         f"# callers send: Authorization: Bearer {key}"
     )
     return (("curl", curl), ("Python", python), ("FastAPI", asgi))

@@ -7,6 +7,7 @@ zone, and the zone is said.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
@@ -137,9 +138,12 @@ def unit_name(unit: str, count: Decimal | int = 2) -> str:
 
 def number(value: Any, places: int | None = None) -> str:
     """'1,234.5': at most `places` decimals; by default as many as a person needs (none from 100 on, one from 10, else two)."""
-    if value is None:
-        return NO_VALUE
-    amount = Decimal(value)
+    return NO_VALUE if value is None else _number(Decimal(value), places, number_locale())
+
+
+@lru_cache(maxsize=8192)
+def _number(amount: Decimal, places: int | None, written_as: Locale) -> str:
+    """Remembered: the chart, its table and the sentence beside it say the same numbers."""
     if places is None:
         size = abs(amount)
         places = 0 if size >= 1000 or amount == amount.to_integral_value() else 1 if size >= 10 else 2
@@ -147,11 +151,31 @@ def number(value: Any, places: int | None = None) -> str:
     rounded = amount.quantize(quantum, rounding=ROUND_HALF_UP)
     if rounded == 0 and amount != 0:
         return (
-            f"< {format_decimal(quantum, locale=number_locale())}"
+            f"< {format_decimal(quantum, locale=written_as)}"
             if amount > 0
-            else f"> −{format_decimal(quantum, locale=number_locale())}"
+            else f"> −{format_decimal(quantum, locale=written_as)}"
         )
-    return format_decimal(rounded, locale=number_locale(), decimal_quantization=False)
+    return str(format_decimal(rounded, locale=written_as, decimal_quantization=False))
+
+
+def column(values: Iterable[Decimal | None]) -> list[str]:
+    """Numbers that stand under each other: as many decimals for all as the largest needs by itself, so that their points line up."""
+    listed = list(values)
+    known = [abs(value) for value in listed if value is not None]
+    largest = max(known, default=Decimal(0))
+    whole = all(value == value.to_integral_value() for value in known)
+    places = 0 if whole or largest >= 1000 else 1 if largest >= 10 else 2
+    return [NO_VALUE if value is None else _fixed(value, places, number_locale()) for value in listed]
+
+
+@lru_cache(maxsize=2048)
+def _fixed(value: Decimal, places: int, written_as: Locale) -> str:
+    quantum = Decimal(1).scaleb(-places)
+    rounded = value.quantize(quantum, rounding=ROUND_HALF_UP)
+    if rounded == 0 and value != 0:
+        return _number(value, places, written_as)
+    pattern = "#,##0" + ("." + "0" * places if places else "")
+    return str(format_decimal(rounded, format=pattern, locale=written_as, decimal_quantization=False))
 
 
 def number_exact(value: Any) -> str:
@@ -205,7 +229,14 @@ def zone_label(moment: datetime, zone: str) -> str:
 def day(value: date | datetime, zone: str, *, year: bool = True) -> str:
     """'Nov 22, 2026' (or 'Nov 22'), of an aware datetime in `zone` or of a plain date."""
     local = value.astimezone(ZoneInfo(zone)).date() if isinstance(value, datetime) else value
-    return format_date(local, "medium", locale=locale()) if year else format_skeleton("MMMd", local, locale=locale())
+    return _day(local, year, locale())
+
+
+@lru_cache(maxsize=4096)
+def _day(local: date, year: bool, written_as: Locale) -> str:
+    return str(
+        format_date(local, "medium", locale=written_as) if year else format_skeleton("MMMd", local, locale=written_as)
+    )
 
 
 def weekday(value: date) -> str:
@@ -230,6 +261,11 @@ def moment_soon(value: datetime, zone: str, now: datetime) -> str:
     local = value.astimezone(ZoneInfo(zone))
     time = format_time(local, "short", tzinfo=ZoneInfo(zone), locale=locale())
     return f"{day(value, zone, year=False)}, {time} {zone_label(value, zone)}"
+
+
+def time_of_day(value: datetime, zone: str) -> str:
+    """'2:03 PM': for lists that say the day and the zone once for many."""
+    return str(format_time(value, "short", tzinfo=ZoneInfo(zone), locale=locale()))
 
 
 def clock(value: datetime, zone: str) -> str:

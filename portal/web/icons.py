@@ -6,6 +6,8 @@ title is given, so every button that shows nothing but an icon needs its own `ar
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -87,6 +89,7 @@ BRAND = (
 )
 
 
+@lru_cache(maxsize=512)
 def svg(name: str, css: str = "") -> SafeString:
     """Return the icon as inline SVG; an unknown name is a programming error and raises KeyError."""
     shapes = mark_safe(ICONS[name])  # noqa: S308  # nosec B308 B703 - a constant of this module
@@ -98,6 +101,7 @@ def svg(name: str, css: str = "") -> SafeString:
     )
 
 
+@lru_cache(maxsize=1)
 def brand_svg() -> SafeString:
     """Return the product's mark as inline SVG."""
     shapes = mark_safe(BRAND)  # noqa: S308  # nosec B308 B703 - a constant of this module

@@ -136,6 +136,7 @@ class MeterCost:
     color: str
     amount_text: str
     quantity_text: str
+    has_cost: bool = True
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,18 @@ class CostSummary:
     by_day: list[Decimal] = field(default_factory=list)
     by_day_label: str = ""
     unpriced: str = ""
+    per_call_text: str = ""
+    per_call_note: str = ""
+
+    @property
+    def sums(self) -> list[tuple[str, str]]:
+        """What stands under the lines."""
+        return [(self.total_label, self.total_text)]
+
+    @property
+    def needs_sums(self) -> bool:
+        """Whether a meter has several lines, so that its sum tells more than they do."""
+        return len(self.lines) > len([each for each in self.by_meter if each.has_cost])
 
 
 def cost_summary(statement: costs.Statement, month: Month, meters: Meters, tenant: Tenant) -> CostSummary:
@@ -162,7 +175,7 @@ def cost_summary(statement: costs.Statement, month: Month, meters: Meters, tenan
     so_far = [
         sum((values[index] for values in daily.values()), Decimal(0))
         for index, day in enumerate(month.days)
-        if day <= month.today
+        if day < month.today or not running
     ]
     return CostSummary(
         total=statement.total,
@@ -175,11 +188,28 @@ def cost_summary(statement: costs.Statement, month: Month, meters: Meters, tenan
         lines=[_cost_line(line, month, meters, tenant) for line in statement.lines],
         by_meter=_by_meter(statement.lines, meters, statement.total.currency),
         by_day=so_far,
-        by_day_label=_("Cost by day this month, %(total)s in all") % {"total": formats.money(statement.total)},
+        by_day_label=_("Cost of each whole day of the month"),
         unpriced=_("Not on the bill: %(list)s. The platform’s operators see it too.") % {"list": ", ".join(unpriced)}
         if unpriced
         else "",
+        **_per_call(statement),
     )
+
+
+def _per_call(statement: costs.Statement) -> dict[str, str]:
+    """What a call costs when it carries its share of everything; nothing without calls."""
+    if statement.per_call is None:
+        return {}
+    calls = formats.quantity(statement.quantity("api_calls"), "call")
+    return {
+        "per_call_text": formats.unit_price(_figures(statement.per_call, 3), statement.currency),
+        "per_call_note": _("all costs, over %(calls)s") % {"calls": calls},
+    }
+
+
+def _figures(amount: Decimal, count: int) -> Decimal:
+    """To that many significant figures; never coarser than whole numbers."""
+    return round_half_up(amount, max(0, count - 1 - amount.adjusted())) if amount else amount
 
 
 def _cost_line(line: Line, month: Month, meters: Meters, tenant: Tenant) -> CostLine:
@@ -227,7 +257,12 @@ def _by_meter(lines: Sequence[Line], meters: Meters, currency: str) -> list[Mete
         amount = total((line.amount for line in own), currency)
         found.append(
             MeterCost(
-                key, meter.name, key, formats.money(amount), formats.quantity(_decimal(quantity), meter.billing_unit)
+                key,
+                meter.name,
+                key,
+                formats.money(amount),
+                formats.quantity(_decimal(quantity), meter.billing_unit),
+                bool(own),
             )
         )
     return found

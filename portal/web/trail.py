@@ -41,6 +41,8 @@ class Line:
     reason: str
     at: datetime
     time: str
+    icon: str = ""
+    """Of what is not a person: programs have no initials."""
 
     @property
     def initial(self) -> str:
@@ -129,8 +131,12 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
 def _line(entry: AuditEntry, tenant: Tenant, names: Names) -> Line:
     who, badge = _who(entry.actor, names)
     sentence, shown = _sentence(entry, names)
-    local = entry.at.astimezone(ZoneInfo(tenant.time_zone))
-    return Line(who, badge, sentence, _changes(entry, shown, tenant, names), entry.reason, entry.at, f"{local:%H:%M}")
+    icon = _ICONS.get(entry.actor.partition(":")[0], "")
+    time = formats.time_of_day(entry.at, tenant.time_zone)
+    return Line(who, badge, sentence, _changes(entry, shown, tenant, names), entry.reason, entry.at, time, icon)
+
+
+_ICONS = {"system": "system", "db": "storage", "key": "keys"}
 
 
 def _who(actor: str, names: Names) -> tuple[str, str]:

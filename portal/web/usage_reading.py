@@ -108,26 +108,29 @@ def breakdown(
     ranked = sorted(
         now.keys() | before.keys(), key=lambda name: (-now.get(name, Decimal(0)), -before.get(name, Decimal(0)), name)
     )
-    label = group_label(group)
+    label, shown = group_label(group), ranked[:MOST_ROWS]
+    nows = formats.column(now.get(name, Decimal(0)) for name in shown)
+    befores = formats.column(before.get(name) for name in shown)
     return {
         "title": _("By %(group)s") % {"group": label},
-        "head": _upper_first(label),
-        "unit": _upper_first(formats.unit_name(meter.display_unit)),
+        "head": upper_first(label),
+        "unit": upper_first(formats.unit_name(meter.display_unit)),
         "rows": [
             {
                 "name": name_of(name),
                 "color": palette(min(position, MOST_GROUPS)).removeprefix("series-"),
                 "now": now.get(name, Decimal(0)),
                 "before": before.get(name, Decimal(0)),
-                "value": formats.number(now.get(name, Decimal(0))),
-                "before_text": formats.number(before[name]) if name in before else formats.NO_VALUE,
+                "value": nows[position],
+                "before_text": befores[position],
                 "percent": share(now.get(name, Decimal(0)), whole),
             }
-            for position, name in enumerate(ranked[:MOST_ROWS])
+            for position, name in enumerate(shown)
         ],
         "hidden": max(0, len(ranked) - MOST_ROWS),
     }
 
 
-def _upper_first(text: str) -> str:
+def upper_first(text: str) -> str:
+    """'API key' stays as it is, which str.capitalize would spoil."""
     return text[:1].upper() + text[1:]

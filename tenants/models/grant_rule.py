@@ -51,4 +51,4 @@ class GrantRule(models.Model):
         triggers = [audited()]
 
     def __str__(self) -> str:
-        return f"{self.tier or _('All tiers')}: +{self.percent} %"
+        return f"{self.tier or _('All tiers')}: +{self.percent}%"

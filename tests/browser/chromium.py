@@ -10,10 +10,13 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 SCROLL = """async () => {
-  for (let y = 0; y < document.body.scrollHeight; y += 500) { scrollTo(0, y); await new Promise(requestAnimationFrame); }
+  const visit = async () => { for (let y = 0; y < document.body.scrollHeight; y += 500) { scrollTo(0, y); await new Promise(requestAnimationFrame); } };
+  const end = performance.now() + 20000;
+  do { await visit(); await new Promise((next) => setTimeout(next, 50)); } while (document.querySelector("[data-lazy]") && performance.now() < end);
+  await visit();
   scrollTo(0, 0);
 }"""
-"""Visits every part of a page, so that lazy charts are drawn, and returns to the top."""
+"""Visits every part of a page, so that lazy parts are fetched and charts are drawn, and returns to the top."""
 
 
 def find() -> str | None:

@@ -221,7 +221,13 @@ def test_it_is_served_over_http(module, admission):
     try:
         sent = urllib.request.Request(url, json.dumps(review()).encode(), {"Content-Type": "application/json"})
         assert json.load(urllib.request.urlopen(sent, timeout=30))["response"]["allowed"]
-        for wrong in (b"{}", b"[]", b"null", b"[" * 100_000, json.dumps({"request": review()["request"] | {"object": None}}).encode()):
+        for wrong in (
+            b"{}",
+            b"[]",
+            b"null",
+            b"[" * 100_000,
+            json.dumps({"request": review()["request"] | {"object": None}}).encode(),
+        ):
             with pytest.raises(urllib.error.HTTPError, match="400"):
                 urllib.request.urlopen(urllib.request.Request(url, wrong), timeout=30)
         assert urllib.request.urlopen(url.replace("/validate?timeout=10s", "/healthz"), timeout=30).status == 200
@@ -233,7 +239,21 @@ def test_it_is_served_over_http(module, admission):
 def test_a_client_that_stalls_in_the_handshake_keeps_nobody_waiting(module, admission, tmp_path):
     cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject, "-keyout", key, "-out", cert]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        *subject,
+        "-keyout",
+        key,
+        "-out",
+        cert,
+    ]
     subprocess.run(made, check=True, capture_output=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)

@@ -89,7 +89,12 @@ def test_heartbeats_go_on_while_the_portal_fails(portal, only, monkeypatch, caps
 
     assert cli("reserve", *JOB) == 0
     id = capsys.readouterr().out.strip()
-    answers = iter([Problem(500, {"code": "internal_error", "detail": "Something went wrong."}), Problem(429, {"code": "rate_limit_exceeded"})])
+    answers = iter(
+        [
+            Problem(500, {"code": "internal_error", "detail": "Something went wrong."}),
+            Problem(429, {"code": "rate_limit_exceeded"}),
+        ]
+    )
     sent = Reservation.heartbeat
 
     def heartbeat(self):

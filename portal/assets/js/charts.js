@@ -40,16 +40,17 @@ function load(url) {
   return loading;
 }
 
-function traces(config) {
+function traces(config, box) {
   const bars = config.kind === "bar" || config.kind === "hbar";
+  const cornerradius = config.kind === "bar" && box.clientWidth / config.x.length < 20 ? 1 : 3; // narrow bars are no pills
   return config.series.map((series) => {
     const color = token(series.color);
     const base = { name: series.name, customdata: series.text, hovertemplate: `%{customdata}<extra>${escape(series.name)}</extra>` };
     if (config.kind === "hbar") {
-      return { ...base, type: "bar", orientation: "h", y: config.labels, x: series.values, marker: { color, cornerradius: 3 } };
+      return { ...base, type: "bar", orientation: "h", y: config.labels, x: series.values, marker: { color, cornerradius } };
     }
     if (bars && series.style === "solid") {
-      return { ...base, type: "bar", x: config.x, y: series.values, marker: { color, cornerradius: 3 } };
+      return { ...base, type: "bar", x: config.x, y: series.values, marker: { color, cornerradius } };
     }
     const line = { color, width: 2, shape: config.step ? "hv" : "linear" };
     const trace = { ...base, type: "scatter", mode: "lines", x: config.x, y: series.values, line, connectgaps: false };
@@ -77,7 +78,7 @@ function ticks(config, width) {
   return { tickmode: "array", tickvals: at.map((index) => config.x[index]), ticktext: at.map((index) => (config.ticks ?? config.labels)[index]) };
 }
 
-/** The largest value that is drawn: below 1, "0.002" says what "2m" would not. */
+/** The largest value that is drawn: below 1,000, "0.5" says what "500m" would not. */
 function largest(config) {
   return Math.max(0, ...(config.series ?? []).flatMap((series) => (series.values ?? []).map((value) => Math.abs(Number(value)) || 0)));
 }
@@ -85,7 +86,7 @@ function largest(config) {
 function layout(config, box) {
   const muted = token("ink-3");
   const horizontal = config.kind === "hbar";
-  const values = { gridcolor: token("grid"), zeroline: true, zerolinecolor: token("line-strong"), zerolinewidth: 1, tickprefix: config.prefix, ticksuffix: config.suffix, tickformat: largest(config) < 1 ? "~g" : "~s", nticks: 5, rangemode: "tozero", fixedrange: true, automargin: true, tickcolor: "rgba(0,0,0,0)", ticklen: 6 };
+  const values = { gridcolor: token("grid"), zeroline: true, zerolinecolor: token("line-strong"), zerolinewidth: 1, tickprefix: config.prefix, ticksuffix: config.suffix, tickformat: largest(config) < 1000 ? "~g" : "~s", nticks: 5, rangemode: "tozero", fixedrange: true, automargin: true, tickcolor: "rgba(0,0,0,0)", ticklen: 6 };
   const names = { showgrid: false, zeroline: false, fixedrange: true, automargin: true, type: "category", tickcolor: "rgba(0,0,0,0)", ticklen: 4, tickangle: 0 };
   return {
     autosize: true,
@@ -108,14 +109,15 @@ function layout(config, box) {
 }
 
 async function draw(box) {
-  const config = JSON.parse(document.getElementById(box.dataset.chart).textContent);
+  const source = document.getElementById(box.dataset.chart);
+  const config = JSON.parse((source.content ?? source).textContent);
   // x are positions; what a person reads, on the axis and in the hover box, are the labels
   config.ticks ??= config.labels;
   if (config.kind !== "hbar") config.x = unique(config.labels);
   try {
     const plotly = await load(box.dataset.plotly);
     if (plotly.setPlotConfig) plotly.setPlotConfig({ notifyOnLogging: 0 });
-    await plotly.react(box, traces(config), layout(config, box), { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false, showAxisDragHandles: false });
+    await plotly.react(box, traces(config, box), layout(config, box), { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false, showAxisDragHandles: false });
     box.classList.add("chart-ready");
     drawn.add(box);
   } catch (error) {
@@ -148,7 +150,7 @@ const watch = (root) => {
   for (const box of root.querySelectorAll("[data-chart]")) watcher.observe(box);
 };
 watch(document);
-document.addEventListener("htmx:afterSwap", (event) => watch(event.target));
+document.addEventListener("htmx:load", (event) => watch(event.target.parentElement ?? event.target)); // what htmx brought in
 
 const redraw = () => drawn.forEach((box) => (box.isConnected ? draw(box) : drawn.delete(box)));
 document.addEventListener("portal:theme", redraw);

@@ -219,7 +219,7 @@ def _about(budget: Budget, meters: readings.Meters) -> str:
     if budget.basis == "forecast":
         parts.append(_("by forecast"))
     if budget.percent_of_last:
-        parts.append(_("%(percent)d %% of the period before") % {"percent": budget.percent_of_last})
+        parts.append(_("%(percent)d%% of the period before") % {"percent": budget.percent_of_last})
     return " · ".join(parts)
 
 

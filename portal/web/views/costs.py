@@ -8,6 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from metering.costing import costs
 from metering.files.exports import Cell
@@ -18,7 +19,7 @@ from tenants import calendar, periods
 from tenants.access import Access
 from tenants.models import Tenant
 
-from .. import exploring, readings
+from .. import ahead, exploring, readings
 from ..cost_charts import daily_cost_chart
 from ..downloads import csv_response, file_response
 from ..pages import Page, tenant_page
@@ -41,7 +42,9 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
     projection = (
-        readings.projection_of(costs.projection(tenant, now), statement.total.currency, month)
+        readings.projection_of(
+            ahead.at_least(ahead.of(tenant, now).cost, statement.total.amount), statement.total.currency, month
+        )
         if month.is_running
         else None
     )
@@ -51,6 +54,10 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "months": _neighbours(choices, key),
         "projection": projection,
         "chart": chart,
+        "files": [
+            (_("Lines, CSV"), f"?month={key}&format=csv"),
+            (_("Every record, FOCUS 1.2"), f"{reverse('web:focus', args=[tenant.slug])}?month={key}"),
+        ],
         "invoice": None if month.is_running else _invoiced(tenant, key, statement, now),
     }
     return Page("portal/costs.html", context)
@@ -88,7 +95,8 @@ def explore(request: HttpRequest, access: Access) -> Page | HttpResponse:
             raise Http404
         return answer
     context = exploring.context(found, asked, meters, bills, over_all=False)
-    return Page("portal/cost_explorer.html", {**context, "months": _neighbours(choices, key)})
+    files = [(_("CSV"), asked.url(format="csv")), (_("Excel"), asked.url(format="xlsx"))]
+    return Page("portal/cost_explorer.html", {**context, "months": _neighbours(choices, key), "files": files})
 
 
 @tenant_page("costs")

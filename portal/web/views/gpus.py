@@ -66,6 +66,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     energy = {start: co2.kwh(each.joules) for start, each in use.by_start().items()}
     context = {
         "chosen": chosen,
+        "kept": [("split", split)],
         "presets": _presets(chosen, split),
         "splits": [
             {"url": f"?{_query(chosen, split=key)}", "label": label, "current": key == split}
@@ -83,7 +84,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "tiles": _tiles(
             tenant, use, points, co2, idle.cost_of(tenant, idle_hours, priced) if access.sees_costs else None
         ),
-        "models": [_model_row(tenant, model, each, co2, idle_hours, priced) for model, each in use.by_model().items()],
+        "models": _model_rows(tenant, use.by_model(), co2, idle_hours, priced),
         "factor": _factor(co2),
         "silent": use.silent,
         "last_hour": use.last_hour,
@@ -177,26 +178,39 @@ def _factor(co2: Factors) -> str:
     }
 
 
-def _model_row(
+def _model_rows(
     tenant: Tenant,
-    model: str,
-    use: Use,
+    by_model: Mapping[str, Use],
     co2: Factors,
     idle_hours: Mapping[str, Decimal],
     priced: Mapping[tuple[int, str], Decimal],
-) -> dict[str, str]:
-    cost = idle.cost_of(tenant, {model: idle_hours[model]}, priced) if use.known else None
-    drawn, emitted = co2.kwh(use.joules), co2.co2e_grams(use.joules)
-    return {
-        "model": model,
-        "held": formats.number(hours_of(use.held)),
-        "utilisation": _share(use.utilisation),
-        "idle": formats.number(hours_of(use.idle)) if use.known else formats.NO_VALUE,
-        "idle_share": _share(use.idle_share),
-        "cost": formats.NO_VALUE if cost is None else formats.money(cost),
-        "energy": f"{formats.number(drawn)} kWh" if drawn is not None else formats.NO_VALUE,
-        "co2e": f"{formats.number(emitted / 1000)} kg" if emitted is not None else formats.NO_VALUE,
+) -> list[dict[str, str]]:
+    uses = list(by_model.values())
+    drawn, emitted = [co2.kwh(each.joules) for each in uses], [co2.co2e_grams(each.joules) for each in uses]
+    columns = {
+        "held": formats.column(hours_of(each.held) for each in uses),
+        "idle": formats.column(hours_of(each.idle) if each.known else None for each in uses),
+        "energy": _with_unit(formats.column(drawn), "kWh"),
+        "co2e": _with_unit(formats.column(None if each is None else each / 1000 for each in emitted), "kg"),
     }
+    costs = [
+        idle.cost_of(tenant, {model: idle_hours[model]}, priced) if use.known else None
+        for model, use in by_model.items()
+    ]
+    return [
+        {
+            "model": model,
+            "utilisation": _share(use.utilisation),
+            "idle_share": _share(use.idle_share),
+            "cost": formats.NO_VALUE if cost is None else formats.money(cost),
+            **{name: texts[row] for name, texts in columns.items()},
+        }
+        for row, ((model, use), cost) in enumerate(zip(by_model.items(), costs, strict=True))
+    ]
+
+
+def _with_unit(texts: list[str], unit: str) -> list[str]:
+    return [text if text == formats.NO_VALUE else f"{text} {unit}" for text in texts]
 
 
 def _ranking(points: list[queries.Point], blank: str, meter: Meter) -> list[dict[str, Any]]:
@@ -205,11 +219,12 @@ def _ranking(points: list[queries.Point], blank: str, meter: Meter) -> list[dict
         sums[point.group or ""] = sums.get(point.group or "", Decimal(0)) + point.quantity
     whole = sum(sums.values(), Decimal(0))
     ranked = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    texts = formats.column(hours for _name, hours in ranked)
     return [
         {
             "name": name or blank,
             "color": min(number + 1, 8),
-            "hours": formats.number(hours),
+            "hours": texts[number],
             "percent": share(hours, whole),
         }
         for number, (name, hours) in enumerate(ranked)

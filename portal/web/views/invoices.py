@@ -11,6 +11,7 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from metering.billing import documents, payments, preview
 from metering.billing.lines import calculation
@@ -56,13 +57,13 @@ def running(request: HttpRequest, access: Access) -> Page:
             {
                 "position": row.position,
                 "color": row.meter if row.meter in meters else "8",
-                "description": row.description,
-                "quantity": f"{formats.number(Decimal(row.quantity), 6)} {formats.unit_name(row.unit, Decimal(row.quantity))}".strip(),
+                "name": row.description,
+                "quantity_text": f"{formats.number(Decimal(row.quantity), 6)} {formats.unit_name(row.unit, Decimal(row.quantity))}".strip(),
                 "calculation": calculation(row, found.total.currency),
-                "unit_price": formats.unit_price(row.unit_price, found.total.currency)
+                "unit_price_text": formats.unit_price(row.unit_price, found.total.currency)
                 if row.unit_price is not None
                 else "",
-                "amount": _say(row.amount, found.total.currency),
+                "amount_text": _say(row.amount, found.total.currency),
                 "steps": row.detail.get("explanation", []),
                 "usage_url": f"{explorer}?{urlencode({'meter': row.meter, 'range': 'month'})}"
                 if row.kind == "usage" and row.meter in meters
@@ -70,8 +71,11 @@ def running(request: HttpRequest, access: Access) -> Page:
             }
             for row in found.lines
         ],
-        "subtotal": formats.money(found.subtotal),
-        "tax": formats.money(found.tax),
+        "sums": [
+            (_("Before tax"), formats.money(found.subtotal)),
+            (_("Tax"), formats.money(found.tax)),
+            (_("Total"), formats.money(found.total)),
+        ],
         "tax_note": found.tax_note,
         "total": formats.money(found.total),
         "unpriced": [each.meter for each in found.quarantined],

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from metering.costing import costs
-from metering.costing.projections import Projection
 from metering.finance import movers
 from metering.forecasting import Forecast
 from metering.models import Budget, HiddenChecklist
@@ -25,8 +24,8 @@ from tenants.access import Access
 from tenants.limits_read import prefetch_limits
 from tenants.models import Role, Tenant
 
-from .. import alerts, budget_reading, first_steps, formats, ranges, readings, requests_reading
-from ..charts import Chart
+from .. import ahead, alerts, budget_reading, first_steps, formats, ranges, readings, requests_reading
+from ..ahead import Ahead
 from ..cost_charts import course_chart, daily_cost_chart
 from ..pages import Page, tenant_page
 from ..usage_charts import usage_chart
@@ -45,27 +44,44 @@ class Money:
 
 @tenant_page("overview")
 def index(request: HttpRequest, access: Access) -> Page:
-    """GET: quotas, costs, projection, budget and alerts; to htmx only these, else the charts as well."""
+    """GET: quotas, costs, projection, budget and alerts; to htmx only these. With ?part=charts the charts as well, to htmx only the charts."""
     now = timezone.now()
-    tenant, meters = access.tenant, readings.all_meters()
+    moving, charts = "HX-Request" in request.headers, request.GET.get("part") == "charts"
+    context: dict[str, Any] = {}
+    fragment = "portal/_overview_charts.html" if charts else "portal/_overview_numbers.html"
+    meters, heading = readings.all_meters(), ahead.of(access.tenant, now)
+    money = _money(access.tenant, heading, now) if access.sees_costs else None
+    period = money.statement.period if money else period_at(access.tenant.time_zone, now)
+    month = readings.month_of(period, access.tenant.time_zone, now)
+    if charts:
+        context |= _charts(access, heading, money, month, meters, now)
+    if not (moving and charts):
+        context |= _numbers(access, heading, money, month, meters, now)
+    if not moving:
+        steps = first_steps.of(access)
+        context |= {
+            "steps": steps,
+            "steps_done": _("%(done)d of %(all)d") % {"done": sum(each.done for each in steps), "all": len(steps)},
+            "week": _week(access, meters, now) if money else None,
+        }
+    return Page("portal/overview.html", context, fragment=fragment)
+
+
+def _numbers(
+    access: Access, heading: Ahead, money: Money | None, month: readings.Month, meters: readings.Meters, now: datetime
+) -> dict[str, Any]:
+    """What moves: asked for again every few seconds."""
+    tenant = access.tenant
     prefetch_limits([tenant])
-    ahead = Projection(tenant, now)
-    money = _money(tenant, ahead, now) if access.sees_costs else None
-    period = money.statement.period if money else period_at(tenant.time_zone, now)
-    month = readings.month_of(period, tenant.time_zone, now)
-    context = {
+    return {
         "period": month,
-        "gauges": readings.gauges(queries.quota_status(tenant, now), meters, ahead.usage()),
+        "gauges": readings.gauges(queries.quota_status(tenant, now), meters, heading.usage),
         "alerts": [
             *requests_reading.news(tenant, meters, now),
             *alerts.recent(tenant, meters, with_budgets=access.sees_costs),
         ],
         **(_money_context(money, month, meters, tenant, now) if money else {}),
     }
-    if "HX-Request" not in request.headers:
-        context |= _charts(access, ahead, money, month, meters, now)
-        context |= {"steps": first_steps.of(access), "week": _week(access, meters, now) if money else None}
-    return Page("portal/overview.html", context, fragment="portal/_overview_numbers.html")
 
 
 @tenant_page("overview", methods=("POST",))
@@ -119,8 +135,10 @@ def _movers(tenant: Tenant, now: datetime) -> movers.Week | None:
     return kept[0]
 
 
-def _money(tenant: Tenant, ahead: Projection, now: datetime) -> Money:
-    return Money(costs.month_to_date(tenant, now), ahead.cost(), budget_reading.primary(tenant))
+def _money(tenant: Tenant, heading: Ahead, now: datetime) -> Money:
+    statement = costs.month_to_date(tenant, now)
+    forecast = ahead.at_least(heading.cost, statement.total.amount)
+    return Money(statement, forecast, budget_reading.primary(tenant))
 
 
 def _money_context(
@@ -136,12 +154,12 @@ def _money_context(
 
 def _charts(
     access: Access,
-    ahead: Projection,
+    heading: Ahead,
     money: Money | None,
     month: readings.Month,
     meters: readings.Meters,
     now: datetime,
-) -> dict[str, list[Chart]]:
+) -> dict[str, Any]:
     """Costs by day and their course for those who see them; usage by day of each meter for everyone."""
     tenant = access.tenant
     large = []
@@ -162,7 +180,7 @@ def _charts(
             meter,
             chosen,
             now=now,
-            points=ahead.by_day(meter, chosen.start)
+            points=heading.days[meter.key]
             if own is None
             else queries.usage_series(tenant, meter.key, chosen.start, chosen.end, "day", None, membership=own),
             csv_url=f"{explorer}?meter={meter.key}&range=month&granularity=day&format=csv",
@@ -170,5 +188,11 @@ def _charts(
             height="sm",
         )
         for meter in meters.values()
+        if own is None or meter.aggregation != "level"  # what lies somewhere is nobody's own
     ]
-    return {"charts": large, "meter_charts": small}
+    return {
+        "charts": large,
+        "meter_charts": small,
+        "own_only": own is not None,
+        "nothing_yet": all(each.is_empty for each in [*large, *small]),
+    }

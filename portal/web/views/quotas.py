@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from metering.costing import costs
 from metering.usage import queries
 from tenants import live, overrides
 from tenants.access import Access
@@ -21,8 +20,9 @@ from tenants.limits import WINDOWS, EffectiveLimit, WindowState
 from tenants.limits_read import prefetch_limits
 from tenants.models import Role, Tenant
 
-from .. import formats, readings, refusals_reading, requests_reading
+from .. import ahead, formats, readings, refusals_reading, requests_reading
 from ..components import share
+from ..gauges import Gauge
 from ..pages import Page, tenant_page
 
 
@@ -46,9 +46,9 @@ def index(request: HttpRequest, access: Access) -> Page:
     statuses = queries.quota_status(tenant, now)
     windows = _own_windows(access)
     context: dict[str, Any] = {
-        "gauges": readings.gauges(statuses, meters, costs.usage_projections(tenant, now)),
         "quotas": [
-            _quota(status, policy.quota(status.meter), meters, tenant) for status in statuses if status.meter in meters
+            _quota(policy.quota(gauge.meter), gauge, tenant)
+            for gauge in readings.gauges(statuses, meters, ahead.of(tenant, now).usage)
         ],
         "windows": [_window(name, policy.window(name), tenant, windows.get(name)) for name in WINDOWS],
         "live": bool(windows),
@@ -71,18 +71,13 @@ def _offer(rows: list[dict[str, Any]], kind: str, tenant: Tenant) -> None:
             row["ask_url"] = f"{form}?limit={kind}:{row['key']}"
 
 
-def _quota(
-    status: queries.QuotaStatus, limit: EffectiveLimit, meters: readings.Meters, tenant: Tenant
-) -> dict[str, Any]:
-    meter = meters[status.meter]
+def _quota(limit: EffectiveLimit, gauge: Gauge, tenant: Tenant) -> dict[str, Any]:
     return {
-        "meter": meter.key,
-        "key": meter.key,
+        "key": gauge.meter,
         "limited": limit.limit is not None,
-        "name": meter.name,
-        "used_text": formats.quantity(status.used, meter.display_unit),
-        "limit_text": formats.quantity(limit.limit, meter.display_unit),
-        "mode_text": _mode(limit, meter.key),
+        "name": gauge.name,
+        "gauge": gauge,
+        "mode_text": _mode(limit, gauge.meter),
         "source": _source(limit, tenant),
     }
 

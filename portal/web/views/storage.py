@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -32,6 +32,7 @@ from ..ranges import Range
 from ..usage_charts import MOST_GROUPS
 
 GROWERS = 5
+"""Shown apart where there are more places than that: a short table says it already."""
 PRESETS = ("7d", "30d", "90d", "12m")
 
 
@@ -58,8 +59,8 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "csv_url": f"?{_query(chosen)}&format=csv",
         "chart": storage_chart(chosen, stored, _name, limit, csv_url=f"?{_query(chosen)}&format=csv"),
         "tiles": [*_level_tiles(stored, quota), _full_tile(stored, limit, now, tenant.time_zone)],
-        "rows": [_row(place, number, total or Decimal(0), now) for number, place in enumerate(stored.places)],
-        "growers": [_grower(place) for place in stored.growers[:GROWERS]],
+        "rows": _rows(stored.places, total or Decimal(0), now),
+        "growers": [_grower(place) for place in stored.growers[:GROWERS]] if len(stored.places) > GROWERS else [],
         "has_class": any(place.storage_class for place in stored.places),
     }
     return Page("portal/storage.html", context)
@@ -133,10 +134,10 @@ def _full_tile(stored: Stored, limit: Decimal | None, now: datetime, zone: str) 
 def _full_on(found: Exceeds, year: int) -> dict[str, str]:
     if found.expected is None:
         early = found.earliest
-        note = _("not within a year as it grows now")
+        note = _("as it grows now")
         if early is not None:
-            note = _("not within a year; %(day)s at the earliest") % {"day": formats.day(early, "UTC")}
-        return {"value": _("Not in sight"), "note": note}
+            note = _("as it grows now; in a bad case on %(day)s") % {"day": formats.day(early, "UTC")}
+        return {"value": _("Not within a year"), "note": note}
     earliest = formats.day(
         found.earliest or found.expected, "UTC", year=(found.earliest or found.expected).year != year
     )
@@ -148,18 +149,33 @@ def _full_on(found: Exceeds, year: int) -> dict[str, str]:
     return {"value": formats.day(found.expected, "UTC", year=found.expected.year != year), "note": note}
 
 
-def _row(place: Place, number: int, total: Decimal, now: datetime) -> dict[str, Any]:
-    return {
-        "name": place.name or _("place not said"),
-        "kind": _kind(place),
-        "class": place.storage_class or formats.NO_VALUE,
-        "color": palette(number).removeprefix("series-") if number < MOST_GROUPS else "8",
-        "level": formats.quantity(place.level, "GB"),
-        "percent": share(place.level, total),
-        "per_day": _change(place.growth_per_day),
-        "growth": _change(place.growth),
-        "since": place.last_hour if place.is_stale(now) else None,
-    }
+def _rows(places: Sequence[Place], total: Decimal, now: datetime) -> list[dict[str, Any]]:
+    levels = formats.column(place.level for place in places)
+    per_day, growth = _changes(place.growth_per_day for place in places), _changes(place.growth for place in places)
+    return [
+        {
+            "name": place.name or _("place not said"),
+            "kind": _kind(place),
+            "class": place.storage_class or formats.NO_VALUE,
+            "color": palette(number).removeprefix("series-") if number < MOST_GROUPS else "8",
+            "level": f"{levels[number]} GB",
+            "percent": share(place.level, total),
+            "per_day": per_day[number],
+            "growth": growth[number],
+            "since": place.last_hour if place.is_stale(now) else None,
+        }
+        for number, place in enumerate(places)
+    ]
+
+
+def _changes(amounts: Iterable[Decimal | None]) -> list[str]:
+    """A column of '+12.0 GB', '−3.5 GB'."""
+    listed = list(amounts)
+    texts = formats.column(None if each is None else abs(each) for each in listed)
+    return [
+        text if each is None else f"{'+' if each > 0 else '−' if each < 0 else ''}{text} GB"
+        for each, text in zip(listed, texts, strict=True)
+    ]
 
 
 def _grower(place: Place) -> dict[str, str]:

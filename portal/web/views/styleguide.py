@@ -97,7 +97,7 @@ def _samples() -> dict[str, Any]:
                 name="Old notebook", key="gpk_live_acme_z1x4…", used=None, calls=0, tone="", state="Revoked"
             ),
         ],
-        "sample": {"now": Decimal("4213.55"), "before": Decimal("3762.10")},
+        "sample": {"now": Decimal("4213.55"), "before": Decimal("3762.10"), "price": Decimal("0.001")},
         "page_obj": Paginator(range(57), 25).page(2),
         "tabs": [
             {"url": "#", "label": text, "current": text == "By day"} for text in ("By day", "By meter", "By user")

@@ -111,6 +111,7 @@ def _controls(asked: Question, meters: readings.Meters, dimensions: list[str]) -
         groups.append(asked.group)
     return {
         "asked": asked,
+        "kept": [("meter", asked.meter.key)],
         "chosen": asked.chosen,
         "meter": asked.meter,
         "meters": [
@@ -130,7 +131,10 @@ def _controls(asked: Question, meters: readings.Meters, dimensions: list[str]) -
             for key, label in ranges.PRESETS.items()
         ],
         "granularities": list(ranges.GRANULARITIES.items()),
-        "groups": [("", _("nothing")), *((key, usage_reading.group_label(key)) for key in groups)],
+        "groups": [
+            ("", _("Nothing")),
+            *((key, usage_reading.upper_first(usage_reading.group_label(key))) for key in groups),
+        ],
         "group": asked.group,
     }
 

@@ -93,7 +93,7 @@ def test_a_try_is_not_another_persons_to_make(cast: Cast, browse: Browse) -> Non
         ("members", ["acme", "bob", "admin"], "bob: member → admin"),
         ("overrides", ["acme", "quota", "gpu_hours", 250, "", "2100-01-31"], "gpu_hours → 250"),
         ("overrides", ["acme", "rate_limit", "minute", "unlimited", "", ""], "minute → unlimited"),
-        ("budgets", ["acme", 1500.5, "50 100"], "1500.5 USD, 50 %, 100 %"),
+        ("budgets", ["acme", 1500.5, "50 100"], "1500.5 USD, 50%, 100%"),
     ],
 )
 def test_workbooks_of_every_kind_are_made(cast: Cast, browse: Browse, kind: str, line: list[Any], words: str) -> None:

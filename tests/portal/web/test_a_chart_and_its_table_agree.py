@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
+from portal.templatetags import portal_ui
 from portal.web import formats
 from portal.web.charts import Chart, Series, palette
 
@@ -55,3 +57,11 @@ def test_the_config_cannot_end_the_script_it_stands_in() -> None:
 
     text = json_script(chart(Series("</script><script>alert(1)</script>", "series-1", [Decimal(1)] * 3)).config, "c")
     assert text.count("</script>") == 1
+
+
+def test_the_sum_stands_under_the_table() -> None:
+    table = chart(Series("API calls", "meter-api_calls", [Decimal("1.50"), Decimal(2), None])).table
+    html = portal_ui.table_rows(table)
+    assert '<tfoot><tr><th scope="row">Total</th><td class="r">$3.50</td></tr></tfoot>' in html
+    assert html.count("<tr>") == 5
+    assert "&lt;b&gt;" in portal_ui.table_rows(replace(table, rows=[["<b>", "1"]])), "cells are text"

@@ -75,3 +75,19 @@ def test_a_time_says_its_zone() -> None:
 )
 def test_how_long_ago(ahead: timedelta, text: str) -> None:
     assert formats.ago(NOON + ahead, NOON) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (["39.3", "25", "21.24"], ["39.3", "25.0", "21.2"]),
+        (["11", "2.29", None], ["11.0", "2.3", "–"]),
+        (["3", "12", "0"], ["3", "12", "0"]),
+        (["0.87", "0.8"], ["0.87", "0.80"]),
+        (["1200.5", "3.25"], ["1,201", "3"]),
+        (["37.6", "0.004"], ["37.6", "< 0.1"]),
+        ([], []),
+    ],
+)
+def test_the_points_of_a_column_line_up(values: list[str | None], texts: list[str]) -> None:
+    assert formats.column(None if value is None else Decimal(value) for value in values) == texts
