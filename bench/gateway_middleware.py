@@ -84,6 +84,8 @@ def _slice(url: str, process: int, keys: list[bytes]) -> Slice:
     before = _cpu_seconds(process)
     load = http_load(url, keys, connections=CONNECTIONS, seconds=SECONDS)
     used = _cpu_seconds(process) - before
+    if not load.per_second:  # the machine was so busy that nothing came back: no measurement at all
+        return _slice(url, process, keys)
     return Slice(load.per_second, load.p50, load.p99, used / (load.per_second * SECONDS) * 1e6, load.refused)
 
 

@@ -267,15 +267,13 @@ class AsyncEnforcer(Core):
         return pipe
 
     async def _out_of_a_lease(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision | None:
-        """A decision out of a lease that is there or due; None when the call must ask for itself. Who comes meanwhile waits for the one lease."""
-        decision = self.leased(text, known, call, scopes)
+        """A decision out of a lease that is there or due; None when the call must ask for itself. One lease at a time is asked for."""
+        decision, shape = self.leased(text, known, call, scopes), (text, call.route_class, scopes)
+        while decision is None and (taking := self._taking.get(shape)) is not None:
+            await asyncio.shield(taking)
+            decision = self.leased(text, known, call, scopes)
         if decision is not None:
             return decision
-        shape = (text, call.route_class, scopes)
-        taking = self._taking.get(shape)
-        if taking is not None:
-            await asyncio.shield(taking)
-            return self.leased(text, known, call, scopes)
         lease = self.lease_due(text, known, call, scopes)
         if lease is None:
             return None
