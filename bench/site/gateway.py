@@ -36,6 +36,7 @@ async def studies(number: int) -> dict[str, Any]:
 service = httpx.AsyncClient(
     base_url=os.environ.get("BENCH_SERVICE_URL", "http://127.0.0.1:1"),
     trust_env=False,
+    timeout=60,
     limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
 )
 few = asyncio.Semaphore(8)
