@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,26 @@ class Load:
 
 
 @contextmanager
+def apart() -> Iterator[set[int]]:
+    """Within the block this process, and what it starts, keeps off one core, which is yielded for what is to be measured: nobody else's
+    work on it is taken for its own. On a single core, or where the system cannot do it, everything shares (an empty set)."""
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+    if len(cores) < 2:
+        yield set()
+        return
+    measured = {max(cores)}
+    os.sched_setaffinity(0, cores - measured)
+    try:
+        yield measured
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
 def served(
-    application: str, interface: str, environment: dict[str, str], *, threads: int = 1
+    application: str, interface: str, environment: dict[str, str], *, threads: int = 1, cores: Set[int] = frozenset()
 ) -> Iterator[tuple[str, int]]:
-    """One granian worker with the application; yields its URL and process id."""
+    """One granian worker with the application, on `cores` when given; yields its URL and process id."""
     port = free_port()
     command = [
         sys.executable, "-m", "granian", "--interface", interface, "--workers", "1", "--port", str(port), "--host", "127.0.0.1",
@@ -47,6 +63,8 @@ def served(
     ]  # fmt: skip
     command[3:3] = ["--blocking-threads", str(threads)] if interface == "wsgi" else ["--loop", "uvloop"]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
+    if cores:
+        os.sched_setaffinity(process.pid, cores)  # before it has started its worker, which inherits them
     try:
         _wait(f"http://127.0.0.1:{port}/x")
         yield f"http://127.0.0.1:{port}", process.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 from portal.embedded import binaries
 from tenants.enforcement import keys, wire
@@ -35,12 +35,23 @@ def private_redis() -> Iterator[str]:
         command = [str(binaries.redis_server()), "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder]
         process = subprocess.Popen([*command, "--logfile", f"{folder}/log"])
         try:
-            while not Path(path).exists():
-                time.sleep(0.01)
+            _wait_until_it_listens(path)
             yield f"unix://{path}"
         finally:
             process.kill()
             process.wait()
+
+
+def _wait_until_it_listens(path: str) -> None:
+    """The socket's file is there a moment before anybody listens on it."""
+    deadline = time.monotonic() + 10
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                return
+        if time.monotonic() > deadline:
+            raise RuntimeError("the benchmark's Redis did not start")
+        time.sleep(0.01)
 
 
 def socket_path(url: str) -> str:

@@ -320,36 +320,46 @@ def header_values(decision: Decision) -> tuple[str, ...]:
     draft-ietf-httpapi-ratelimit-headers-10: `"minute";r=59;t=60` (calls left, seconds until more), `"minute";q=60;w=60`.
     """
     windows = decision.windows
-    now = decision.now_ms
-    if not windows and decision.quota is None:
+    now, quota = decision.now_ms, decision.quota
+    if not windows and quota is None:
         return ()
-    parts = [
-        f'"{name}";r={left};t={min(WINDOWS[name].seconds, (resets + 999) // 1000)}' for name, _, left, resets in windows
-    ]
-    if decision.quota is not None:
-        left = max(0, decision.quota - decision.used)
-        wait = max(0, decision.resets_at - now // 1000)
-        parts.append(f'"month";r={left};t={wait}')
-        month = (str(decision.quota), str(left), str(decision.resets_at))
+    limits: list[str | int] = []
+    told: list[int] = []
+    for name, limit, left, resets in windows:  # hot: this is done for every answer
+        limits.append(name)
+        limits.append(limit)
+        told.append(left)
+        told.append(min(_SECONDS[name], (resets + 999) // 1000))
     tightest = decision.tightest()
-    if tightest is None or decision.code == "quota_exceeded":
-        main = month
-    else:
-        main = (str(tightest.limit), str(tightest.left), str((now + tightest.resets_in_ms + 999) // 1000))
-    return (
-        *main,
-        policy_header(tuple((name, limit) for name, limit, _, _ in windows), decision.quota),
-        ", ".join(parts),
-    )
+    if tightest is not None:
+        main = f"{tightest.limit}", f"{tightest.left}", f"{(now + tightest.resets_in_ms + 999) // 1000}"
+    if quota is not None:
+        left = quota - decision.used
+        wait = decision.resets_at - now // 1000
+        told.append(left if left > 0 else 0)
+        told.append(wait if wait > 0 else 0)
+        if tightest is None or decision.code == "quota_exceeded":
+            main = f"{quota}", f"{told[-2]}", f"{decision.resets_at}"
+    policy, form = _policy_and_form(quota, *limits)
+    return (*main, policy, form % tuple(told))
+
+
+_SECONDS = {name: window.seconds for name, window in WINDOWS.items()}
 
 
 @lru_cache(maxsize=4096)
-def policy_header(windows: tuple[tuple[str, int], ...], quota: int | None) -> str:
-    """The RateLimit-Policy field, e.g. `"minute";q=60;w=60, "month";q=1000000`."""
-    parts = [f'"{name}";q={limit};w={WINDOWS[name].seconds}' for name, limit in windows]
+def _policy_and_form(quota: int | None, *limits: str | int) -> tuple[str, str]:
+    """The RateLimit-Policy field, and the RateLimit field with %d for its numbers; `limits` are name, limit, name, limit …
+
+    For instance `"minute";q=60;w=60, "month";q=1000000` and `"minute";r=%d;t=%d, "month";r=%d;t=%d`.
+    """
+    windows = list(zip(limits[::2], limits[1::2], strict=True))
+    policy = [f'"{name}";q={limit};w={WINDOWS[str(name)].seconds}' for name, limit in windows]
+    form = [f'"{name}";r=%d;t=%d' for name, _ in windows]
     if quota is not None:
-        parts.append(f'"month";q={quota}')
-    return ", ".join(parts)
+        policy.append(f'"month";q={quota}')
+        form.append('"month";r=%d;t=%d')
+    return ", ".join(policy), ", ".join(form)
 
 
 def headers(decision: Decision) -> list[tuple[str, str]]:

@@ -1,14 +1,18 @@
 """One FastAPI gateway for the benchmark: bare, behind our middleware, and behind the limiters that FastAPI users take today.
 
-BENCH_MODE says which; every form has the same route, the same Redis and, where it limits, the same three windows per key.
+BENCH_MODE says which; every form has the same routes, the same Redis and, where it limits, the same three windows per key.
+/studies/{number} answers by itself; /forwarded/{number} asks the service at BENCH_SERVICE_URL first, as the reference platform's gateway does.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 from fastapi import Depends, FastAPI, Request, Response
 
 MODE = os.environ["BENCH_MODE"]
@@ -29,6 +33,32 @@ async def studies(number: int) -> dict[str, Any]:
     return {"id": number, "modality": "MG", "series": 4}
 
 
+service = httpx.AsyncClient(
+    base_url=os.environ.get("BENCH_SERVICE_URL", "http://127.0.0.1:1"),
+    trust_env=False,
+    timeout=60,
+    limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
+)
+few = asyncio.Semaphore(8)
+"""httpx pays for every request that waits in its pool, with each that ends: with 32 at once one costs more than twice as much. A form that
+keeps requests waiting before its limiter would look faster than the bare gateway."""
+
+
+async def forwarded(number: int) -> Response:
+    """What a gateway is there for: the answer of the service behind it."""
+    async with few:
+        answer = await service.get(f"/studies/{number}")
+    return Response(answer.content, answer.status_code, {"content-type": answer.headers["content-type"]})
+
+
+ROUTES: dict[str, Callable[[int], Awaitable[Any]]] = {"/studies/{number}": studies, "/forwarded/{number}": forwarded}
+
+
+def add_routes(**options: Any) -> None:
+    for path, route in ROUTES.items():
+        app.get(path, **options)(route)
+
+
 def _ours() -> None:
     from aurelius import AsyncHttpDecider, AsyncRedisDecider
     from aurelius.middleware import AureliusMiddleware
@@ -39,7 +69,7 @@ def _ours() -> None:
         leases = {"lease_size": 50, "lease_seconds": 1.0} if MODE == "ours, leases" else {}
         decider = AsyncRedisDecider(REDIS_URL, os.environ["BENCH_PEPPER"], timeout=2.0, **leases)
     app.add_middleware(AureliusMiddleware, decider=decider)
-    app.get("/studies/{number}")(studies)
+    add_routes()
 
 
 def _slowapi() -> None:
@@ -56,10 +86,17 @@ def _slowapi() -> None:
     app.state.limiter = limiter
     app.add_exception_handler(RateLimitExceeded, _rate_limit_exceeded_handler)  # type: ignore[arg-type]
 
+    limits = ";".join(f"{limit}/{name}" for name, limit in LIMITS.items())
+
     @app.get("/studies/{number}")
-    @limiter.limit(";".join(f"{limit}/{name}" for name, limit in LIMITS.items()))
+    @limiter.limit(limits)
     async def limited(request: Request, response: Response, number: int) -> dict[str, Any]:
         return await studies(number)
+
+    @app.get("/forwarded/{number}")
+    @limiter.limit(limits)
+    async def limited_and_forwarded(request: Request, number: int) -> Response:
+        return await forwarded(number)
 
 
 def _fastapi_limiter() -> None:
@@ -87,11 +124,11 @@ def _fastapi_limiter() -> None:
         return user_of(request)
 
     limiter = RateLimiter(limiter=Limiter(PerKey()), identifier=identifier)
-    app.get("/studies/{number}", dependencies=[Depends(limiter)])(studies)
+    add_routes(dependencies=[Depends(limiter)])
 
 
 if MODE == "bare":
-    app.get("/studies/{number}")(studies)
+    add_routes()
 elif MODE.startswith("ours"):
     _ours()
 elif MODE.startswith("slowapi"):

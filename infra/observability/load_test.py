@@ -33,6 +33,8 @@ MEANINGS = (
 MODALITIES = ("CT", "MR", "US")
 seen: Counter[str] = Counter()
 """What this process saw: requests and refusals of ordinary users, refusals of those over their limit, broken refusals."""
+workers_seen: set[str] = set()
+"""Workers that have reported to this master."""
 
 
 # ----------------------------------------------------------------------------------------------------------------- users
@@ -236,16 +238,13 @@ def _arguments(parser: Any) -> None:
     parser.add_argument("--summary", default="", help="write the summary as JSON to this file")
 
 
-@events.init.add_listener
-def _spread(environment: Environment, **_: Any) -> None:
-    """Each worker of a distributed run begins with other accounts."""
-    if isinstance(environment.runner, WorkerRunner):
-        APIUser._turns.update(dict.fromkeys(("clinician", "researcher", "admin", "radiologist"), environment.runner.worker_index * 7))  # fmt: skip
-
-
 @events.test_start.add_listener
-def _begin(**_: Any) -> None:
+def _begin(environment: Environment, **_: Any) -> None:
+    """Count anew; each worker of a distributed run begins with other accounts."""
     seen.clear()
+    APIUser._turns.clear()
+    if isinstance(environment.runner, WorkerRunner):  # its number is known only now, not when it was made
+        APIUser._turns.update(dict.fromkeys(("clinician", "researcher", "admin", "radiologist"), environment.runner.worker_index * 7))  # fmt: skip
 
 
 @events.report_to_master.add_listener
@@ -255,7 +254,8 @@ def _report(data: dict[str, Any], **_: Any) -> None:
 
 
 @events.worker_report.add_listener
-def _reported(data: dict[str, Any], **_: Any) -> None:
+def _reported(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    workers_seen.add(client_id)
     seen.update(data.get("seen", {}))
 
 
@@ -282,7 +282,7 @@ def _judge(environment: Environment, **_: Any) -> None:
 def _summary(environment: Environment, found: list[load_slo.Verdict]) -> dict[str, Any]:
     total = environment.stats.total
     rows = [_row(entry) for _, entry in sorted(environment.stats.entries.items())]
-    workers = environment.runner.worker_count if isinstance(environment.runner, MasterRunner) else 0
+    workers = len(workers_seen) if isinstance(environment.runner, MasterRunner) else 0
     return {
         "tool": "locust",
         "workers": workers,

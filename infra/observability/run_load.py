@@ -1,6 +1,7 @@
 """What `make load` runs on the started platform: Locust, then k6, then docs/load-results.md from what both measured.
 
-LOAD_SECONDS (60) each, LOAD_USERS (24) of Locust, LOAD_VUS (2) in each of k6's scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed.
+LOAD_SECONDS (60) each, LOAD_USERS (24) of Locust on LOAD_WORKERS (2; 0 is one process without a master), LOAD_VUS (2) in each of k6's
+scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BIN = Path(sys.executable).parent
+LEAVE_SECONDS = 60
 
 
 def main() -> int:
@@ -27,25 +31,6 @@ def main() -> int:
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.json" for name in ("locust", "k6")}
-        locust = [
-            str(BIN / "locust"),
-            "-f",
-            str(HERE / "load_test.py"),
-            "--host",
-            gateway,
-            "--headless",
-            "--only-summary",
-        ]
-        locust += [
-            "--users",
-            users,
-            "--spawn-rate",
-            "2",
-            "--run-time",
-            f"{seconds}s",
-            "--summary",
-            str(files["locust"]),
-        ]
         k6 = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", "-e", f"GATEWAY_URL={gateway}"]
         k6 += ["-e", f"PLATFORM_LOGINS={os.environ['PLATFORM_LOGINS']}", "-e", f"LOAD_SECONDS={seconds}"]
         k6 += [
@@ -55,12 +40,52 @@ def main() -> int:
             f"K6_SUMMARY={files['k6']}",
             str(HERE / "k6_load_test.js"),
         ]
-        statuses = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in (locust, k6)]
+        statuses = [
+            locust(
+                gateway,
+                *("--users", users, "--spawn-rate", "2", "--run-time", f"{seconds}s"),
+                summary=files["locust"],
+                workers=int(os.environ.get("LOAD_WORKERS", "2")),
+            ),
+            subprocess.run(k6, cwd=ROOT, check=False).returncode,
+        ]
         found = {name: json.loads(path.read_text()) if path.exists() else {} for name, path in files.items()}
     target = Path(os.environ.get("LOAD_RESULTS", ROOT / "docs" / "load-results.md"))
     target.write_text(document(found["locust"], found["k6"], seconds=seconds, users=users, busy=busy), encoding="utf-8")
     print(f"\n{target} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
     return 0 if statuses == [0, 0] and all(each.get("slo_met") for each in found.values()) else 1
+
+
+def locust(
+    gateway: str, *options: str, summary: Path, workers: int, environment: Mapping[str, str] | None = None
+) -> int:
+    """Run Locust against `gateway` to its end, as one process (0 workers), or as a master with so many workers. The exit status: 1 when an
+    objective is missed; a worker that ends badly is worth 1, too."""
+    program = [str(BIN / "locust"), "-f", str(HERE / "load_test.py")]
+    judge = [*program, "--host", gateway, "--headless", "--only-summary", "--summary", str(summary), *options]
+    if not workers:
+        return subprocess.run(judge, cwd=ROOT, env=environment, check=False).returncode
+    port = str(_free_port())
+    judge += ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    judge += ["--expect-workers", str(workers), "--expect-workers-max-wait", "120"]
+    work = [*program, "--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    master = subprocess.Popen(judge, cwd=ROOT, env=environment)
+    hands = [subprocess.Popen(work, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) for _ in range(workers)]
+    try:
+        status = master.wait()
+        ended = [hand.wait(LEAVE_SECONDS) for hand in hands]
+    finally:
+        for process in (master, *hands):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    return status or int(any(ended))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users: str, busy: float) -> str:
@@ -87,7 +112,7 @@ def _locust(found: dict[str, Any], users: str) -> list[str]:
     deliberate = found["refused_on_purpose"]
     lines = [
         "## Locust", "",
-        f"{users} users, {found['requests']} requests ({found['requests_per_second']} a second), {found['errors']} errors.",
+        f"{users} users{_spread(found)}, {found['requests']} requests ({found['requests_per_second']} a second), {found['errors']} errors.",
         f"429 share: {found['refused'] / requests:.2%} for tenants within their limits; the user of the tenant over its limit got {deliberate}"
         f" refusals on purpose, {found['broken_refusals']} of them against the contract.", "",
         "| request | requests | errors | p50 ms | p95 ms | p99 ms |", "|---|---:|---:|---:|---:|---:|",
@@ -96,6 +121,10 @@ def _locust(found: dict[str, Any], users: str) -> list[str]:
         times = " | ".join(f"{row[name]:.0f}" if row[name] is not None else "–" for name in ("p50", "p95", "p99"))
         lines.append(f"| {row['name']} | {row['requests']} | {row['errors']} | {times} |")
     return [*lines, "", *_objectives(found)]
+
+
+def _spread(found: dict[str, Any]) -> str:
+    return f" on a master and {found['workers']} workers" if found["workers"] else ""
 
 
 def _k6(found: dict[str, Any]) -> list[str]:

@@ -6,22 +6,22 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from ..limits import HEADER_NAMES, Decision, header_values, headers, http_status, problem
+from ..limits import Decision, header_values, headers, http_status, problem
+from .granted import NAMES, Fields, Granted
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Fields = list[tuple[bytes, bytes]]
-
-_NAMES = tuple(name.lower().encode() for name in HEADER_NAMES)
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
 
 
 def fields_of(decision: Decision) -> Fields:
     """The limit's header fields."""
+    if isinstance(decision, Granted):
+        return decision.header_fields()
     if not decision.code:
-        return [(name, value.encode()) for name, value in zip(_NAMES, header_values(decision), strict=False)]
+        return [(name, value.encode()) for name, value in zip(NAMES, header_values(decision), strict=False)]
     return [(name.lower().encode(), value.encode()) for name, value in headers(decision)]
 
 

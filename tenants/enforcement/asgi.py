@@ -60,7 +60,7 @@ class EnforcementMiddleware:
             route_classes=route_classes or {"default": 1},
             request_increase_url=request_increase_url,
         )
-        self.enforcer = AsyncEnforcer(config, counts or NoWitness(), RemoteBuilder(decision_url), "asgi")
+        self.enforcer = AsyncEnforcer(config, counts, RemoteBuilder(decision_url), "asgi")
         self._class_of = route_class if callable(route_class) else (lambda _: route_class)
         self._exempt = frozenset(exempt)
         self._scopes = scope_mask([scope]) if scope else 0
@@ -99,16 +99,6 @@ class EnforcementMiddleware:
             return
         status, fields, body = refusal(decision, self.enforcer.config.increase_url(slug))
         await answer(send, status, fields, body)
-
-
-class NoWitness:
-    """Without a way to the ledger a process keeps no counts: Redis's are billed."""
-
-    def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None:
-        return None
-
-    def refused(self, slug: str, hour: int, key_id: str, by: str) -> None:
-        return None
 
 
 class RemoteBuilder:

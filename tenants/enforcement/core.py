@@ -19,12 +19,13 @@ from .cluster import Topology, redis_of
 from .config import Config
 from .errors import ANSWERED, IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
+from .granted import Granted
 from .keys import PLATFORM, Credential, parse
 from .known import Known, KnownKeys
 from .leases import Leases
 from .ledger import LOCAL_GENERATION
 from .tracing import traced
-from .wire import LATE, NOT_BUILT, OUT_OF_DATE, parse_reply
+from .wire import GRANTED, LATE, NOT_BUILT, OUT_OF_DATE, parse_reply
 
 INVALID_KEY = "invalid_key"
 UNAVAILABLE = "enforcement_unavailable"
@@ -60,7 +61,8 @@ class Witness(Protocol):
 class Core:
     """State that the calls of one process share, and the steps before and after asking Redis."""
 
-    def __init__(self, config: Config, counts: Witness, door: str) -> None:
+    def __init__(self, config: Config, counts: Witness | None, door: str) -> None:
+        """Without `counts` a process has no way to the ledger and keeps none: Redis's are billed."""
         self.config = config
         self.counts = counts
         self.door = door
@@ -91,8 +93,9 @@ class Core:
     def begin_lease(self, text: bytes, call: Call, scopes: int, lease: Call, reply: bytes) -> Decision | None:
         """The decision on `call` out of the lease that Redis has just granted; None when it did not, and the call must ask for itself."""
         assert self.leases is not None  # noqa: S101 - lease_due has answered
-        taken, shape = parse_reply(reply, lease.cost), (text, call.route_class, scopes)
-        decision = None if taken.code else self.leases.begin(shape, call, taken)
+        shape = (text, call.route_class, scopes)
+        granted = reply[0] == GRANTED
+        decision = self.leases.begin(shape, call, Granted(reply, lease.cost, lease.cost)) if granted else None
         if decision is None:
             self.leases.refused(shape)
         else:
@@ -129,30 +132,30 @@ class Core:
 
     def understand(self, reply: bytes, call: Call) -> Decision:
         """The decision in a reply of Redis, counted as this process's witness."""
-        decision = parse_reply(reply, call.cost)
-        if not decision.code and call.counted_as:
+        if reply[0] != GRANTED:
+            return parse_reply(reply, call.cost)
+        decision = Granted(reply, call.cost, call.cost)
+        if call.counted_as:
             self._book(decision, call)
         return decision
 
     def conclude(self, text: bytes, known: Known, call: Call, decision: Decision) -> None:
         """Remember (or forget) the key, and write the metrics."""
-        if decision.windows and not decision.local:
-            self.allowance.saw((call.slug, known.subject), decision.windows)
+        if not decision.local and (not decision.code or decision.windows):
+            self.allowance.saw((call.slug, known.subject), decision)
         if not decision.code:
             if not decision.local:
                 known.confirm(decision)
                 if known.is_key and self.known.get(text) is not known:
                     self.known.remember(text, known)
-            self._granted.inc()
-            if call.cost:
-                self._requests_of(call.slug, call.route_class).inc()
+            self.count_granted(call)
         else:
             if decision.code not in KEEPS_KEY_KNOWN:
                 self.known.forget(text)
             metrics.DECISIONS.labels(self.door, decision.code).inc()
             if decision.refused_by or decision.code == "quota_exceeded":
                 metrics.LIMIT_HITS.labels(decision.refused_by or "month").inc()
-                if call.slug != PLATFORM:
+                if call.slug != PLATFORM and self.counts is not None:
                     second = decision.now_ms // 1000
                     self.counts.refused(call.slug, second - second % 3600, call.key_id, decision.refused_by or "month")
         for scope in decision.shadow:
@@ -182,6 +185,12 @@ class Core:
             self._book(decision, call)
         return decision
 
+    def count_granted(self, call: Call, calls: int = 1) -> None:
+        """In the metrics."""
+        self._granted.inc(calls)
+        if call.cost:
+            self._requests_of(call.slug, call.route_class).inc(calls)
+
     def _requests_of(self, slug: str, route_class: str) -> Counter:
         """The counter of a tenant's granted calls, remembered: looking its labels up costs more than counting."""
         counter = self._requests.get((slug, route_class))
@@ -190,10 +199,11 @@ class Core:
         return counter
 
     def _book(self, decision: Decision, call: Call) -> None:
-        if decision.hour:
-            self.counts.add(
-                decision.tenant_id, decision.hour, decision.generation, call.key_id, call.counted_as, call.cost
-            )
+        if self.counts is None:
+            return
+        told = decision.booking() if isinstance(decision, Granted) else decision
+        if told.hour:
+            self.counts.add(told.tenant_id, told.hour, told.generation, call.key_id, call.counted_as, call.cost)
 
 
 class Enforcer(Core):
@@ -202,7 +212,7 @@ class Enforcer(Core):
     def __init__(
         self,
         config: Config,
-        counts: Witness,
+        counts: Witness | None,
         builder: Builder,
         door: str = "django",
         verify: Callable[[Credential], Verified | None] | None = None,

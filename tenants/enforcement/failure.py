@@ -11,7 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 from .. import metrics
-from ..limits import WINDOWS, WindowState
+from ..limits import WINDOWS, Decision, WindowState
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ class Breaker:
     """Open after failures: for about half a second nobody asks Redis, then one call tries. Shared by the threads of a process."""
 
     def __init__(self) -> None:
+        self.calm = True
+        """Nothing has failed since Redis last answered: it may be asked without more ado."""
         self._failures = 0
         self._open_until = 0.0
         self._lock = threading.Lock()
@@ -51,11 +53,12 @@ class Breaker:
                 if self._open_until:
                     log.warning("enforcement redis is back")
                     metrics.BREAKER_OPEN.set(0)
-                self._failures, self._open_until = 0, 0.0
+                self._failures, self._open_until, self.calm = 0, 0.0, True
 
     def failed(self, reason: str, detail: str) -> None:
         """Redis did not answer."""
         with self._lock:
+            self.calm = False
             self._failures += 1
             if self._failures >= TOLERATED or reason == "refused":
                 self._open_until = time.monotonic() + self._cool_down()
@@ -88,16 +91,16 @@ class LocalAllowance:
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
-        self._seen: dict[tuple[str, str], tuple[float, tuple[WindowState, ...]]] = {}
+        self._seen: dict[tuple[str, str], tuple[float, Decision]] = {}
         self._taken: dict[tuple[str, str], deque[tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
-    def saw(self, user: tuple[str, str], windows: tuple[WindowState, ...]) -> None:
-        """Redis has just said how much is left of the windows of (slug, subject). Hot: one dictionary entry."""
+    def saw(self, user: tuple[str, str], told: Decision) -> None:
+        """Redis has just said how much is left of the windows of (slug, subject). Hot: one dictionary entry, read when it is needed."""
         if len(self._seen) >= MAX_USERS and user not in self._seen:
             with self._lock:
                 self._seen.pop(next(iter(self._seen)), None)
-        self._seen[user] = (time.monotonic(), windows)
+        self._seen[user] = (time.monotonic(), told)
 
     def take(self, user: tuple[str, str], cost: int, *, strict: bool = True) -> Local:
         """Admit `cost` calls if they fit, and remember them; without `strict` they always do."""
@@ -123,9 +126,9 @@ class LocalAllowance:
         self, user: tuple[str, str], taken: deque[tuple[float, int]], now: float
     ) -> tuple[WindowState, ...]:
         """The windows as seen, less the calls taken here since. After its length nothing of what was seen counts any more."""
-        seen_at, windows = self._seen.get(user, (0.0, ()))
+        seen_at, told = self._seen.get(user, (0.0, Decision("")))
         found = []
-        for name, limit, left, resets_in_ms in windows:
+        for name, limit, left, resets_in_ms in told.windows:
             length = WINDOWS[name].seconds
             start = max(seen_at, now - length)
             if now - seen_at >= length:

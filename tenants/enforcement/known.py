@@ -7,11 +7,15 @@ import time
 from ..limits import Decision
 from .calls import Call, build
 from .config import Config
+from .granted import Granted
 from .keys import PLATFORM, Credential
 
 MAX_KNOWN = 20_000
 MOST = 2**24 - 1
 """Highest cost of one call, weighted by its class: what the script can count in one entry."""
+
+NOTHING = Decision("")
+"""What Redis has said of a key before it was asked."""
 
 MAX_SHAPES = 32
 """Different (cost, route class) pairs remembered per key; costs are the caller's, so their number must be bounded."""
@@ -20,14 +24,12 @@ MAX_SHAPES = 32
 class Known:
     """A presented credential with its prepared calls and what the last verification said."""
 
-    __slots__ = ("_calls", "credential", "hour_offset", "scopes", "subject", "tenant_id", "verified_at")
+    __slots__ = ("_billed", "_calls", "_last", "credential", "subject", "verified_at")
 
     def __init__(self, credential: Credential, subject: str = "") -> None:
         self.credential = credential
         self.subject = subject or credential.subject
-        self.tenant_id = 0
-        self.scopes = 0
-        self.hour_offset = 0
+        self._last = self._billed = NOTHING
         self.verified_at = float("-inf")
         self._calls: dict[tuple[int, str, int], Call] = {}
 
@@ -35,6 +37,21 @@ class Known:
     def is_key(self) -> bool:
         """False for callers without a key, of whom only the address is known: there is nothing to verify."""
         return bool(self.credential.digest)
+
+    @property
+    def tenant_id(self) -> int:
+        """As the last verification said; 0 before the first."""
+        return self._last.tenant_id
+
+    @property
+    def scopes(self) -> int:
+        """As the last verification said."""
+        return self._last.scopes
+
+    @property
+    def hour_offset(self) -> int:
+        """Seconds after the UTC hour at which the tenant's billing hours begin, as the last billed call said."""
+        return self._billed.hour % 3600
 
     def call(self, config: Config, cost: int, route_class: str, scopes: int) -> Call:
         """The call that this key makes, written out; built once for each shape."""
@@ -75,14 +92,14 @@ class Known:
 
     def confirm(self, decision: Decision) -> None:
         """Redis has just verified the key and granted a call."""
-        self.tenant_id, self.scopes = decision.tenant_id, decision.scopes
-        if decision.hour:
-            self.hour_offset = decision.hour % 3600
+        self._last = decision
+        if isinstance(decision, Granted) and decision.is_billed:
+            self._billed = decision
         self.verified_at = time.monotonic()
 
     def verified_by_database(self, tenant_id: int, scopes: int) -> None:
         """Redis is away, and the database has found the key good."""
-        self.tenant_id, self.scopes, self.verified_at = tenant_id, scopes, time.monotonic()
+        self._last, self.verified_at = Decision("", tenant_id=tenant_id, scopes=scopes), time.monotonic()
 
     def is_fresh(self, seconds: float) -> bool:
         """Verified in the last `seconds`."""

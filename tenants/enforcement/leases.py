@@ -20,7 +20,6 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 from typing import NamedTuple
 
 from ..limits import Decision
@@ -29,6 +28,7 @@ from .calls import Call
 from .cluster import redis_of
 from .config import Config
 from .errors import RedisUnavailableError
+from .granted import Granted
 from .scripts import SETTLE
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Lease:
 
     __slots__ = ("call", "size", "taken", "tokens", "until")
 
-    def __init__(self, call: Call, size: int, taken: Decision, until: float) -> None:
+    def __init__(self, call: Call, size: int, taken: Granted, until: float) -> None:
         self.call = call
         self.size = size
         self.taken = taken
@@ -62,9 +62,7 @@ class Lease:
             self.tokens.pop()
         except IndexError:
             return None
-        left = len(self.tokens)
-        windows = tuple([window._replace(left=window.left + left) for window in self.taken.windows])
-        return replace(self.taken, windows=windows, used=max(0, self.taken.used - left))
+        return Granted(self.taken.reply, self.size, self.size - len(self.tokens))
 
     def close(self) -> tuple[int, int]:
         """End it for everybody; how many calls were made, and how many were not."""
@@ -128,11 +126,14 @@ class Leases:
         """Fewer calls are left than a lease takes: every call asks for itself for a while."""
         self._paces[shape] = Pace(time.monotonic(), -self.size)
 
-    def begin(self, shape: Shape, call: Call, taken: Decision) -> Decision | None:
+    def begin(self, shape: Shape, call: Call, taken: Granted) -> Decision | None:
         """Redis has granted `size` calls at once; answers the decision on the first of them."""
         until = time.monotonic() + self._seconds
         end_of_hour = taken.hour + 3_600 - taken.now_ms / 1000  # a lease is billed in one hour
         lease = Lease(call, self.size, taken, min(until, time.monotonic() + end_of_hour))
+        self._paces[shape] = Pace(
+            time.monotonic(), self.size
+        )  # one that is used up before its end is followed by another
         with self._guard:
             before = self._leases.get(shape)
             self._leases[shape] = lease
@@ -151,8 +152,8 @@ class Leases:
         self._settle()
 
     def _run(self) -> None:
-        while True:
-            time.sleep(SETTLE_EVERY)
+        never = threading.Event()
+        while not never.wait(SETTLE_EVERY):
             now = time.monotonic()
             with self._guard:
                 for shape, lease in list(self._leases.items()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections import Counter as TallyOf
 from collections import deque
 from typing import Any, cast
 
@@ -21,14 +22,19 @@ from .cluster import Topology, is_cluster
 from .config import Config
 from .core import INVALID_KEY, Builder, Core, Witness
 from .errors import ANSWERED, RedisUnavailableError, UnknownTenantError
+from .failure import Breaker
 from .handshake import Clock, Handshake
 from .known import Known
+from .leases import Shape
 from .resp import pack
 from .scripts import DECIDE
 from .tracing import traced
 from .wire import LATE, NOT_BUILT, OUT_OF_DATE
 
 SECOND_LOOK = 0.001
+METRICS_SECONDS = 0.1
+MOST_UNSENT = 16
+"""Calls that wait for the replies to those before them, so that one write serves them all; with so many they wait no longer."""
 
 
 class Pipe(asyncio.Protocol):
@@ -44,6 +50,7 @@ class Pipe(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._unsent: list[bytes] = []
+        self._on_the_way = 0
         self._watch: asyncio.TimerHandle | None = None
         self._looked_twice = False
 
@@ -74,30 +81,44 @@ class Pipe(asyncio.Protocol):
         return pipe
 
     def send(self, command: bytes) -> asyncio.Future[Any]:
-        """The reply to come. All that is sent within one tick of the loop goes out in one write."""
+        """The reply to come. What is sent while replies are awaited goes out in one write when they are there."""
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self.alive:
             future.set_exception(RedisUnavailableError("closed", "the connection is closed"))
             return future
         self._waiting.append((future, self._loop.time()))
-        if not self._unsent:
-            self._loop.call_soon(self._write)
         self._unsent.append(command)
+        if len(self._unsent) == (1 if not self._on_the_way else MOST_UNSENT):
+            self._loop.call_soon(self._write)
         if self._watch is None:
             self._watch = self._loop.call_later(self.timeout, self._look)
         return future
 
+    def ask(self, command: bytes) -> asyncio.Future[Any]:
+        """Send a call with its deadline. The reply to come is for `heard`, or for `insist` where `heard` has no use for it."""
+        deadline = self.clock.deadline(time.monotonic(), self.timeout)
+        return self.send(b"%s%s%d\r\n" % (command, self._tail, deadline))
+
+    def heard(self, reply: Any) -> bool:
+        """Is this a decision? Takes the time from it."""
+        if type(reply) is bytes and reply[0] < LATE:
+            self.clock.observe(int.from_bytes(reply[1:9], "big"), time.monotonic())
+            return True
+        return False
+
     async def decide(self, command: bytes) -> bytes:
         """As Connection.decide, without blocking."""
-        deadline = self.clock.deadline(time.monotonic(), self.timeout)
-        reply = await self.send(b"%s%s%d\r\n" % (command, self._tail, deadline))
-        if type(reply) is bytes:
-            self.clock.observe(int.from_bytes(reply[1:9], "big"), time.monotonic())
-            return reply
-        if str(reply).startswith("NOSCRIPT"):
+        return await self.insist(command, await self.ask(command))
+
+    async def insist(self, command: bytes, reply: Any) -> bytes:
+        """The packed reply, after loading the script where the server has lost it. Raises RedisUnavailableError."""
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             await self.send(pack(("SCRIPT", "LOAD", DECIDE.source)))
-            return await self.decide(command)
-        raise RedisUnavailableError.from_reply(str(reply))
+            reply = await self.ask(command)
+        if type(reply) is not bytes:
+            raise RedisUnavailableError.from_reply(str(reply))
+        self.clock.observe(int.from_bytes(reply[1:9], "big"), time.monotonic())
+        return reply
 
     def fail(self, error: RedisUnavailableError) -> None:
         """Close, and give everybody who waits the error: a late reply must not be taken for another's."""
@@ -125,16 +146,20 @@ class Pipe(asyncio.Protocol):
         reply = reader.gets()
         while reply is not False and waiting:
             future, _ = waiting.popleft()
+            self._on_the_way -= 1
             if not future.done():
                 future.set_result(reply)
             reply = reader.gets()
+        if not self._on_the_way and self._unsent:
+            self._write()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.fail(RedisUnavailableError("closed", "Redis closed the connection"))
 
     def _write(self) -> None:
         commands, self._unsent = self._unsent, []
-        if self.alive:
+        if self.alive and commands:
+            self._on_the_way += len(commands)
             self._transport.write(b"".join(commands))
 
     def _look(self) -> None:
@@ -158,7 +183,7 @@ class Pipe(asyncio.Protocol):
 class AsyncEnforcer(Core):
     """Decisions on one event loop."""
 
-    def __init__(self, config: Config, counts: Witness, builder: Builder, door: str) -> None:
+    def __init__(self, config: Config, counts: Witness | None, builder: Builder, door: str) -> None:
         super().__init__(config, counts, door)
         self.builder = builder
         self._address = None if is_cluster(config.redis_url) else Address.parse(config.redis_url)
@@ -166,6 +191,12 @@ class AsyncEnforcer(Core):
             self.topology = Topology(Address.parse_many(config.redis_url), config.timeout)
         self._pipes: dict[Address, Pipe] = {}
         self._opening: dict[Address, asyncio.Future[Pipe]] = {}
+        self._pipe: Pipe | None = None
+        """The one of the only server; None in a cluster."""
+        self._breaker = self.breaker_of("") if self._address else Breaker()
+        self._granted_calls: list[Call] = []
+        self._measured: list[float] = []
+        self._taking: dict[Shape, asyncio.Future[None]] = {}
 
     async def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
         """As Enforcer.consume."""
@@ -176,19 +207,46 @@ class AsyncEnforcer(Core):
 
     async def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
         """As Enforcer.decide."""
-        started = time.perf_counter()
+        if not spans.enabled():
+            return await self._decide(text, known, cost, route_class, scopes)
         with traced(self.door, known.credential.slug, route_class) as note:
-            call = known.call(self.config, cost, route_class, scopes)
-            try:
-                decision = self.leased(text, known, call, scopes) or await self._ask_about(text, known, call, scopes)
-            except UnknownTenantError:
-                decision = Decision(INVALID_KEY)
-            except RedisUnavailableError as error:
-                decision = self.without_redis(known, call, scopes, error.reason)
-            self.conclude(text, known, call, decision)
-            self.seconds.observe(time.perf_counter() - started, spans.exemplar())
+            decision = await self._decide(text, known, cost, route_class, scopes)
             note(decision)
         return decision
+
+    async def _decide(self, text: bytes, known: Known, cost: int, route_class: str, scopes: int) -> Decision:
+        started = time.perf_counter()
+        call = known.call(self.config, cost, route_class, scopes)
+        try:
+            decision = None if self.leases is None else await self._out_of_a_lease(text, known, call, scopes)
+            if decision is None:
+                decision = self.understand(await self._ask(call), call)
+        except UnknownTenantError:
+            decision = Decision(INVALID_KEY)
+        except RedisUnavailableError as error:
+            decision = self.without_redis(known, call, scopes, error.reason)
+        self.conclude(text, known, call, decision)
+        exemplar = spans.exemplar()
+        if decision.code or exemplar:
+            self.seconds.observe(time.perf_counter() - started, exemplar)
+        else:
+            self._measured.append(time.perf_counter() - started)
+        return decision
+
+    def count_granted(self, call: Call, calls: int = 1) -> None:
+        """Noted now and brought to the metrics in a moment, many at once: a lock and a look-up for each call would cost more than the rest."""
+        if not self._granted_calls:
+            asyncio.get_running_loop().call_later(METRICS_SECONDS, self.flush_metrics)
+        self._granted_calls.append(call)
+
+    def flush_metrics(self) -> None:
+        """Bring what was noted to the metrics."""
+        calls, self._granted_calls = self._granted_calls, []
+        measured, self._measured = self._measured, []
+        for call, number in TallyOf(calls).items():
+            super().count_granted(call, number)
+        for seconds in measured:
+            self.seconds.observe(seconds)
 
     async def pipe(self, slug: str) -> Pipe:
         """The open connection to the tenant's server; callers that come together open one. Raises RedisUnavailableError."""
@@ -201,17 +259,48 @@ class AsyncEnforcer(Core):
             opening = self._opening[place] = asyncio.ensure_future(Pipe.open(place, self.config.timeout))
         try:
             pipe = self._pipes[place] = await asyncio.shield(opening)
+            if self._address is not None:
+                self._pipe = pipe
         finally:
             if self._opening.get(place) is opening and opening.done():
                 del self._opening[place]
         return pipe
 
-    async def _ask_about(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision:
+    async def _out_of_a_lease(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision | None:
+        """A decision out of a lease that is there or due; None when the call must ask for itself. One lease at a time is asked for."""
+        decision, shape = self.leased(text, known, call, scopes), (text, call.route_class, scopes)
+        while decision is None and (taking := self._taking.get(shape)) is not None:
+            await asyncio.shield(taking)
+            decision = self.leased(text, known, call, scopes)
+        if decision is not None:
+            return decision
         lease = self.lease_due(text, known, call, scopes)
-        decision = self.begin_lease(text, call, scopes, lease, await self._ask(lease)) if lease else None
-        return decision or self.understand(await self._ask(call), call)
+        if lease is None:
+            return None
+        taking = self._taking[shape] = asyncio.get_running_loop().create_future()
+        try:
+            return self.begin_lease(text, call, scopes, lease, await self._ask(lease))
+        finally:
+            del self._taking[shape]
+            taking.set_result(None)
 
     async def _ask(self, call: Call) -> bytes:
+        pipe = self._pipe
+        if pipe is None or not pipe.alive or not self._breaker.calm:
+            return await self._ask_with_care(call)
+        started = time.monotonic()
+        try:
+            answer = await pipe.ask(call.command)
+            if pipe.heard(answer):
+                return cast(bytes, answer)
+            return await self._insist(call, pipe, answer, started)
+        except RedisUnavailableError as error:
+            if error.reason not in ANSWERED:
+                self._breaker.failed(error.reason, str(error))
+            raise
+
+    async def _ask_with_care(self, call: Call) -> bytes:
+        """Where a connection must be opened, Redis has failed lately, or a cluster says which server to ask."""
         if self.topology is not None and not self.topology.known:
             await asyncio.to_thread(self.topology.refresh)
         breaker = self.breaker_of(call.slug)
@@ -235,9 +324,14 @@ class AsyncEnforcer(Core):
     async def _converse(self, call: Call) -> bytes:
         pipe = await self.pipe(call.slug)
         started = time.monotonic()
-        reply = await pipe.decide(call.command)
-        if reply[0] <= 3:
-            return reply
+        answer = await pipe.ask(call.command)
+        if pipe.heard(answer):
+            return cast(bytes, answer)
+        return await self._insist(call, pipe, answer, started)
+
+    async def _insist(self, call: Call, pipe: Pipe, answer: Any, started: float) -> bytes:
+        """After an answer that is no decision, so that nothing was counted: do what it says, and ask again."""
+        reply = await pipe.insist(call.command, answer)
         if reply[0] == LATE and time.monotonic() - started < self.config.timeout / 2:
             pipe.clock.set(int.from_bytes(reply[1:9], "big"), time.monotonic())
             reply = await pipe.decide(call.command)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from ..limits import API_CALLS, MAX_WINDOW_LIMIT, WINDOW_NAMES, WINDOWS, Block, Decision, Segment, WindowState
 from .keys import month_field
@@ -29,8 +30,13 @@ _CODES = {
     NOT_BUILT: "enforcement_unavailable",
     OUT_OF_DATE: "enforcement_unavailable",
 }
-_REPLY = struct.Struct(">BQQHBQQQIIB8sIIIIIIIII")
+REPLY = struct.Struct(">BQQHBQQQIIB8sIIIIIIIII")
+SHADOW_AT = 52
+"""Where the reply tells what would have been refused."""
 _UNLIMITED_WINDOW = 2**32 - 1
+_window: Callable[[tuple[str, int, int, int]], WindowState] = partial(
+    tuple.__new__, WindowState
+)  # as WindowState(*…), in a third of the time
 _SCOPES_OF_WINDOWS = ("minute", "hour", "day", "month")
 
 SCOPES = (
@@ -108,15 +114,18 @@ def parse_reply(reply: bytes, cost: int) -> Decision:
     (
         _, now, tenant_id, scopes, refused_by, retry, used, quota, resets_at, hour, shadow, generation,
         minute, minute_free, minute_resets, an_hour, hour_free, hour_resets, day, day_free, day_resets,
-    ) = _REPLY.unpack_from(reply)  # fmt: skip
+    ) = REPLY.unpack_from(reply)  # fmt: skip
     taken = cost if status == GRANTED else 0
     windows = []
     if minute != _UNLIMITED_WINDOW:
-        windows.append(WindowState("minute", minute, minute_free - taken if minute_free > taken else 0, minute_resets))
+        left = minute_free - taken if minute_free > taken else 0
+        windows.append(_window(("minute", minute, left, minute_resets)))
     if an_hour != _UNLIMITED_WINDOW:
-        windows.append(WindowState("hour", an_hour, hour_free - taken if hour_free > taken else 0, hour_resets))
+        left = hour_free - taken if hour_free > taken else 0
+        windows.append(_window(("hour", an_hour, left, hour_resets)))
     if day != _UNLIMITED_WINDOW:
-        windows.append(WindowState("day", day, day_free - taken if day_free > taken else 0, day_resets))
+        left = day_free - taken if day_free > taken else 0
+        windows.append(_window(("day", day, left, day_resets)))
     decision = Decision(
         _CODES.get(status, ""),
         now,
@@ -133,7 +142,7 @@ def parse_reply(reply: bytes, cost: int) -> Decision:
         _shadow_names(shadow) if shadow else (),
     )
     if status == REFUSED:
-        until, decision.code, decision.detail = reply[_REPLY.size :].decode().split("\n", 2)
+        until, decision.code, decision.detail = reply[REPLY.size :].decode().split("\n", 2)
         decision.retry_after_ms = max(1, int(until) * 1000 - now) if until != "0" else 0
     return decision
 

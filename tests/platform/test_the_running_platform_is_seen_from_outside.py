@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.observability import load_slo
+from infra.observability import load_slo, run_load
 from infra.observability.as_code import gpu_costs, jobs, promql
 from infra.observability.as_code.known import ROOT
 from tests.observability import servers
@@ -123,32 +123,14 @@ def test_a_tenant_over_its_limit_gets_refusals_that_keep_the_contract(running: R
     assert [load_slo.contract_violations(*answer) for answer in refused] == [[]] * len(refused)
 
 
-def _locust(running: Running, gateway: str, summary: Path, *more: str) -> tuple[int, dict[str, object]]:
-    command = [
-        str(BIN / "locust"),
-        "-f",
-        str(LOAD / "load_test.py"),
-        "--host",
-        running.url(gateway),
-        "--headless",
-        "--only-summary",
-    ]
-    command += [
-        "--users",
-        "6",
-        "--spawn-rate",
-        "6",
-        "--run-time",
-        "6s",
-        "--stop-timeout",
-        "3",
-        "--summary",
-        str(summary),
-        *more,
-    ]
-    answer = subprocess.run(command, env=running.environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert summary.exists(), answer.stderr[-3000:]
-    return answer.returncode, json.loads(summary.read_text())
+def _locust(
+    running: Running, gateway: str, summary: Path, *more: str, workers: int = 0
+) -> tuple[int, dict[str, object]]:
+    options = ("--users", "6", "--spawn-rate", "6", "--run-time", "6s", "--stop-timeout", "3", *more)
+    status = run_load.locust(
+        running.url(gateway), *options, summary=summary, workers=workers, environment=running.environment
+    )
+    return status, json.loads(summary.read_text())
 
 
 def test_locust_judges_by_the_objectives(running: Running, tmp_path: Path) -> None:
@@ -157,6 +139,23 @@ def test_locust_judges_by_the_objectives(running: Running, tmp_path: Path) -> No
     status, found = _locust(running, "gateway", tmp_path / "fast.json", "--slo-p95-ms", "60000")
     assert (status, found["slo_met"], found["errors"], found["broken_refusals"]) == (0, True, 0, 0)
     assert found["refused_on_purpose"]
+
+
+def test_a_master_judges_what_its_workers_did(running: Running, tmp_path: Path) -> None:
+    status, found = _locust(running, "slow", tmp_path / "slow.json", workers=2)
+    assert (status, found["slo_met"], found["workers"]) == (1, False, 2)
+    status, found = _locust(running, "gateway", tmp_path / "fast.json", "--slo-p95-ms", "60000", workers=2)
+    assert (status, found["slo_met"], found["errors"], found["broken_refusals"]) == (0, True, 0, 0), found["failures"]
+    assert found["workers"] == 2
+    assert found["refused_on_purpose"], "what the workers' own handlers count reaches the master"
+
+
+def test_the_classes_have_the_weights_of_the_brief(running: Running) -> None:
+    code = "import json, load_test as t; print(json.dumps({c.__name__: c.weight for c in t.APIUser.__subclasses__() if not c.fixed_count}))"
+    environment = {**running.environment, "PYTHONPATH": str(LOAD)}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    weights = json.loads(found.stdout.splitlines()[-1])
+    assert weights == {"ClinicianUser": 50, "ResearcherUser": 30, "AdminUser": 10, "RadiologyWorkflowUser": 20}
 
 
 def _k6(running: Running, gateway: str, summary: Path, **more: str) -> tuple[int, dict[str, object]]:

@@ -62,6 +62,22 @@ def test_most_calls_do_not_ask_redis(stage, leasing):
     assert calls[1] - calls[0] <= SIZE + 200 / SIZE + 1
 
 
+async def test_callers_that_come_together_take_one_lease(stage):
+    stage.tenant(windows={"minute": None, "hour": None, "day": 100_000})
+    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
+    enforcer.leases._run = lambda: None
+    text = stage.key()
+    for _ in range(SIZE - 1):
+        await enforcer.consume(text)
+    decisions = await asyncio.gather(*(enforcer.consume(text) for _ in range(SIZE)))
+    assert codes(decisions) == {"granted": SIZE}
+    assert month(stage) == SIZE - 1 + SIZE  # one lease, and all of it is used
+    decisions = await asyncio.gather(*(enforcer.consume(text) for _ in range(3 * SIZE)))
+    assert codes(decisions) == {"granted": 3 * SIZE}  # used up before its end, it is followed by another at once
+    enforcer.leases.settle_all()
+    assert bill(stage) == month(stage) == SIZE - 1 + 4 * SIZE
+
+
 def _evalsha(text: str) -> int:
     line = next((line for line in text.splitlines() if line.startswith("cmdstat_evalsha:")), "=0,")
     return int(line.partition("calls=")[2].partition(",")[0] or 0)

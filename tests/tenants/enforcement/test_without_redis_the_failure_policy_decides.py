@@ -8,7 +8,7 @@ import pytest
 from portal.embedded import RedisServer
 from tenants.enforcement.core import Enforcer
 from tenants.enforcement.failure import LocalAllowance
-from tenants.limits import WindowState, headers
+from tenants.limits import Decision, WindowState, headers
 
 from .stage import Stage, codes
 
@@ -69,7 +69,8 @@ def test_what_was_seen_counts_for_its_windows_length_only() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tenants.enforcement.failure.time.monotonic", lambda: clock[0])
         allowance = LocalAllowance(3)
-        allowance.saw(user, (WindowState("minute", 60, 0, 20_000), WindowState("hour", 1000, 5, 3_000_000)))
+        windows = (WindowState("minute", 60, 0, 20_000), WindowState("hour", 1000, 5, 3_000_000))
+        allowance.saw(user, Decision("", windows=windows))
         assert allowance.take(user, 1).refused_by == "minute"
         clock[0] += 61
         admitted = [allowance.take(user, 1) for _ in range(4)]

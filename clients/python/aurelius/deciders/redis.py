@@ -52,10 +52,10 @@ class AsyncRedisDecider:
         """
         config = _config(redis_url, pepper, options)
         from tenants.enforcement.answers import bearer, fields_of
-        from tenants.enforcement.asgi import NoWitness, RemoteBuilder
+        from tenants.enforcement.asgi import RemoteBuilder
         from tenants.enforcement.pipelined import AsyncEnforcer
 
-        self._enforcer = AsyncEnforcer(config, NoWitness(), RemoteBuilder(decision_url), "asgi")
+        self._enforcer = AsyncEnforcer(config, None, RemoteBuilder(decision_url), "asgi")
         self._bearer, self._fields_of = bearer, fields_of
 
     async def decide(
@@ -83,10 +83,10 @@ class RedisDecider:
     def __init__(self, redis_url: str, pepper: str, *, decision_url: str = "", **options: Any) -> None:
         """As AsyncRedisDecider."""
         config = _config(redis_url, pepper, options)
-        from tenants.enforcement.asgi import NoWitness, RemoteBuilder
+        from tenants.enforcement.asgi import RemoteBuilder
         from tenants.enforcement.core import Enforcer
 
-        self._enforcer = Enforcer(config, NoWitness(), RemoteBuilder(decision_url), "wsgi")
+        self._enforcer = Enforcer(config, None, RemoteBuilder(decision_url), "wsgi")
 
     def decide(self, authorization: str, *, cost: int = 1, route_class: str = "", traceparent: str = "") -> Decision:
         """See Decider."""
