@@ -1,7 +1,7 @@
 """The demo's GPUs: three nodes that nobody has to own. What their collectors would have written, for history and while the demo runs.
 
-What was held is what the ledger says, laid out on devices hour by hour; what was used of it, power and temperature follow the same chance
-each time. One GPU lies idle, one is held by nobody who can be named, and one node fell silent yesterday: as in life.
+What was held is what the ledger says, laid out on devices hour by hour, and while the demo runs the ledger says what is held (`holdings`); what
+was used of it, power and temperature follow the same chance each time. One GPU lies idle, one is held by nobody who can be named, and one node fell silent yesterday: as in life.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Sum
 
+from metering.ledger import ingestion, rollups
 from metering.models import (
     CollectorState,
     CollectorStatus,
@@ -62,8 +63,8 @@ def make(now: datetime) -> None:
     devices = {(device.node, device.index): device for device in _devices(now)}
     tenants = {tenant.slug: tenant for tenant in Tenant.objects.all()}
     chance = Random("gpus")  # noqa: S311
-    uses = _layout(devices, tenants, now, chance)
-    _idle_hours(uses, devices, tenants, now)
+    uses = _layout(devices, now, chance)
+    _idle_hours(uses, devices[IDLE], tenants["acme"], now)
     watts = {node: power for node, _, _, power in NODES}
     GpuHolderHour.objects.bulk_create(
         [
@@ -104,9 +105,7 @@ def _devices(now: datetime) -> list[GpuDevice]:
 _Uses = dict[tuple[GpuDevice, int | None, datetime], _Use]
 
 
-def _layout(
-    devices: Mapping[tuple[str, int], GpuDevice], tenants: Mapping[str, Tenant], now: datetime, chance: Random
-) -> _Uses:
+def _layout(devices: Mapping[tuple[str, int], GpuDevice], now: datetime, chance: Random) -> _Uses:
     """The ledger's GPU seconds of each hour on the devices of their model, one after the other; what no device has room for is left out."""
     taken: dict[tuple[GpuDevice, datetime], float] = defaultdict(float)
     uses: _Uses = defaultdict(_Use)
@@ -136,12 +135,25 @@ def _layout(
     return uses
 
 
-def _idle_hours(
-    uses: _Uses, devices: Mapping[tuple[str, int], GpuDevice], tenants: Mapping[str, Tenant], now: datetime
-) -> None:
-    device, tenant = devices[IDLE], tenants["acme"]
-    for back in range(1, IDLE_HOURS + 1):
-        uses[device, tenant.pk, _hour(now) - HOUR * back] = _Use(SECONDS, SECONDS * 0.01, SECONDS)
+def _idle_hours(uses: _Uses, device: GpuDevice, tenant: Tenant, now: datetime) -> None:
+    """Hours in which a device is held and not used: billed as any held hour is."""
+    hours = [_hour(now) - HOUR * back for back in range(1, IDLE_HOURS + 1)]
+    for hour in hours:
+        uses[device, tenant.pk, hour] = _Use(SECONDS, SECONDS * 0.01, SECONDS)
+    ingestion.book(tenant, [held_event(device, hour, SECONDS) for hour in hours], now)
+    rollups.run(now)
+
+
+def held_event(device: GpuDevice, start: datetime, seconds: float) -> dict[str, Any]:
+    """Held seconds of a device from `start` on, as its node reports them."""
+    return {
+        "specversion": "1.0",
+        "id": f"{device.uuid}-{start:%Y%m%dT%H%M%S}",
+        "source": f"demo/{device.node}",
+        "type": "gpu_seconds",
+        "time": start.isoformat(),
+        "data": {"quantity": f"{seconds:.3f}", "model": device.model, "device": device.uuid, "node": device.node},
+    }
 
 
 def _device_hours(uses: _Uses, devices: Iterable[GpuDevice], watts: Mapping[str, int], now: datetime) -> None:
@@ -173,6 +185,17 @@ def _joules(use: _Use, watts: int) -> float:
 
 def _hour(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def holdings(slug: str) -> list[tuple[str, str, int, float]]:
+    """(node, model, index, part) of every device that the tenant holds while the demo runs."""
+    models = {node: model for node, model, _, _ in NODES}
+    return [
+        (node, models[node], index, 1 / len(holders))
+        for (node, index), holders in NOW.items()
+        for holder, _, _ in holders
+        if holder == slug
+    ]
 
 
 @transaction.atomic

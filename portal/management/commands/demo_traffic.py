@@ -26,7 +26,6 @@ BURST_EVERY = timedelta(minutes=4)
 BURST = 75
 """More than the standard tier's 60 a minute: the burst's last calls are refused."""
 INTERVAL = 20
-GPUS = {"acme": ("H100", 8), "globex": ("A100", 24), "initech": ("L4", 1)}
 ROUTES = (("imaging", 5), ("search", 3), ("ml", 2), ("default", 1))
 
 
@@ -101,26 +100,24 @@ class Command(BaseCommand):
         self.seen[f"{plan.slug}:{answer.status_code}"] += 1
 
     def _events(self, client: httpx.Client, plan: DemoTenant, known: dict[str, Any], chance: Random) -> None:
-        """What a GPU node would report: devices held since the last interval."""
+        """What GPU nodes would report: devices held since the last interval, the ones that the fleet's page shows."""
         while not self.stop.is_set():
             edge = int(time.time()) // INTERVAL * INTERVAL
-            model, devices = GPUS[plan.slug]
-            event = {
-                "specversion": "1.0",
-                "id": f"{model}-{edge}",
-                "source": "demo/live",
-                "type": "gpu_seconds",
-                "time": datetime.fromtimestamp(edge, UTC).isoformat(),
-                "data": {
-                    "quantity": str(devices * INTERVAL),
-                    "model": model,
-                    "project": chance.choice(plan.projects),
-                    "user": plan.people[0][0],
-                },
-            }
+            said = {"project": chance.choice(plan.projects), "user": plan.people[0][0]}
+            events = [
+                {
+                    "specversion": "1.0",
+                    "id": f"{node}-{index}-{edge}",
+                    "source": "demo/live",
+                    "type": "gpu_seconds",
+                    "time": datetime.fromtimestamp(edge, UTC).isoformat(),
+                    "data": {"quantity": f"{part * INTERVAL:g}", "model": model, "node": node} | said,
+                }
+                for node, model, index, part in gpus.holdings(plan.slug)
+            ]
             answer = client.post(
                 f"{self.site}/api/v1/events",
-                json=[event],
+                json=events,
                 headers={"Authorization": f"Bearer {known['keys']['inference']}"},
             )
             self.seen[f"{plan.slug}:events:{answer.status_code}"] += 1
