@@ -24,6 +24,9 @@ from metering.models import (
     GpuDevice,
     GpuDeviceHour,
     GpuHolderHour,
+    GpuOwnerRule,
+    Reservation,
+    ReservationState,
     UnattributedGpuTime,
     UsageRollup,
 )
@@ -36,17 +39,20 @@ SECONDS = 3600
 NODES = (("gpu-a", "H100", 4, 700), ("gpu-b", "A100", 4, 400), ("gpu-c", "L4", 2, 72))
 SILENT_NODE, SILENT_FOR = "gpu-d", timedelta(hours=19)
 IDLE_BELOW = 0.05
+RESERVED = "reservation"
 NOW: dict[tuple[str, int], tuple[tuple[str | None, str, float], ...]] = {
-    ("gpu-a", 0): (("globex", "environment", 0.91),),
-    ("gpu-a", 1): (("globex", "environment", 0.84),),
-    ("gpu-a", 2): (("acme", "container", 0.66),),
+    ("gpu-a", 0): (("globex", RESERVED, 0.91),),
+    ("gpu-a", 1): (("globex", RESERVED, 0.84),),
+    ("gpu-a", 2): (("acme", RESERVED, 0.66),),
     ("gpu-b", 0): (("globex", "mapping", 0.78),),
     ("gpu-b", 1): (("acme", "assignment", 0.01),),
     ("gpu-b", 2): (("acme", "environment", 0.4), ("globex", "environment", 0.35)),
     ("gpu-c", 0): (("initech", "environment", 0.58),),
     ("gpu-c", 1): ((None, "unattributed", 0.22),),
 }
-"""Who holds a device while the demo runs (tenant, found by, utilisation); several share it in equal parts. The others are free."""
+"""Who holds a device while the demo runs (tenant, found by, utilisation); several share it in equal parts. The others are free, and so are
+reserved ones between two reservations: the demo's traffic makes real ones."""
+RULES = (("user", "svc-globex*", "globex"), ("container", "team-acme/*", "acme"))
 IDLE = ("gpu-b", 1)
 IDLE_HOURS = 7
 
@@ -82,6 +88,8 @@ def make(now: datetime) -> None:
         device=nobody, hour=_hour(now) - HOUR, seconds=Decimal(2710), last_seen_at=now,
         processes=["python (pid 48213): no PORTAL_TENANT in its environment"],
     )  # fmt: skip
+    for position, (fact, pattern, slug) in enumerate(RULES, 1):
+        GpuOwnerRule.objects.create(position=position * 10, fact=fact, pattern=pattern, tenant=tenants[slug])
     tick(now, timedelta(0))
 
 
@@ -188,13 +196,24 @@ def _hour(instant: datetime) -> datetime:
 
 
 def holdings(slug: str) -> list[tuple[str, str, int, float]]:
-    """(node, model, index, part) of every device that the tenant holds while the demo runs."""
+    """(node, model, index, part) of every device that the tenant holds while the demo runs, beside its reservations."""
     models = {node: model for node, model, _, _ in NODES}
     return [
         (node, models[node], index, 1 / len(holders))
         for (node, index), holders in NOW.items()
-        for holder, _, _ in holders
-        if holder == slug
+        for holder, by, _ in holders
+        if holder == slug and by != RESERVED
+    ]
+
+
+def reserved(slug: str) -> list[str]:
+    """The models of the devices that the tenant holds by a reservation."""
+    models = {node: model for node, model, _, _ in NODES}
+    return [
+        models[node]
+        for (node, _), holders in NOW.items()
+        for holder, by, _ in holders
+        if (holder, by) == (slug, RESERVED)
     ]
 
 
@@ -202,11 +221,13 @@ def holdings(slug: str) -> list[tuple[str, str, int, float]]:
 def tick(now: datetime, since_last: timedelta) -> None:
     """What collectors would see now, and the time since the last look."""
     tenants = dict(Tenant.objects.values_list("slug", "pk"))
+    reserving = set(Reservation.objects.filter(state=ReservationState.HELD).values_list("tenant__slug", flat=True))
     watts = {node: power for node, _, _, power in NODES}
     chance = Random()  # noqa: S311
     seconds = since_last.total_seconds()
     for device in GpuDevice.objects.filter(node__in=watts, uuid__startswith="GPU-demo-"):
-        holders = NOW.get((device.node, device.index), ())
+        seats = NOW.get((device.node, device.index), ())
+        holders = tuple(each for each in seats if each[1] != RESERVED or each[0] in reserving)
         level = min(0.99, sum(each[2] for each in holders) * chance.uniform(0.97, 1.03))
         power = watts[device.node] * (0.12 + 0.8 * level)
         device.readings = _readings(level, power, chance)
