@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db import DatabaseError
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, F, Min, Q, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from metering.gpu_use import idle
 from metering.models import (
     CollectorState,
     CollectorStatus,
@@ -32,6 +35,8 @@ from metering.models import (
     Notification,
     NotificationState,
     QuarantinedEvent,
+    Reservation,
+    ReservationState,
     UnattributedGpuTime,
     WebhookDelivery,
 )
@@ -41,6 +46,7 @@ from tenants.models import Tenant, TenantState
 KEEP_SECONDS = 30
 FRESH = timedelta(minutes=5)
 """A device that was not seen for longer has no readings any more: old numbers must not look like new ones."""
+IDLE_FOR = timedelta(minutes=30)
 
 READINGS = {
     "utilization_percent": (
@@ -81,8 +87,9 @@ class DatabaseMetrics(Collector):
                 *collectors(now),
                 *notifications(now),
                 *webhooks(now),
+                *reservations(now),
                 *books(now),
-                *self._money_families(now),
+                *self._slow_families(now),
             ]
         except DatabaseError:
             log.exception("metrics.database_away")
@@ -91,10 +98,10 @@ class DatabaseMetrics(Collector):
         up.add_metric([], 1)
         return [up, *found]
 
-    def _money_families(self, now: datetime) -> list[Metric]:
+    def _slow_families(self, now: datetime) -> list[Metric]:
         at, families = self._kept
         if time.monotonic() - at > KEEP_SECONDS:
-            families = list(self._money.families(now))
+            families = [*self._money.families(now), *idle_gpus(now)]
             self._kept = (time.monotonic(), families)
         return families
 
@@ -132,6 +139,45 @@ def gpus(now: datetime) -> Iterator[Metric]:
     for node, model, total in rows.order_by("device__node", "device__model"):
         unattributed.add_metric([node, model], float(total))
     yield from (up, *(family for family, _ in readings.values()), energy, allocation, unattributed)
+
+
+def reservations(now: datetime) -> Iterator[Metric]:
+    """What is held for jobs now, and how reservations have ended."""
+    labels = ["tenant", "model"]
+    count = GaugeMetricFamily("portal_reservations_held", "Reservations that hold GPUs now.", labels=labels)
+    reserved = GaugeMetricFamily(
+        "portal_reserved_gpus", "GPUs that reservations hold now, in whole GPUs.", labels=labels
+    )
+    held = Reservation.objects.filter(state=ReservationState.HELD).values_list("tenant__slug", "gpu_model")
+    sums = held.annotate(number=Count("pk"), whole=Sum(F("gpus") * F("fraction")))
+    for tenant, model, number, gpus in sums.order_by("tenant__slug", "gpu_model"):
+        count.add_metric([tenant, model], number)
+        reserved.add_metric([tenant, model], float(gpus))
+    ended = CounterMetricFamily(
+        "portal_reservations_ended",
+        "Reservations that have ended: settled, cancelled, lapsed, released.",
+        labels=["state"],
+    )
+    counts = dict(Reservation.objects.values_list("state").annotate(number=Count("pk")).order_by())
+    for state in ReservationState.values:
+        if state != ReservationState.HELD:
+            ended.add_metric([state], counts.get(state, 0))
+    yield from (count, reserved, ended)
+
+
+def idle_gpus(now: datetime) -> Iterator[Metric]:
+    """What lies idle at this moment: as the page of idle GPUs counts it."""
+    family = GaugeMetricFamily(
+        "portal_gpus_idle",
+        f"GPUs, in whole GPUs, that a tenant holds and has not used for {IDLE_FOR.seconds // 60} minutes or more.",
+        labels=["tenant"],
+    )
+    by_tenant: dict[str, Decimal] = defaultdict(Decimal)
+    for each in idle.now_idle(now, IDLE_FOR):
+        by_tenant[each.tenant] += each.gpus
+    for tenant, count in sorted(by_tenant.items()):
+        family.add_metric([tenant], float(count))
+    yield family
 
 
 def collectors(now: datetime) -> Iterator[Metric]:

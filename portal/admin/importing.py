@@ -119,7 +119,7 @@ def _apply(kind: Kind, rows: Sequence[table_files.Row], who: Who) -> list[Outcom
     """Each row by itself, so that every refusal is found and none spoils the others. In the caller's transaction."""
     found = []
     for row in rows:
-        what = " · ".join(row.cells.get(column, "") for column in kind.named_by)
+        what = " · ".join(row.cells[column] for column in kind.named_by if row.cells.get(column))
         empty = [column for column in kind.required if not row.cells.get(column)]
         if empty:
             found.append(Outcome(row.number, what, REFUSED, _("Empty: %(columns)s") % {"columns": ", ".join(empty)}))

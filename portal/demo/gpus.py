@@ -1,7 +1,7 @@
 """The demo's GPUs: three nodes that nobody has to own. What their collectors would have written, for history and while the demo runs.
 
-What was held is what the ledger says, laid out on devices hour by hour; what was used of it, power and temperature follow the same chance
-each time. One GPU lies idle, one is held by nobody who can be named, and one node fell silent yesterday: as in life.
+What was held is what the ledger says, laid out on devices hour by hour, and while the demo runs the ledger says what is held (`holdings`); what
+was used of it, power and temperature follow the same chance each time. One GPU lies idle, one is held by nobody who can be named, and one node fell silent yesterday: as in life.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Sum
 
+from metering.ledger import ingestion, rollups
 from metering.models import (
     CollectorState,
     CollectorStatus,
     GpuDevice,
     GpuDeviceHour,
     GpuHolderHour,
+    GpuOwnerRule,
+    Reservation,
+    ReservationState,
     UnattributedGpuTime,
     UsageRollup,
 )
@@ -35,17 +39,20 @@ SECONDS = 3600
 NODES = (("gpu-a", "H100", 4, 700), ("gpu-b", "A100", 4, 400), ("gpu-c", "L4", 2, 72))
 SILENT_NODE, SILENT_FOR = "gpu-d", timedelta(hours=19)
 IDLE_BELOW = 0.05
+RESERVED = "reservation"
 NOW: dict[tuple[str, int], tuple[tuple[str | None, str, float], ...]] = {
-    ("gpu-a", 0): (("globex", "environment", 0.91),),
-    ("gpu-a", 1): (("globex", "environment", 0.84),),
-    ("gpu-a", 2): (("acme", "container", 0.66),),
+    ("gpu-a", 0): (("globex", RESERVED, 0.91),),
+    ("gpu-a", 1): (("globex", RESERVED, 0.84),),
+    ("gpu-a", 2): (("acme", RESERVED, 0.66),),
     ("gpu-b", 0): (("globex", "mapping", 0.78),),
     ("gpu-b", 1): (("acme", "assignment", 0.01),),
     ("gpu-b", 2): (("acme", "environment", 0.4), ("globex", "environment", 0.35)),
     ("gpu-c", 0): (("initech", "environment", 0.58),),
     ("gpu-c", 1): ((None, "unattributed", 0.22),),
 }
-"""Who holds a device while the demo runs (tenant, found by, utilisation); several share it in equal parts. The others are free."""
+"""Who holds a device while the demo runs (tenant, found by, utilisation); several share it in equal parts. The others are free, and so are
+reserved ones between two reservations: the demo's traffic makes real ones."""
+RULES = (("user", "svc-globex*", "globex"), ("container", "team-acme/*", "acme"))
 IDLE = ("gpu-b", 1)
 IDLE_HOURS = 7
 
@@ -62,8 +69,8 @@ def make(now: datetime) -> None:
     devices = {(device.node, device.index): device for device in _devices(now)}
     tenants = {tenant.slug: tenant for tenant in Tenant.objects.all()}
     chance = Random("gpus")  # noqa: S311
-    uses = _layout(devices, tenants, now, chance)
-    _idle_hours(uses, devices, tenants, now)
+    uses = _layout(devices, now, chance)
+    _idle_hours(uses, devices[IDLE], tenants["acme"], now)
     watts = {node: power for node, _, _, power in NODES}
     GpuHolderHour.objects.bulk_create(
         [
@@ -81,6 +88,8 @@ def make(now: datetime) -> None:
         device=nobody, hour=_hour(now) - HOUR, seconds=Decimal(2710), last_seen_at=now,
         processes=["python (pid 48213): no PORTAL_TENANT in its environment"],
     )  # fmt: skip
+    for position, (fact, pattern, slug) in enumerate(RULES, 1):
+        GpuOwnerRule.objects.create(position=position * 10, fact=fact, pattern=pattern, tenant=tenants[slug])
     tick(now, timedelta(0))
 
 
@@ -104,9 +113,7 @@ def _devices(now: datetime) -> list[GpuDevice]:
 _Uses = dict[tuple[GpuDevice, int | None, datetime], _Use]
 
 
-def _layout(
-    devices: Mapping[tuple[str, int], GpuDevice], tenants: Mapping[str, Tenant], now: datetime, chance: Random
-) -> _Uses:
+def _layout(devices: Mapping[tuple[str, int], GpuDevice], now: datetime, chance: Random) -> _Uses:
     """The ledger's GPU seconds of each hour on the devices of their model, one after the other; what no device has room for is left out."""
     taken: dict[tuple[GpuDevice, datetime], float] = defaultdict(float)
     uses: _Uses = defaultdict(_Use)
@@ -136,12 +143,25 @@ def _layout(
     return uses
 
 
-def _idle_hours(
-    uses: _Uses, devices: Mapping[tuple[str, int], GpuDevice], tenants: Mapping[str, Tenant], now: datetime
-) -> None:
-    device, tenant = devices[IDLE], tenants["acme"]
-    for back in range(1, IDLE_HOURS + 1):
-        uses[device, tenant.pk, _hour(now) - HOUR * back] = _Use(SECONDS, SECONDS * 0.01, SECONDS)
+def _idle_hours(uses: _Uses, device: GpuDevice, tenant: Tenant, now: datetime) -> None:
+    """Hours in which a device is held and not used: billed as any held hour is."""
+    hours = [_hour(now) - HOUR * back for back in range(1, IDLE_HOURS + 1)]
+    for hour in hours:
+        uses[device, tenant.pk, hour] = _Use(SECONDS, SECONDS * 0.01, SECONDS)
+    ingestion.book(tenant, [held_event(device, hour, SECONDS) for hour in hours], now)
+    rollups.run(now)
+
+
+def held_event(device: GpuDevice, start: datetime, seconds: float) -> dict[str, Any]:
+    """Held seconds of a device from `start` on, as its node reports them."""
+    return {
+        "specversion": "1.0",
+        "id": f"{device.uuid}-{start:%Y%m%dT%H%M%S}",
+        "source": f"demo/{device.node}",
+        "type": "gpu_seconds",
+        "time": start.isoformat(),
+        "data": {"quantity": f"{seconds:.3f}", "model": device.model, "device": device.uuid, "node": device.node},
+    }
 
 
 def _device_hours(uses: _Uses, devices: Iterable[GpuDevice], watts: Mapping[str, int], now: datetime) -> None:
@@ -175,15 +195,39 @@ def _hour(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+def holdings(slug: str) -> list[tuple[str, str, int, float]]:
+    """(node, model, index, part) of every device that the tenant holds while the demo runs, beside its reservations."""
+    models = {node: model for node, model, _, _ in NODES}
+    return [
+        (node, models[node], index, 1 / len(holders))
+        for (node, index), holders in NOW.items()
+        for holder, by, _ in holders
+        if holder == slug and by != RESERVED
+    ]
+
+
+def reserved(slug: str) -> list[str]:
+    """The models of the devices that the tenant holds by a reservation."""
+    models = {node: model for node, model, _, _ in NODES}
+    return [
+        models[node]
+        for (node, _), holders in NOW.items()
+        for holder, by, _ in holders
+        if (holder, by) == (slug, RESERVED)
+    ]
+
+
 @transaction.atomic
 def tick(now: datetime, since_last: timedelta) -> None:
     """What collectors would see now, and the time since the last look."""
     tenants = dict(Tenant.objects.values_list("slug", "pk"))
+    reserving = set(Reservation.objects.filter(state=ReservationState.HELD).values_list("tenant__slug", flat=True))
     watts = {node: power for node, _, _, power in NODES}
     chance = Random()  # noqa: S311
     seconds = since_last.total_seconds()
     for device in GpuDevice.objects.filter(node__in=watts, uuid__startswith="GPU-demo-"):
-        holders = NOW.get((device.node, device.index), ())
+        seats = NOW.get((device.node, device.index), ())
+        holders = tuple(each for each in seats if each[1] != RESERVED or each[0] in reserving)
         level = min(0.99, sum(each[2] for each in holders) * chance.uniform(0.97, 1.03))
         power = watts[device.node] * (0.12 + 0.8 * level)
         device.readings = _readings(level, power, chance)

@@ -26,7 +26,6 @@ BURST_EVERY = timedelta(minutes=4)
 BURST = 75
 """More than the standard tier's 60 a minute: the burst's last calls are refused."""
 INTERVAL = 20
-GPUS = {"acme": ("H100", 8), "globex": ("A100", 24), "initech": ("L4", 1)}
 ROUTES = (("imaging", 5), ("search", 3), ("ml", 2), ("default", 1))
 
 
@@ -48,6 +47,8 @@ class Command(BaseCommand):
         keys = {tenant["slug"]: tenant for tenant in credentials["tenants"]}
         work = [threading.Thread(target=self._forever, args=(self._events, plan, keys[plan.slug])) for plan in TENANTS]
         work += [threading.Thread(target=self._forever, args=(self._calls, plan, keys[plan.slug])) for plan in TENANTS]
+        reserving = [plan for plan in TENANTS if gpus.reserved(plan.slug)]
+        work += [threading.Thread(target=self._forever, args=(self._job, plan, keys[plan.slug])) for plan in reserving]
         work.append(threading.Thread(target=self._gpus))
         for thread in work:
             thread.start()
@@ -69,6 +70,30 @@ class Command(BaseCommand):
                 self.seen["gpus away"] += 1
             finally:
                 connection.close()
+
+    def _job(self, client: httpx.Client, plan: DemoTenant, known: dict[str, Any], chance: Random) -> None:
+        """One job after the other on reserved GPUs: reserved before it starts, alive while it runs, settled when it ends."""
+        client.headers["Authorization"] = f"Bearer {known['api_key']}"
+        models = gpus.reserved(plan.slug)
+        url = f"{self.site}/api/v1/reservations"
+        while not self.stop.is_set():
+            held = (
+                client.get(url, params={"state": "held"}).json().get("results", [])
+            )  # of traffic that ended in the middle
+            if not held:
+                job = {"project": chance.choice(plan.projects), "user": plan.people[0][0]}
+                asked = {"gpus": len(models), "gpu_model": models[0], "expected_hours": "0.75", "labels": job}
+                answer = client.post(url, json=asked)
+                self.seen[f"{plan.slug}:jobs:{answer.status_code}"] += 1
+                held = [answer.json()] if answer.status_code == 201 else []
+            minutes = chance.randint(20, 45) if held else 0
+            while minutes and not self.stop.wait(60):
+                minutes -= 1
+                if client.post(f"{url}/{held[0]['id']}/heartbeat").status_code == 409:
+                    break  # somebody has released it
+            if held and not self.stop.is_set():
+                client.post(f"{url}/{held[0]['id']}/settle", json={})
+            self.stop.wait(30)
 
     def _forever(self, work: Any, plan: DemoTenant, known: dict[str, Any]) -> None:
         """Keep going through restarts of what is called: traffic does not die of an outage."""
@@ -101,26 +126,24 @@ class Command(BaseCommand):
         self.seen[f"{plan.slug}:{answer.status_code}"] += 1
 
     def _events(self, client: httpx.Client, plan: DemoTenant, known: dict[str, Any], chance: Random) -> None:
-        """What a GPU node would report: devices held since the last interval."""
+        """What GPU nodes would report: devices held since the last interval, the ones that the fleet's page shows."""
         while not self.stop.is_set():
             edge = int(time.time()) // INTERVAL * INTERVAL
-            model, devices = GPUS[plan.slug]
-            event = {
-                "specversion": "1.0",
-                "id": f"{model}-{edge}",
-                "source": "demo/live",
-                "type": "gpu_seconds",
-                "time": datetime.fromtimestamp(edge, UTC).isoformat(),
-                "data": {
-                    "quantity": str(devices * INTERVAL),
-                    "model": model,
-                    "project": chance.choice(plan.projects),
-                    "user": plan.people[0][0],
-                },
-            }
+            said = {"project": chance.choice(plan.projects), "user": plan.people[0][0]}
+            events = [
+                {
+                    "specversion": "1.0",
+                    "id": f"{node}-{index}-{edge}",
+                    "source": "demo/live",
+                    "type": "gpu_seconds",
+                    "time": datetime.fromtimestamp(edge, UTC).isoformat(),
+                    "data": {"quantity": f"{part * INTERVAL:g}", "model": model, "node": node} | said,
+                }
+                for node, model, index, part in gpus.holdings(plan.slug)
+            ]
             answer = client.post(
                 f"{self.site}/api/v1/events",
-                json=[event],
+                json=events,
                 headers={"Authorization": f"Bearer {known['keys']['inference']}"},
             )
             self.seen[f"{plan.slug}:events:{answer.status_code}"] += 1

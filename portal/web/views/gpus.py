@@ -32,6 +32,8 @@ from ..ranges import Range
 from ..usage_charts import usage_chart
 
 SPLITS = ("model", "user")
+SAME_WITHIN = Decimal("0.01")
+"""Billed and held that differ by less are the same to a reader: the newest minutes are on their way."""
 
 
 @tenant_page("gpus")
@@ -64,6 +66,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     wanted = {tenant: [model for model, hours in idle_hours.items() if hours]} if access.sees_costs else {}
     priced = prices.in_force(wanted, now)
     energy = {start: co2.kwh(each.joules) for start, each in use.by_start().items()}
+    billed = sum((point.quantity for point in points), Decimal(0))
     context = {
         "chosen": chosen,
         "kept": [("split", split)],
@@ -82,8 +85,13 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         if any(energy.values())
         else None,
         "tiles": _tiles(
-            tenant, use, points, co2, idle.cost_of(tenant, idle_hours, priced) if access.sees_costs else None
+            use,
+            billed,
+            co2,
+            idle.cost_of(tenant, idle_hours, priced) if access.sees_costs else None,
+            own_only=own is not None,
         ),
+        "difference": "" if own is not None else _difference(billed, hours_of(use.total().held)),
         "models": _model_rows(tenant, use.by_model(), co2, idle_hours, priced),
         "factor": _factor(co2),
         "silent": use.silent,
@@ -113,16 +121,36 @@ def _share(part: float | None) -> str:
     return formats.percent(None if part is None else Decimal(str(part)) * 100)
 
 
-def _tiles(
-    tenant: Tenant, use: TenantUse, points: list[queries.Point], co2: Factors, waste: Any
-) -> list[dict[str, str]]:
-    """The numbers on top. What is not known says so."""
+def _difference(billed: Decimal, held: Decimal) -> str:
+    """Why what is billed and what collectors saw held are not the same; "" where they are, or where no collector saw anything."""
+    apart = abs(billed - held)
+    if not held or apart <= max(billed, held) * SAME_WITHIN:
+        return ""
+    hours = formats.quantity(apart, "GPU hour")
+    if held > billed:
+        return _(
+            "Collectors saw %(hours)s held that are not billed. A running reservation is billed when its hour is full, a reading within "
+            "minutes; time that stays unbilled after that is the platform’s loss, not a charge to come."
+        ) % {"hours": hours}
+    return _(
+        "%(hours)s are billed that no collector saw: usage that was sent as events, or reservations on nodes without a collector."
+    ) % {"hours": hours}
+
+
+def _tiles(use: TenantUse, billed: Decimal, co2: Factors, waste: Any, *, own_only: bool) -> list[dict[str, str]]:
+    """The numbers on top. What is not known says so. With `own_only`, billed is the reader's own and the rest the whole tenant's."""
     total = use.total()
-    billed = sum((point.quantity for point in points), Decimal(0))
     emitted = co2.co2e_grams(total.joules)
     drawn = co2.kwh(total.joules)
     unseen = _("no collector has seen a GPU of yours in this range")
-    known = _("known for %(hours)s") % {"hours": formats.quantity(hours_of(total.known), "GPU hour")}
+    held_hours = formats.quantity(hours_of(total.held), "GPU hour")
+    known = _("known for %(known)s of %(held)s held") % {
+        "known": formats.number(hours_of(total.known)),
+        "held": held_hours,
+    }
+    billed_note = _("your own") if own_only else _("what was held, used or not")
+    if total.held and not own_only:
+        billed_note = _("collectors saw %(hours)s held") % {"hours": held_hours}
     idle_note = _("%(share)s of what is known") % {"share": _share(total.idle_share)}
     if waste is not None and total.idle:
         idle_note = _("%(share)s, %(cost)s at today’s price") % {
@@ -134,7 +162,7 @@ def _tiles(
             "label": _("Billed"),
             "value": formats.number(billed),
             "unit": formats.unit_name("GPU hour", billed),
-            "note": _("what was held, used or not"),
+            "note": billed_note,
         },
         {
             "label": _("Utilisation of what is held"),

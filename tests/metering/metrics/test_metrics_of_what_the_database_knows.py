@@ -20,11 +20,13 @@ from metering.models import (
     PriceBook,
     PriceBookVersion,
     QuarantinedEvent,
+    Reservation,
     TenantPriceBook,
     UnattributedGpuTime,
     WebhookDelivery,
     WebhookEndpoint,
 )
+from tests.portal.web import gpu_history as history
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
@@ -258,3 +260,41 @@ def test_webhook_messages_by_state(scrape, cast):
         labels(state="pending"): 1, labels(state="sending"): 0, labels(state="delivered"): 1, labels(state="failed"): 1,
     }  # fmt: skip
     assert found["portal_webhook_oldest_waiting_seconds"] == {labels(): 30}
+
+
+def reservation(tenant, state: str = "held", **values) -> Reservation:
+    ended = {} if state == "held" else {"ended_at": NOW, "closed_at": NOW}
+    given = {
+        "gpus": 2, "gpu_model": "H100", "expected_seconds": 3600, "created_by": "test", "ttl_seconds": 900, "started_at": NOW,
+        "heartbeat_at": NOW, "lapses_at": NOW, "booked_until": NOW, "estimate": 5, "currency": "USD", "price_version": "v1",
+    }  # fmt: skip
+    return Reservation.objects.create(tenant=tenant, state=state, **given | ended | values)
+
+
+def test_reservations_that_hold_and_how_others_ended(scrape, cast):
+    reservation(cast.acme)
+    reservation(cast.acme, fraction=Decimal("0.5"))
+    reservation(cast.globex, gpu_model="A100", gpus=8)
+    for state in ("settled", "settled", "lapsed"):
+        reservation(cast.acme, state)
+    found = scrape()
+
+    assert found["portal_reservations_held"] == {
+        labels(tenant="acme", model="H100"): 2, labels(tenant="globex", model="A100"): 1,
+    }  # fmt: skip
+    assert found["portal_reserved_gpus"] == {
+        labels(tenant="acme", model="H100"): 3, labels(tenant="globex", model="A100"): 8,
+    }  # fmt: skip
+    assert found["portal_reservations_ended_total"] == {
+        labels(state="settled"): 2, labels(state="lapsed"): 1, labels(state="cancelled"): 0, labels(state="released"): 0,
+    }  # fmt: skip
+
+
+def test_gpus_that_lie_idle(scrape, cast):
+    seen = NOW + timedelta(minutes=40)
+    for index, busy in enumerate((0.0, 0.9)):
+        holder = {"tenant": "acme", "share": "0.5", "by": "environment", "processes": 1}
+        on = history.device(seen, index=index, holders=[holder], state="ok")
+        for back in range(3):
+            history.held(on, cast.acme, NOW - timedelta(hours=back), busy=busy, seconds=1800 if back else 1200)
+    assert scrape()["portal_gpus_idle"] == {labels(tenant="acme"): 0.5}

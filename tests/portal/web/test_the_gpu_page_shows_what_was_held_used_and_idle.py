@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from metering.ledger import ingestion, rollups
 from tests.portal.web.conftest import text_of
 from tests.portal.web.gpu_history import device, held, hours_ago
 from tests.tenants.cast import Cast
@@ -39,6 +40,52 @@ def test_utilisation_idle_time_its_cost_energy_and_co2e(cast: Cast, browse: Brow
         "PUE 1.5",
     ):
         assert words in body, words
+
+
+def billed(tenant, hours: str, now) -> None:
+    """GPU hours in the ledger, 30 hours ago."""
+    event = {"specversion": "1.0", "id": f"job-{hours}", "source": "/cluster", "type": "gpu_hours",
+             "time": hours_ago(now, 30).isoformat(), "data": {"quantity": hours, "model": "H100"}}  # fmt: skip
+    (booked,) = ingestion.book(tenant, [event], now)
+    assert booked.status == "accepted"
+    rollups.run(now)
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        ("1", ""),
+        ("0.995", ""),
+        ("0.4", "Collectors saw 0.6 GPU hours held that are not billed"),
+        ("3", "2 GPU hours are billed that no collector saw"),
+    ],
+)
+def test_billed_and_held_stand_together_and_a_difference_is_explained(
+    cast: Cast, browse: Browse, hours: str, words: str
+) -> None:
+    now = timezone.now()
+    held(device(now), cast.acme, hours_ago(now, 30), busy=0.8)
+    billed(cast.acme, hours, now)
+    body = text_of(browse("alice").get(PAGE))
+
+    assert "collectors saw 1 GPU hour held" in body
+    assert "known for 1 of 1 GPU hour held" in body
+    if words:
+        assert words in body
+    else:
+        assert "that no collector saw" not in body
+        assert "that are not billed" not in body
+
+
+def test_a_members_own_hours_are_not_set_against_the_whole_tenants(cast: Cast, browse: Browse) -> None:
+    now = timezone.now()
+    held(device(now), cast.acme, hours_ago(now, 30), busy=0.8)
+    billed(cast.acme, "1", now)
+    body = text_of(browse("bob").get(PAGE))
+
+    assert "your own" in body
+    assert "that are not billed" not in body
+    assert "collectors saw 1" not in body
 
 
 def test_costs_are_for_those_who_see_costs(cast: Cast, browse: Browse) -> None:
