@@ -136,6 +136,12 @@ else:
     DATABASES["default"]["OPTIONS"]["options"] = (
         f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000"
     )
+# Heavy reports are read there (tenants/replica.py); everything else, and all of it while the replica is away, from DATABASE_URL.
+if env.text("DATABASE_REPLICA_URL", ""):
+    DATABASES["replica"] = {**DATABASES["default"], **env.database("DATABASE_REPLICA_URL")}
+    DATABASES["replica"]["ENGINE"] = DATABASES["default"]["ENGINE"]
+    DATABASES["replica"]["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], **DATABASES["replica"].get("OPTIONS", {})}
+DATABASE_REPLICA_MAX_LAG_SECONDS = env.integer("DATABASE_REPLICA_MAX_LAG_SECONDS", 60, minimum=5, maximum=86_400)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where usage events are kept; docs/operations.md, "ClickHouse".
@@ -243,6 +249,7 @@ CELERY_BEAT_SCHEDULE = {
     "close months": {"task": "metering.tasks.close_months", "schedule": crontab(minute=11)},
     "reconcile policies": {"task": "tenants.tasks.reconcile_policies", "schedule": 60.0},
     "end visits": {"task": "tenants.tasks.end_visits", "schedule": 60.0},
+    "beat for the replica": {"task": "tenants.tasks.beat_for_the_replica", "schedule": 5.0},
     "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
     "warn of ending grants": {"task": "metering.tasks.warn_of_ending_grants", "schedule": crontab(minute="*/10")},
     "settle events": {"task": "metering.tasks.settle_events", "schedule": 5.0},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import enforcement, periods, visits
+from tenants import enforcement, periods, replica, visits
 from tenants.enforcement import policy
 
 
@@ -15,6 +15,12 @@ def reconcile_policies() -> None:
     now = timezone.now()
     periods.prepare(now)
     enforcement.reconcile(now)
+
+
+@shared_task
+def beat_for_the_replica() -> None:
+    """Write the time, where a read replica is to be judged by it."""
+    replica.beat()
 
 
 @shared_task

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from metering.finance import explorer, invoiced, revenue
 from metering.finance.outlook import BudgetOutlook, MeterOutlook, outlook
-from tenants import calendar
+from tenants import calendar, replica
 from tenants.api.documentation import example, operation
 from tenants.api.fields import StrictChoice, StrictText, choices
 from tenants.api.serializers import QuerySerializer
@@ -259,7 +259,7 @@ class PlatformCostsView(ApiView):
         if "month" not in self.params:
             month = calendar.month_key("UTC", now)
         tenants = list(self._tenants())
-        found = explorer.explore(tenants, now, month, self.params["group_by"], meter=meter)
+        found, as_of = replica.read(lambda: explorer.explore(tenants, now, month, self.params["group_by"], meter=meter))
         today = {currency: amount for currency, (amount, _before) in found.totals().items()}
         return Response(
             {
@@ -270,7 +270,8 @@ class PlatformCostsView(ApiView):
                 "invoiced": [
                     of_invoices.as_dict(each) for each in invoiced.compare(tenants, month, now, today, meter=meter)
                 ],
-            }
+            },
+            headers=aged(as_of),
         )
 
     def _tenants(self) -> Iterable[Tenant]:
@@ -321,8 +322,13 @@ class RevenueView(ApiView):
     @operation("revenue_list", "Read revenue by month", answer=RevenueListSerializer, tags=TAGS, of_tenant=False, examples=[example("One month", {"results": [_REVENUE]})], problems=["permission_denied"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """The last twelve months, and what a call and an inference brought in each. For platform operators and support."""
-        found = revenue.months(list(Tenant.objects.select_related("tier")), timezone.now())
-        return Response({"results": [_revenue(month) for month in found]})
+        found, as_of = replica.read(lambda: revenue.months(list(Tenant.objects.select_related("tier")), timezone.now()))
+        return Response({"results": [_revenue(month) for month in found]}, headers=aged(as_of))
+
+
+def aged(as_of: datetime | None) -> dict[str, str]:
+    """The header that says as of when the figures are, where they were read from a replica."""
+    return {"X-Report-As-Of": as_of.isoformat(timespec="seconds")} if as_of else {}
 
 
 def _revenue(month: revenue.Month) -> dict[str, Any]:

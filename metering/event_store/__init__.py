@@ -1,4 +1,4 @@
-"""Where usage events are kept: the ledger behind one protocol, in PostgreSQL (default) or in ClickHouse (docs/adr/0023).
+"""Where usage events are kept: the ledger behind one protocol, in PostgreSQL (default) or in ClickHouse (docs/adr/0024).
 
     entries.py      what is booked and what is read
     protocol.py     what every engine promises

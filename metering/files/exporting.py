@@ -23,6 +23,7 @@ from metering.event_store.entries import LedgerEvent
 from metering.mail.digest import export_ready
 from metering.models import Export, ExportKind, ExportPart, ExportState
 from metering.telling import notifications
+from tenants import replica
 from tenants.calendar import local_midnight
 from tenants.models import AuditEntry, Membership
 from tenants.problems import Conflict, invalid
@@ -152,8 +153,8 @@ def _finish(export: Export, now: datetime) -> None:
 
 def _expected(export: Export) -> int:
     if export.kind == ExportKind.EVENTS:
-        return store().count(export.tenant_id, export.starts_at, export.ends_at)
-    return _trail(export).count()
+        return replica.read(lambda: store().count(export.tenant_id, export.starts_at, export.ends_at))[0]
+    return replica.read(lambda: _trail(export).count())[0]
 
 
 def _trail(export: Export) -> QuerySet[AuditEntry]:
@@ -163,14 +164,31 @@ def _trail(export: Export) -> QuerySet[AuditEntry]:
 
 
 def _rows(export: Export) -> Iterable[Row]:
-    if export.kind == ExportKind.EVENTS:
-        return map(_event_row, _events(export))
-    return map(_trail_row, _trail(export).iterator(chunk_size=ROWS_AT_ONCE))
+    return map(_event_row, _events(export)) if export.kind == ExportKind.EVENTS else map(_trail_row, _entries(export))
 
 
 def _events(export: Export) -> Iterator[LedgerEvent]:
+    """In pages, each read from the replica where there is one."""
     last: LedgerEvent | None = None
-    while some := store().scan(export.tenant_id, export.starts_at, export.ends_at, after=last, limit=ROWS_AT_ONCE):
+
+    def page() -> list[LedgerEvent]:
+        return store().scan(export.tenant_id, export.starts_at, export.ends_at, after=last, limit=ROWS_AT_ONCE)
+
+    while some := replica.read(page)[0]:
+        yield from some
+        last = some[-1]
+
+
+def _entries(export: Export) -> Iterator[AuditEntry]:
+    last: AuditEntry | None = None
+
+    def page() -> list[AuditEntry]:
+        further = _trail(export)
+        if last is not None:
+            further = further.filter(Q(at__gt=last.at) | Q(at=last.at, pk__gt=last.pk))
+        return list(further[:ROWS_AT_ONCE])
+
+    while some := replica.read(page)[0]:
         yield from some
         last = some[-1]
 

@@ -15,7 +15,7 @@ from metering import memo
 from metering.costing import costs
 from metering.costing.rated_usage import SHOWN_DIMENSIONS
 from metering.files.exports import Cell, csv_rows
-from tenants import access, periods
+from tenants import access, periods, replica
 from tenants.models import BillingPeriod, Tenant
 
 from ..billing.lines import lines_of
@@ -42,7 +42,8 @@ def rows(month: str, now: datetime, tenants: Iterable[Tenant] | None = None) -> 
     """The rows of the tenants' local month, invoiced or as it stands at `now`. Outside of a tenant's scope it may be everybody's."""
     everyone = iter(Tenant.objects.select_related("tier").order_by("pk") if tenants is None else tenants)
     while some := list(islice(everyone, AT_ONCE)):
-        yield from _rows_of(some, month, now)
+        portion = some
+        yield from replica.read_all(lambda portion=portion: _rows_of(portion, month, now))[0]
 
 
 def totals(month: str, now: datetime, tenants: Iterable[Tenant] | None = None) -> dict[str, Decimal]:

@@ -45,7 +45,7 @@ class EventIdentity(models.Model):
 
 
 class StagedEvent(models.Model):
-    """The front of a ledger in ClickHouse: booked events on their way there, deleted when they have arrived (docs/adr/0023).
+    """The front of a ledger in ClickHouse: booked events on their way there, deleted when they have arrived (docs/adr/0024).
 
     Empty while the ledger is in PostgreSQL. `id` orders events; `dims` is canonical JSON, kept as it was written.
     """

@@ -19,8 +19,8 @@ from metering.focus import export
 from metering.money import Money
 from portal.web import exploring, formats, readings
 from portal.web.charts import Chart, Series, currency_sign
-from portal.web.downloads import csv_response, xlsx_response
-from tenants import calendar
+from portal.web.downloads import aged, csv_response, xlsx_response
+from tenants import calendar, replica
 from tenants.admin.base import require
 from tenants.models import Tenant
 
@@ -45,13 +45,13 @@ def explorer_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse
     chosen = [tenant for tenant in everyone if tenant.slug == slug] if slug else everyone
     if slug and not chosen:
         raise Http404
-    found = explorer.explore(chosen, now, key, asked.group_by, meter=asked.meter)
+    found, read_as_of = replica.read(lambda: explorer.explore(chosen, now, key, asked.group_by, meter=asked.meter))
     bills = exploring.compared(found, chosen, now)
     if kind := request.GET.get("format"):
         answer = exploring.file(found, f"{slug or 'platform'}-costs", kind, bills)
         if answer is None:
             raise Http404
-        return answer
+        return aged(answer, read_as_of)
     tail = f"&tenant={slug}" if slug else ""
     context = exploring.context(found, asked, meters, bills, over_all=True)
     return _page(
@@ -61,6 +61,8 @@ def explorer_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse
         _("Cost explorer"),
         {
             **context,
+            "read_as_of": read_as_of,
+            "now": now,
             "tenants": everyone,
             "slug": slug,
             "csv_url": context["csv_url"] + tail,
@@ -122,7 +124,8 @@ def _kept_months(now: datetime) -> tuple[list[revenue.Month], datetime]:
     """The platform's months and when they were added up: a year of every tenant's calls is read anew every few minutes only."""
     found: tuple[list[revenue.Month], datetime] | None = cache.get(REVENUE_KEY)
     if found is None:
-        found = (revenue.months(platform.everyone(), now), now)
+        months, read_as_of = replica.read(lambda: revenue.months(platform.everyone(), now))
+        found = (months, read_as_of or now)
         cache.set(REVENUE_KEY, found, KEEP_SECONDS)
     return found
 

@@ -21,7 +21,7 @@ from metering.event_store.clickhouse import ClickHouseStore
 from metering.models import CollectorState, CollectorStatus, Notification, NotificationState, UsageEvent
 from portal.celery import app
 from portal.doctor import Finding, broken, ok, unset
-from tenants import enforcement
+from tenants import enforcement, replica
 
 LATE = timedelta(minutes=10)
 """Beat writes its notes every three minutes at the latest; a mail waits for the next ten seconds."""
@@ -78,6 +78,18 @@ def ledger() -> Finding:
             "PostgreSQL holds a ledger and ClickHouse none", "Run `manage.py event_store copy` (docs/operations.md)."
         )
     return ok(f"ClickHouse {version} at {kept.client.where()}; {waiting:,} events on their way there")
+
+
+def read_replica() -> Finding:
+    if not replica.configured():
+        return unset("none", "Set DATABASE_REPLICA_URL when reports slow the primary down (docs/operations.md).")
+    behind = replica.behind()
+    if behind is None or behind.total_seconds() > settings.DATABASE_REPLICA_MAX_LAG_SECONDS:
+        text = "it has never heard of a beat" if behind is None else f"it is {behind.total_seconds():.0f} s behind"
+        return broken(
+            text, "Look at its replication, and at worker and beat; until then reports read from the primary."
+        )
+    return ok(f"answers, at most {max(0.0, behind.total_seconds()):.0f} s behind")
 
 
 def quota_redis() -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from django.http import HttpResponse
@@ -30,6 +31,13 @@ def file_response(filename: str, body: str | bytes, content_type: str) -> HttpRe
     response = HttpResponse(body, content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def aged(response: HttpResponse, as_of: datetime | None) -> HttpResponse:
+    """The response with the instant that its figures are as of, where they were read from a replica."""
+    if as_of is not None:
+        response["X-Report-As-Of"] = as_of.isoformat(timespec="seconds")
     return response
 
 

@@ -9,6 +9,7 @@ from .invitation import Invitation
 from .membership import Membership, Role
 from .override import LimitKind, Override
 from .period import BillingPeriod
+from .pulse import Pulse
 from .quota_request import QuotaRequest, QuotaRequestState
 from .refused_hour import RefusedBy, RefusedHour
 from .tenant import Tenant, TenantState
@@ -19,5 +20,5 @@ from .visit import Visit
 
 __all__ = [
     "ApiKey", "AuditEntry", "BillingPeriod", "GrantRule", "IdempotencyRecord", "Invitation", "LimitKind", "Membership", "OperatorToken", "Override",
-    "QuotaMode", "QuotaRequest", "QuotaRequestState", "RefusedBy", "RefusedHour", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Visit", "Window",
+    "Pulse", "QuotaMode", "QuotaRequest", "QuotaRequestState", "RefusedBy", "RefusedHour", "Role", "Tenant", "TenantBlock", "TenantState", "Tier", "TierHistory", "TierQuota", "TierRateLimit", "User", "Visit", "Window",
 ]  # fmt: skip

@@ -68,7 +68,7 @@ class HttpClient:
                 answer = self._pool().post(self._base, params=url, content=body, timeout=seconds + 2)
                 break
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-                # A kept connection that the server had closed. Doing any of our statements twice does no harm: see ADR 23.
+                # A kept connection that the server had closed. Doing any of our statements twice does no harm: see ADR 24.
                 if last:
                     raise failed(self.where(), f"{type(error).__name__}: {error}") from error
             except httpx.HTTPError as error:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from metering.finance.history import daily
 from metering.forecasting import FALSE_ALARM_RATE, SHAPES, Score, false_alarm_rate, score, synthetic
 from metering.forecasting.backtest import SEEDS, Series
+from tenants import replica
 from tenants.models import Tenant
 
 HEAD = f"{'':28}{'forecasts':>10}{'error':>9}{'run-rate':>10}{'better by':>11}{'p10–p90':>9}{'width':>8}{'alarms':>9}"
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         self.stdout.write(HEAD)
         self.stdout.write("The tenants of this database, cost and usage by day:")
         shown = 0
-        for name, many in self._stored(tenants, days):
+        for name, many in replica.read_all(lambda: self._stored(tenants, days))[0]:
             shown += self._print(score(name, many), false_alarm_rate(many))
         if not shown:
             self.stdout.write("  none with a whole month after two weeks of history")

@@ -75,6 +75,11 @@ def every_check(mail_to: str = "") -> list[Check]:
             20,
             "See EVENT_STORE and CLICKHOUSE_URL; while it is away events are refused (503) and sent again.",
         ),
+        Check(
+            "read replica",
+            parts.read_replica,
+            mend="See DATABASE_REPLICA_URL; until it is back, reports read from the primary.",
+        ),
         Check("quota Redis", parts.quota_redis),
         Check("cache", parts.cache_redis),
         Check("broker", parts.broker, mend=in_broker),

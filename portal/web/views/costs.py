@@ -15,13 +15,13 @@ from metering.files.exports import Cell
 from metering.finance import explorer, invoiced
 from metering.focus import export
 from metering.money import Money
-from tenants import calendar, periods
+from tenants import calendar, periods, replica
 from tenants.access import Access
 from tenants.models import Tenant
 
 from .. import ahead, exploring, readings
 from ..cost_charts import daily_cost_chart
-from ..downloads import csv_response, file_response
+from ..downloads import aged, csv_response, file_response
 from ..pages import Page, tenant_page
 
 MONTHS_BACK = 24
@@ -87,14 +87,15 @@ def explore(request: HttpRequest, access: Access) -> Page | HttpResponse:
     asked = exploring.question(request.GET, key, meters, default="meter")
     if asked.group_by == "tenant":
         raise Http404
-    found = explorer.explore([tenant], now, key, asked.group_by, meter=asked.meter)
+    found, read_as_of = replica.read(lambda: explorer.explore([tenant], now, key, asked.group_by, meter=asked.meter))
     bills = exploring.compared(found, [tenant], now)
     if kind := request.GET.get("format"):
         answer = exploring.file(found, f"{tenant.slug}-costs", kind, bills)
         if answer is None:
             raise Http404
-        return answer
+        return aged(answer, read_as_of)
     context = exploring.context(found, asked, meters, bills, over_all=False)
+    context |= {"read_as_of": read_as_of, "now": now}
     files = [(_("CSV"), asked.url(format="csv")), (_("Excel"), asked.url(format="xlsx"))]
     return Page("portal/cost_explorer.html", {**context, "months": _neighbours(choices, key), "files": files})
 
@@ -107,8 +108,10 @@ def focus(request: HttpRequest, access: Access) -> HttpResponse:
     key = request.GET.get("month") or choices[0]
     if key not in choices:
         raise Http404
-    body = "".join(export.csv(key, now, [access.tenant]))
-    return file_response(f"{access.tenant.slug}-focus-{key}.csv", body, "text/csv; charset=utf-8")
+    lines, as_of = replica.read_all(lambda: export.csv(key, now, [access.tenant]))
+    return aged(
+        file_response(f"{access.tenant.slug}-focus-{key}.csv", "".join(lines), "text/csv; charset=utf-8"), as_of
+    )
 
 
 def _months(tenant: Tenant, now: datetime) -> list[str]:

@@ -105,7 +105,7 @@ def test_every_shipped_query_is_asked_with_nothing_of_grafana_left_in_it():
 
 def test_each_check_has_a_name_of_its_own_and_a_deadline():
     checks = every_check()
-    assert len({each.name for each in checks}) == len(checks) == 15
+    assert len({each.name for each in checks}) == len(checks) == 17
     assert max(each.seconds for each in checks) <= 45
 
 

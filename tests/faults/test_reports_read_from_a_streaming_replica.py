@@ -1,0 +1,160 @@
+"""Reports come from a real streaming replica behind the same row security, say how old they are, and from the primary where it cannot serve."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portal.embedded import PostgresServer
+from tests.faults.standby import Standby, bin_folder
+from tests.portal.telemetry.conftest import ROOT
+
+pytestmark = pytest.mark.skipif(
+    not (bin_folder() / "pg_basebackup").exists(), reason="this PostgreSQL has no pg_basebackup"
+)
+
+COMMON = """
+import json, sys
+import django; django.setup()
+from datetime import UTC, datetime, timedelta
+from django.db import InternalError, connection, transaction
+from metering.costing import costs
+from metering.finance import explorer
+from metering.ledger import ingestion, rollups
+from metering.models import UsageRollup
+from tenants import access, replica
+from tenants.models import Pulse, Tenant, Tier
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+def where():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery(), current_setting('role'), current_setting('app.tenant', true)")
+        return cursor.fetchone()
+
+def use(slug, name, hours):
+    tenant = Tenant.objects.get(slug=slug)
+    made = {"specversion": "1.0", "id": name, "source": "/gpu", "type": "gpu_hours", "time": NOW.isoformat(), "data": {"quantity": hours, "model": "H100"}}
+    (answer,) = ingestion.book(tenant, [made], NOW)
+    assert answer.status == "accepted", answer
+    rollups.run(NOW)
+
+def cost(slug):
+    found = explorer.explore([Tenant.objects.select_related("tier").get(slug=slug)], NOW, NOW.strftime("%Y-%m"), "meter")
+    return str(sum(amount for amount, _ in found.totals().values()))
+"""
+
+FILL = """
+for slug in ("acme", "globex"):
+    Tenant.objects.create(slug=slug, name=slug, tier=Tier.objects.get(slug="standard"))
+    use(slug, "first", 4)
+    cost(slug)
+assert replica.beat()
+print(cost("acme"))
+"""
+
+READ = """
+value, as_of = replica.read(where)
+assert value == (True, "none", ""), value
+assert timedelta(0) <= datetime.now(UTC) - as_of < timedelta(minutes=5)
+assert where() == (False, "none", None) or where() == (False, "none", ""), where()
+assert replica.read(lambda: cost("acme"))[0] == cost("acme") == "10.00"
+
+acme = Tenant.objects.get(slug="acme")
+with access.tenant_scope(acme):
+    value, as_of = replica.read(where)
+    assert value == (True, "portal_tenant", str(acme.pk)) and as_of, value
+    seen, as_of = replica.read(lambda: set(UsageRollup.objects.values_list("tenant_id", flat=True)))
+    assert seen == {acme.pk} and as_of
+    assert where() == (False, "portal_tenant", str(acme.pk))
+assert len(replica.read(lambda: set(UsageRollup.objects.values_list("tenant_id", flat=True)))[0]) == 2
+
+# A report within a report stays where it is; rows of an iterator are read before the door closes.
+assert replica.read(lambda: replica.read(where)[0])[0][0] is True
+assert replica.read_all(lambda: (each.slug for each in Tenant.objects.order_by("slug")))[0] == ["acme", "globex"]
+
+# What has to write is done on the primary, as a whole; the replica itself refuses.
+made, as_of = replica.read(lambda: (where()[0], Tenant.objects.create(slug="made", name="made", tier=acme.tier).slug))
+assert (made, as_of) == ((False, "made"), None)
+try:
+    with replica._on_replica():
+        Tenant.objects.update(name="changed")
+    raise SystemExit("the replica took a write")
+except InternalError as error:
+    assert "read-only" in str(error)
+assert where()[0] is False
+print("reads")
+"""
+
+PAUSED = """
+before = cost("acme")
+use("acme", "second", 1)
+assert replica.beat()
+old, as_of = replica.read(lambda: cost("acme"))
+assert (before, old, cost("acme")) == ("10.00", "10.00", "12.50"), (before, old, cost("acme"))
+assert as_of < Pulse.objects.get().at
+print("older")
+"""
+
+FAR_BEHIND = """
+value, as_of = replica.read(where)
+assert value[0] is False and as_of is None, (value, as_of)
+assert replica.read(lambda: cost("acme")) == ("12.50", None)
+print("primary")
+"""
+
+AWAY = """
+assert replica.read(where) == (where(), None)
+assert replica._away_until > 0
+from django.db import connections
+asked = []
+connections["replica"].cursor = lambda *_: asked.append(1)
+assert replica.read(lambda: cost("acme")) == ("12.50", None)
+assert not asked, "a replica that was away is asked again at once"
+print("primary")
+"""
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[PostgresServer, Standby]]:
+    with PostgresServer(tmp_path / "primary") as primary, Standby(tmp_path / "standby", primary) as standby:
+        yield primary, standby
+
+
+def python(pair: tuple[PostgresServer, Standby], program: str, *words: str) -> str:
+    primary, standby = pair
+    environment = {
+        **os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_ENV": "test", "DATABASE_URL": primary.url,
+        "DATABASE_REPLICA_URL": standby.url_for("portal"), "ENFORCEMENT_REDIS_URL": "redis://127.0.0.1:1/0",
+        "CACHE_REDIS_URL": "redis://127.0.0.1:1/1", "CELERY_BROKER_URL": "redis://127.0.0.1:1/2",
+    }  # fmt: skip
+    command = [sys.executable, "-W", "ignore", *(words or ("-c", COMMON + program))]
+    answer = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    return answer.stdout.strip().splitlines()[-1] if answer.stdout.strip() else ""
+
+
+def test_reports_read_from_the_replica_and_say_how_old_they_are(pair):
+    _, standby = pair
+    python(pair, "", "-m", "django", "migrate", "--verbosity", "0")
+    assert python(pair, FILL) == "10.00"
+    standby.catch_up()
+    assert python(pair, READ) == "reads"
+
+    standby.catch_up()
+    standby.ask("SELECT pg_wal_replay_pause()::text")
+    assert python(pair, PAUSED) == "older"
+
+    standby.ask("SELECT pg_wal_replay_resume()::text")
+    with_old_pulse = "Pulse.objects.update(at=NOW - timedelta(hours=1)); print('late')"
+    assert python(pair, with_old_pulse) == "late"
+    standby.catch_up()
+    assert python(pair, FAR_BEHIND) == "primary"
+
+    standby.kill()
+    assert python(pair, AWAY) == "primary"

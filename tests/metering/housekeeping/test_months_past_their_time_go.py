@@ -1,0 +1,114 @@
+"""LEDGER_KEEP_MONTHS: old months of the ledger go, in either engine, with their identities; what was made of them stays as it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from metering import housekeeping
+from metering.event_store import floor, store
+from metering.ledger import ingestion, rollups
+from metering.models import DirtyHour, EventIdentity, Invoice, JobRun, LegalEntity, QuarantinedEvent
+from tenants import periods
+from tests.metering.event_store.conftest import clickhouse, database, door, engine, folder  # noqa: F401
+from tests.metering.event_store.seeing import booked, rolled_up
+from tests.metering.events import event
+
+pytestmark = pytest.mark.django_db
+
+MONTHS = [datetime(2031, month, 15, 12, tzinfo=UTC) for month in range(1, 9)]
+NOW = MONTHS[-1]
+
+
+@pytest.fixture
+def eight_months(engine, acme, globex, settings):  # noqa: F811
+    """Three events a month and tenant from January to August, all of them rolled up."""
+    settings.LEDGER_KEEP_MONTHS = 3
+    housekeeping.make_partitions(MONTHS[0], NOW)
+    for at in MONTHS:
+        for tenant in (acme, globex):
+            batch = [event(f"{at:%m}-{number}", at + timedelta(hours=number), number + 1) for number in range(3)]
+            assert {each.status for each in ingestion.book(tenant, batch, at + timedelta(days=1))} == {"accepted"}
+        rollups.run(at + timedelta(days=1))
+    rollups.run(NOW)
+    engine.settle()
+    return engine
+
+
+def kept() -> list[str]:
+    return [month.key for month in store().months() if month.key >= "203101" and month.key <= "203108"]
+
+
+def events_of(tenant) -> list[str]:
+    return [row[1] for row in booked(tenant, MONTHS[0] - timedelta(days=30), NOW + timedelta(days=30))]
+
+
+def test_whole_months_go_and_rollups_stay(eight_months, acme, globex, monkeypatch):
+    monkeypatch.setattr(housekeeping, "LEDGER_ROWS_AT_ONCE", 4)
+    before = rolled_up(acme)
+    assert [key for key in housekeeping.retire_months(NOW) if key >= "203101"] == ["203101", "203102", "203103", "203104"]
+    assert kept() == ["203105", "203106", "203107", "203108"]
+    for tenant in (acme, globex):
+        assert sorted({name[:2] for name in events_of(tenant)}) == ["05", "06", "07", "08"]
+    assert rolled_up(acme) == before
+    if eight_months.name == "postgresql":
+        assert EventIdentity.objects.filter(time__lt=datetime(2031, 5, 1, tzinfo=UTC)).count() == 0
+        assert EventIdentity.objects.filter(tenant=acme).count() == 12
+    runs = JobRun.objects.filter(task=housekeeping.RETIRE, period__gte="203101").order_by("period")
+    assert [(run.period, run.detail["rows"]) for run in runs] == [(f"20310{month}", 6) for month in range(1, 5)]
+    assert floor.since() == datetime(2031, 5, 1, tzinfo=UTC)
+    assert housekeeping.retire_months(NOW) == []
+
+
+def test_nothing_goes_by_default_and_never_less_than_three_months(eight_months, settings):
+    settings.LEDGER_KEEP_MONTHS = 0
+    assert housekeeping.retire_months(NOW) == []
+    settings.LEDGER_KEEP_MONTHS = 1
+    assert housekeeping.retire_months(NOW)[-1] == "203104"
+
+
+def test_a_month_that_is_still_needed_waits(eight_months, acme):
+    DirtyHour.objects.create(tenant=acme, meter="gpu_hours", hour=MONTHS[1], marked_at=NOW)
+    with pytest.raises(housekeeping.StillNeededError, match="1 hours of it wait to be rolled up"):
+        housekeeping.retire_months(NOW)
+    assert kept()[0] == "203102"
+    DirtyHour.objects.all().delete()
+    Invoice.objects.create(tenant=acme, period=periods.period_by_key(acme, "2031-02"), currency="USD", issue_after=NOW, entity=LegalEntity.objects.get())
+    JobRun.objects.update(lease_until=NOW - timedelta(days=3000))
+    with pytest.raises(housekeeping.StillNeededError, match="1 invoices of its time are not issued yet"):
+        housekeeping.retire_months(NOW)
+    assert JobRun.objects.get(period="203102").state == "failed"
+
+
+def test_a_rebuild_and_a_late_release_do_not_undo_what_is_below_the_floor(eight_months, acme):
+    before = rolled_up(acme)
+    old = event("forgotten", MONTHS[1], 9)
+    ingestion.book(acme, [old], NOW)
+    housekeeping.retire_months(NOW)
+
+    rollups.rebuild(acme, MONTHS[0], NOW + timedelta(days=1))
+    rollups.run(NOW)
+    assert rolled_up(acme) == before
+    answer = ingestion.release(QuarantinedEvent.objects.get(), NOW, actor="test", reason="test")
+    assert (answer.status, answer.code) == ("rejected", "ledger_month_gone")
+    assert QuarantinedEvent.objects.get().resolved_at is None
+    rollups.run(NOW)
+    assert rolled_up(acme) == before
+
+
+def test_a_killed_removal_goes_on(eight_months, acme, monkeypatch):
+    if eight_months.name != "postgresql":
+        pytest.skip("ClickHouse drops a month in one statement")
+    monkeypatch.setattr(housekeeping, "LEDGER_ROWS_AT_ONCE", 2)
+    pieces = store().drop_month("203101", rows_at_once=2)
+    assert next(pieces) == 2
+    pieces.close()
+    assert EventIdentity.objects.filter(event_id__startswith="01-").count() == 4
+    assert "203101" in kept()
+    assert "203101" in housekeeping.retire_months(NOW)
+    assert not EventIdentity.objects.filter(event_id__startswith="01-").exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('metering_usageevent_203101')")
+        assert cursor.fetchone() == (None,)
