@@ -219,7 +219,7 @@ def test_prometheus_reports_to_alertmanager_by_its_password(stack: Stack) -> Non
     def told() -> list[str]:
         return [each["labels"]["alertname"] for each in json.loads(servers.fetch(url)[2])]
 
-    servers.until(lambda: told() == ["Told"], 60, "no alert arrived")
+    servers.until(lambda: "Told" in told(), 60, "no alert arrived")
 
 
 def test_the_doctor_knows_the_passwords_and_shows_none(stack: Stack, settings: Any) -> None:
