@@ -3,6 +3,8 @@
 import copy
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -17,7 +19,7 @@ OURS = {"migrate", "keys", "web", "decision", "worker", "beat", "business-export
 ONCE = {"migrate", "keys"}
 WATCHERS = {
     "nginx", "nginx-tls", "prometheus", "alertmanager", "long-term", "grafana", "grafana-tenant", "prom-label-proxy", "otel-collector",
-    "jaeger", "celery-exporter", "redis-exporter", "postgres-exporter", "node-exporter", "dcgm-exporter",
+    "jaeger", "exporters-door", "celery-exporter", "redis-exporter", "postgres-exporter", "node-exporter", "dcgm-exporter",
 }  # fmt: skip
 
 
@@ -62,12 +64,21 @@ def test_secrets_come_from_files_only():
             )
             assert not secret or (variable.endswith("_FILE") and value.startswith("/run/secrets/")), (name, variable)
         for secret in service.get("secrets", []):
-            assert COMPOSE["secrets"][secret]["file"].startswith("infra/docker/secrets/")
+            name = secret if isinstance(secret, str) else secret["source"]
+            assert COMPOSE["secrets"][name]["file"].startswith("infra/docker/secrets/")
 
 
-def test_every_secret_that_is_mounted_is_made_by_the_script():
-    made = (ROOT / "infra/docker/secrets.sh").read_text()
-    assert [name for name in COMPOSE["secrets"] if name not in made] == []
+def test_the_script_makes_every_secret_that_is_mounted_once(tmp_path):
+    shutil.copy(ROOT / "infra/docker/secrets.sh", tmp_path)
+    made = []
+    for _ in range(2):  # a second run changes nothing
+        subprocess.run(["sh", str(tmp_path / "secrets.sh")], check=True, capture_output=True)
+        made.append({path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()})
+    assert made[0] == made[1]
+    assert set(COMPOSE["secrets"]) - set(made[0]) == set()
+    yours = {"chat_webhook_url", "pager_routing_key", "tls_certificate", "tls_key"}
+    assert {name for name, text in made[0].items() if not text} == yours
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
 
 
 def test_quota_counters_are_never_evicted_and_survive_a_restart():
@@ -84,8 +95,9 @@ def test_the_databases_have_no_door_to_the_outside():
 
 
 def networks(name):
-    found = SERVICES[name].get("networks", ["default"])
-    return set(found)
+    """Those of a service, or of the one whose network it shares."""
+    shared = SERVICES[name].get("network_mode", "").removeprefix("service:")
+    return networks(shared) if shared else set(SERVICES[name].get("networks", ["default"]))
 
 
 def reach(start, without=()):
