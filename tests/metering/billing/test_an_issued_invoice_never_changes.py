@@ -46,7 +46,7 @@ def test_sql_cannot_touch_it(invoice: Invoice, statement: str) -> None:
 
 
 def test_sql_cannot_take_back_what_has_a_payment(invoice: Invoice) -> None:
-    record(invoice, Receipt(Money("1.00", "USD"), "bank", "1", AUGUST))
+    record(invoice, Receipt(Money.parse("1.00", "USD"), "bank", "1", AUGUST))
     with pytest.raises(IntegrityError, match="has payments"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE metering_invoice SET state = 'void'")
 

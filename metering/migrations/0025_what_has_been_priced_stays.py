@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metering", "0023_gpu_notices"),
+        ("metering", "0024_event_store"),
     ]
 
     operations = [
