@@ -22,8 +22,8 @@ class LegalEntityAdmin(NeverDeleted, AuditedAdmin):
     list_display = ("name", "slug", "prefix", "country", "tax_id", "grace", "default_mark")
     search_fields = ("slug", "name", "tax_id")
     fieldsets = (
-        (None, {"fields": (("name", "slug"), ("prefix", "is_default"), "grace_hours")}),
-        (_("On the invoice"), {"fields": ("address", ("country", "tax_id"), "email")}),
+        (None, {"fields": (("name", "slug"), ("prefix", "is_default"), ("grace_hours", "payment_days"))}),
+        (_("On the invoice"), {"fields": ("address", ("country", "tax_id"), "email", "payment_details")}),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: LegalEntity | None = None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -27,10 +27,11 @@ from metering.models import Meter, Price, PriceBook, PriceBookVersion, TenantPri
 from metering.prices import price_books
 from metering.pricing import EVERYTHING
 from tenants import audit
-from tenants.admin.base import AuditedAdmin, Inline, LookOnly, NeverDeleted
+from tenants.admin.base import AuditedAdmin, Inline, LookOnly, require
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import badge, meter_name, trimmed_limit
 
+from .own_book import end_page, give_page, take_back_page
 from .price_dry_run import dry_run_page
 from .price_form import PriceForm, steps_to_text
 from .tier_book import assign_tier_page
@@ -361,26 +362,57 @@ class PriceBookVersionAdmin(AuditedAdmin):
         return version_badge(version)
 
 
-class TenantPriceBookAdmin(NeverDeleted, AuditedAdmin):
-    """A tenant's own book for a while. The assignment is made here; what has been billed by it stays."""
+class TenantPriceBookAdmin(LookOnly, AuditedAdmin):
+    """A tenant's own book for a while: given, ended and taken back after a look at what it does; what has been billed by it stays."""
 
     form = forms.ModelForm
     reason_from = "reason"
-    list_display = ("tenant", "book", "starts_at", "ends_at", "reason")
+    list_display = ("tenant", "book", "starts_at", "ends_at", "standing", "reason")
     list_filter = (("tenant", AutocompleteSelectFilter), ("book", RelatedDropdownFilter))
     search_fields = ("tenant__slug", "tenant__name", "book__name", "reason")
     list_select_related = ("tenant", "book")
-    autocomplete_fields = ("tenant",)
-    fieldsets = ((None, {"fields": ("tenant", "book", "starts_at", "ends_at", "reason")}),)
+    fieldsets = ((None, {"fields": (("tenant", "book"), ("starts_at", "ends_at"), "standing", "reason")}),)
+    readonly_fields = ("standing",)
+    actions_detail = ("end", "take_back")
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return obj is None and super().has_change_permission(request, obj)
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super(LookOnly, self).has_add_permission(request)
 
-    def save_model(self, request: HttpRequest, obj: TenantPriceBook, form: Any, change: bool) -> None:
-        made = price_books.assign(
-            obj.tenant, obj.book, obj.starts_at, obj.ends_at, reason=obj.reason, actor=audit.user_actor(request.user)
-        )
-        obj.pk = made.pk
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super(LookOnly, self).has_change_permission(request)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        require(self.has_add_permission(request))
+        return give_page(request, self)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """What has started can be ended, what has not can be taken back."""
+        own = kwargs.get("obj")
+        over = "/take_back/" if own is not None and own.starts_at <= timezone.now() else "/end/"
+        context["actions_detail"] = [each for each in context.get("actions_detail", []) if over not in each["path"]]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @action(description=_("End it"), icon="event_busy", permissions=["act"])
+    def end(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return end_page(request, self, _own(object_id))
+
+    @action(description=_("Take it back"), icon="undo", permissions=["act"])
+    def take_back(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return take_back_page(request, self, _own(object_id))
+
+    @display(description=_("State"))
+    def standing(self, own: TenantPriceBook) -> str:
+        now = timezone.now()
+        if own.starts_at > now:
+            return badge(_("Starts later"), "info")
+        return badge(_("In force"), "good") if own.ends_at is None or own.ends_at > now else badge(_("Ended"), "")
+
+
+def _own(object_id: int) -> TenantPriceBook:
+    found = TenantPriceBook.objects.select_related("tenant__tier", "book").filter(pk=object_id).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 admin.site.register(PriceBook, PriceBookAdmin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain, islice
@@ -105,6 +106,16 @@ def _dry_run(tier: Tier, book: PriceBook, starts_at: datetime, now: datetime) ->
     """The sum of both months, and the tenants whose bills change most."""
     found = price_dry_runs.compare_tier(tier, book, starts_at, now)
     differences = list(islice(chain.from_iterable(found), 2 * MOST_TENANTS))
+    rows = changes_in_words(differences)
+    if len({each.tenant.pk for each in differences}) == MOST_TENANTS:
+        rows.append(
+            (_("Not all"), _("Only the first %(count)d tenants of the tier were rated.") % {"count": MOST_TENANTS})
+        )
+    return rows or [(_("Nobody"), _("No tenant was on this tier."))]
+
+
+def changes_in_words(differences: Sequence[Difference]) -> list[tuple[str, str]]:
+    """The sums of the months, and the bills that change most."""
     sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for each in differences:
         both = sums[each.month, each.currency]
@@ -118,9 +129,7 @@ def _dry_run(tier: Tier, book: PriceBook, starts_at: datetime, now: datetime) ->
     rows += [(f"{each.tenant.slug}, {each.month}", _words(each)) for each in changed[:SHOWN]]
     if len(changed) > SHOWN:
         rows.append((_("and more"), _("%(count)d further bills change by less") % {"count": len(changed) - SHOWN}))
-    if tenants == MOST_TENANTS:
-        rows.append((_("Not all"), _("Only the first %(count)d tenants of the tier were rated.") % {"count": tenants}))
-    return rows or [(_("Nobody"), _("No tenant was on this tier."))]
+    return rows
 
 
 def _words(each: Difference) -> str:

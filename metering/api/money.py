@@ -27,7 +27,7 @@ from tenants.problems import FieldError, Invalid
 from ..forecasting import Forecast
 from ..models import BudgetAlert, Meter
 from ..money import Money, plain, round_line
-from ..pricing import Line
+from ..pricing import Line, Quarantined, charge_name
 from . import invoiced as of_invoices
 from .finance import GroupSerializer, groups_of, meter_of
 
@@ -59,6 +59,17 @@ class CostLineSerializer(serializers.Serializer[Any]):
     explanation = serializers.ListField(child=serializers.CharField(), help_text="The arithmetic, step by step.")
 
 
+class HeldSerializer(serializers.Serializer[Any]):
+    """Usage that no price covers: it is on no bill until it has one, and never free."""
+
+    meter = serializers.CharField()
+    dimension = serializers.CharField()
+    value = serializers.CharField()
+    quantity = serializers.CharField()
+    unit = serializers.CharField()
+    reason = serializers.CharField()
+
+
 class ProjectionSerializer(serializers.Serializer[Any]):
     """What the month will probably come to: a range, not a promise."""
 
@@ -76,6 +87,7 @@ class CostsSerializer(serializers.Serializer[Any]):
     period = PeriodSerializer()
     currency = serializers.CharField()
     lines = CostLineSerializer(many=True)
+    not_priced = HeldSerializer(many=True, help_text="Held until it has a price; not in `total`.")
     total = serializers.CharField()
     as_of = serializers.DateTimeField()
     projection = ProjectionSerializer(
@@ -106,7 +118,7 @@ _LINE = {
     "unit_price": "2.5", "amount": "153.75", "currency": "USD", "explanation": ["per unit: 61.5 × 2.5 = 153.75", "153.75 is USD 153.75 (v1)"],
 }  # fmt: skip
 _COSTS = {
-    "tenant": "acme", "month": "2026-07", "currency": "USD", "lines": [_LINE], "total": "153.75", "as_of": "2026-07-15T12:00:00Z",
+    "tenant": "acme", "month": "2026-07", "currency": "USD", "lines": [_LINE], "not_priced": [], "total": "153.75", "as_of": "2026-07-15T12:00:00Z",
     "period": {"key": "2026-07", "start": "2026-06-30T22:00:00Z", "end": "2026-07-31T22:00:00Z"},
     "projection": {"low": "290.10", "expected": "317.80", "high": "349.00", "quality": "good"}, "invoiced": None, "groups": [],
 }  # fmt: skip
@@ -148,6 +160,7 @@ class CostsView(TenantView):
                     "period": statement.period,
                     "currency": currency,
                     "lines": [_line(line, names.get(line.meter)) for line in statement.lines],
+                    "not_priced": [_held(each, names.get(each.meter)) for each in statement.quarantined],
                     "total": statement.total.decimal_string(),
                     "as_of": statement.as_of,
                     "projection": _projection(projection, currency),
@@ -265,7 +278,7 @@ def _line(line: Line, meter: Meter | None) -> dict[str, Any]:
     return {
         "kind": line.kind,
         "meter": line.meter,
-        "name": meter.name if meter else line.meter,
+        "name": meter.name if meter else charge_name(line.meter),
         "dimension": line.dim_key,
         "value": line.dim_value,
         "quantity": plain(line.quantity),
@@ -274,6 +287,17 @@ def _line(line: Line, meter: Meter | None) -> dict[str, Any]:
         "amount": line.amount.decimal_string(),
         "currency": line.amount.currency,
         "explanation": line.explanation(),
+    }
+
+
+def _held(usage: Quarantined, meter: Meter | None) -> dict[str, str]:
+    return {
+        "meter": usage.meter,
+        "dimension": usage.dim_key,
+        "value": usage.dim_value,
+        "quantity": plain(usage.quantity),
+        "unit": meter.billing_unit if meter else "",
+        "reason": usage.reason,
     }
 
 

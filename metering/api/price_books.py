@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,11 @@ from ..pricing import PriceRow
 
 TAGS = ["Prices"]
 MOST_PRICES = 200
+PARAMS = (
+    'What the model needs, numbers as decimal strings: graduated and volume `{"tiers": [{"up_to": "1000", "unit_price": "0.002", "flat": "5"}, '
+    '{"up_to": null, "unit_price": "0.001"}]}`, package `{"size": "100"}`; any usage model also `"allowance": "1000"`, '
+    '`"minimum": "50.00"` and with it `"overage_factor": "1.5"`.'
+)
 
 
 class PriceBookSerializer(serializers.BaseSerializer[Any]):
@@ -55,7 +60,7 @@ class PriceShape(serializers.Serializer[Any]):
     )
     model = serializers.ChoiceField(choices=ChargeModel.choices)
     unit_price = serializers.CharField(help_text="Of a unit, a package, or a month.")
-    params = serializers.DictField(help_text="What the model needs: tiers, size, allowance, minimum, overage_factor.")
+    params = serializers.DictField(help_text=PARAMS)
     dim_key = serializers.CharField()
     dim_value = serializers.CharField()
 
@@ -125,7 +130,7 @@ class PriceBody(StrictSerializer):
     meter = StrictText(max_length=40)
     model = StrictChoice(choices=choices(ChargeModel.values))
     unit_price = StrictText(max_length=21, required=False, default="0")
-    params = serializers.JSONField(required=False, default=dict)
+    params = serializers.JSONField(required=False, default=dict, help_text=PARAMS)
     dim_key = StrictText(max_length=40, required=False, allow_blank=True, default="")
     dim_value = StrictText(max_length=80, required=False, allow_blank=True, default="")
 
@@ -325,7 +330,10 @@ def _start(text: str) -> datetime:
     found = parse_instant(text)
     if found is None:
         raise invalid("starts_at", "Write an instant with time zone, such as 2027-01-01T00:00:00Z.", "invalid")
-    return found
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise invalid("starts_at", "Name a year from 2000 to 2199.", "invalid") from None
 
 
 def _rows(values: dict[str, Any]) -> list[PriceRow] | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,9 @@ from django.template.loader import render_to_string
 from metering.files import exports
 from tenants import access
 
+from ..mail import wording
 from ..models import CreditNote, Invoice, InvoiceDocument, InvoiceState
+from ..money import Money
 
 CONTENT_TYPES = {
     "pdf": "application/pdf",
@@ -104,14 +106,35 @@ def html(snapshot: dict[str, Any], *, state: str = InvoiceState.ISSUED) -> str:
         "first_day": start.date(),
         "last_day": (end - timedelta(seconds=1)).date(),
         "issued_on": datetime.fromisoformat(snapshot["issued_at"]).astimezone(zone).date(),
-        "tax_percent": _percent(snapshot),
+        "due_on": date.fromisoformat(snapshot["due_on"]) if snapshot.get("due_on") else None,
+        "tax_label": _tax_label(snapshot),
+        "lines": [_face(line, snapshot["currency"]) for line in snapshot.get("lines", [])],
+        **{name: f"{Decimal(snapshot[name]):,}" for name in ("subtotal", "tax", "total")},
     }
     return render_to_string(f"invoices/{snapshot['document']}.html", context)
 
 
-def _percent(snapshot: dict[str, Any]) -> str:
+def _tax_label(snapshot: dict[str, Any]) -> str:
+    """'VAT (8.1 %)'; the rate is not said twice where the rule's name has it, nor where none is charged."""
     rule = snapshot["tax_rule"]
-    return f"{(Decimal(rule['rate']) * 100).normalize():f}" if rule else "0"
+    if not rule:
+        return "Tax"
+    percent = f"{(Decimal(rule['rate']) * 100).normalize():f} %"
+    said = percent.replace(" ", "") in rule["name"].replace(" ", "")
+    return str(rule["name"]) if said or rule["reverse_charge"] else f"{rule['name']} ({percent})"
+
+
+def _face(line: dict[str, Any], currency: str) -> dict[str, Any]:
+    """A line as it is printed: thousands apart, units in words, the arithmetic where quantity × price does not make the amount."""
+    quantity, unit = Decimal(line["quantity"]), line["unit"]
+    words = wording.WORDS.get(unit, (unit, unit))[quantity != 1]
+    return {
+        "description": line["description"],
+        "quantity": f"{quantity.normalize():,f} {words}".strip(),
+        "unit_price": "" if line["unit_price"] is None else f"{Decimal(line['unit_price']):,f}",
+        "amount": f"{Money(Decimal(line['amount']), currency).amount:,f}",
+        "steps": line["detail"].get("explanation", []),
+    }
 
 
 def _pdf(snapshot: dict[str, Any]) -> bytes:

@@ -65,6 +65,7 @@ def freeze(bills: Sequence[Bill], now: datetime) -> None:
         sequence = _sequence(some[0][0].case.entity, "invoice")
         for bill, invoice in some:
             invoice.state, invoice.issued_at = InvoiceState.ISSUED, now
+            invoice.due_on = parties.due_on(bill.case.entity, now, bill.case.period.time_zone)
             invoice.sequence, invoice.number = _take(sequence)
             invoice.previous_hash = sequence.last_hash or GENESIS
             invoice.snapshot = canonical(_snapshot(bill, invoice, gaps.get(bill.case.tenant.pk, [])))
@@ -142,25 +143,63 @@ def broken(entity: LegalEntity) -> Iterator[str]:
         ("credit note", CreditNote.objects.all()),
     ):
         previous, expected = GENESIS, 1
-        for document in documents.filter(entity=entity).order_by("sequence").iterator(chunk_size=500):
+        its = documents.filter(entity=entity).order_by("sequence")
+        if kind == "invoice":
+            its = its.prefetch_related("lines", "payments", "credit_notes")
+        for document in its.iterator(chunk_size=500):
             stored = json.loads(document.snapshot)
             if document.sequence != expected:
                 yield f"{kind} number {expected} is missing"
-            if digest(document.snapshot) != document.hash:
-                yield f"{document.number}: the snapshot was changed"
-            if document.previous_hash != previous or stored["previous_hash"] != previous:
-                yield f"{document.number}: it does not follow the document before it"
-            columns = {
-                "number": document.number,
-                "total": _say(document.total, document.currency),
-                "currency": document.currency,
-            }
-            if any(stored[name] != value for name, value in columns.items()):
-                yield f"{document.number}: its row and its snapshot differ"
+            yield from _faults(document, stored, previous)
             previous, expected = document.hash, expected + 1 if document.sequence is None else document.sequence + 1
         held = NumberSequence.objects.filter(entity=entity, kind=kind.replace(" ", "_")).first()
+        if held is None and expected > 1:
+            yield f"the sequence of the {kind} numbers is missing"
         if held is not None and (held.next_number != expected or (held.last_hash or GENESIS) != previous):
             yield f"the last {kind} is missing: the next number is {held.next_number}, the last document is {expected - 1}"
+
+
+def _faults(document: Invoice | CreditNote, stored: dict[str, Any], previous: str) -> Iterator[str]:
+    """In what the document does not prove itself."""
+    if digest(document.snapshot) != document.hash:
+        yield f"{document.number}: the snapshot was changed"
+    if document.previous_hash != previous or stored["previous_hash"] != previous:
+        yield f"{document.number}: it does not follow the document before it"
+    if not _same(document, stored):
+        yield f"{document.number}: its row and its snapshot differ"
+    if not isinstance(document, Invoice):
+        return
+    if not _same_lines(document, stored):
+        yield f"{document.number}: its lines and its snapshot differ"
+    if document.state == InvoiceState.PAID and _made_up(document) < document.total:
+        yield f"{document.number}: it is marked paid, and payments and credit notes do not make up its total"
+
+
+def _same(document: Invoice | CreditNote, stored: dict[str, Any]) -> bool:
+    """Whether the row says what its snapshot says."""
+    amounts = {name: _say(getattr(document, name), document.currency) for name in ("subtotal", "tax", "total")}
+    columns = {"number": document.number, "currency": document.currency, **amounts}
+    return all(stored[name] == value for name, value in columns.items())
+
+
+def _same_lines(invoice: Invoice, stored: dict[str, Any]) -> bool:
+    """Whether the stored lines, which pages and files of costs read, are those of the snapshot."""
+    rows = sorted(
+        (line.position, line.key, line.description, Decimal(line.quantity), Decimal(line.amount))
+        for line in invoice.lines.all()
+    )
+    frozen = sorted(
+        (line["position"], line["key"], line["description"], Decimal(line["quantity"]), Decimal(line["amount"]))
+        for line in stored["lines"]
+    )
+    return [row[:3] for row in rows] == [row[:3] for row in frozen] and all(
+        abs(row[3] - was[3]) < Decimal("0.000001") and row[4] == was[4] for row, was in zip(rows, frozen, strict=True)
+    )
+
+
+def _made_up(invoice: Invoice) -> Decimal:
+    paid = sum((payment.amount for payment in invoice.payments.all()), Decimal(0))
+    return sum((note.total for note in invoice.credit_notes.all()), paid)
 
 
 def _check_transition(invoice: Invoice, to: InvoiceState) -> None:
@@ -190,6 +229,7 @@ def _snapshot(bill: Bill, invoice: Invoice, gaps: Sequence[gap_shares.GapNote]) 
         "document": "invoice",
         "number": invoice.number,
         "issued_at": invoice.issued_at.isoformat() if invoice.issued_at else "",
+        "due_on": invoice.due_on.isoformat() if invoice.due_on else "",
         "previous_hash": invoice.previous_hash,
         "seller": parties.seller(bill.case.entity),
         "customer": parties.customer(bill.case.profile),

@@ -11,10 +11,11 @@ from typing import Any
 from .. import memo
 from ..models import Invoice, InvoiceLine, Meter
 from ..money import exact, plain, round_line
-from ..pricing import Adjustment, Line, Rating
+from ..pricing import Adjustment, Line, Rating, charge_name
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _SORTED = json.JSONEncoder(sort_keys=True)
+_KINDS = {"fee": "monthly fee", "shortfall": "rest of the minimum", "overage": "overage"}
 
 
 def canonical(document: Any) -> str:
@@ -44,14 +45,15 @@ def calculation(line: InvoiceLine, currency: str) -> list[str]:
 
 def adjustment_line(origin: Invoice, change: Adjustment, position: int) -> InvoiceLine:
     """The line that settles what an earlier invoice's line has become. It names both."""
-    kind, meter, _, value, *_ = change.line_key.split("|")
+    kind, key, _, value, *_ = change.line_key.split("|")
+    meter = memo.meters().get(key)
     return InvoiceLine(
         position=position,
         kind="adjustment",
         key=change.line_key,
         origin_period=change.origin,
-        meter=meter,
-        description=f"Adjustment of {origin.number} ({change.origin}): {meter}{', ' + value if value else ''} {kind}",
+        meter=key,
+        description=f"Adjustment of {origin.number} ({change.origin}): {_name(kind, key, value, meter)}",
         quantity=1,
         amount=change.amount.amount,
         detail={
@@ -84,14 +86,14 @@ def _usage_line(line: Line, meters: dict[str, Meter], position: int) -> InvoiceL
 
 
 def _describe(line: Line, meter: Meter | None) -> str:
-    name = meter.name if meter else line.meter or "Everything"
-    what = f"{name}, {line.dim_value}" if line.dim_value else name
-    return {
-        "usage": what,
-        "fee": f"{what}: monthly fee",
-        "shortfall": f"{what}: rest of the minimum",
-        "overage": f"{what}: overage",
-    }[line.kind]
+    return _name(line.kind, line.meter, line.dim_value, meter)
+
+
+def _name(kind: str, key: str, value: str, meter: Meter | None) -> str:
+    """'GPU hours, H100', 'Platform fee: monthly fee', 'Whole bill: overage'."""
+    name = meter.name if meter else charge_name(key)
+    what = f"{name}, {value}" if value else name
+    return f"{what}: {_KINDS[kind]}" if kind in _KINDS else what
 
 
 def _unit(line: Line, meter: Meter | None) -> str:

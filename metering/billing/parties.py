@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -53,6 +54,11 @@ def grace_of(entity: LegalEntity) -> timedelta:
     return timedelta(hours=settings.INVOICE_GRACE_HOURS if own is None else own)
 
 
+def due_on(entity: LegalEntity, issued_at: datetime, zone: str) -> date:
+    """The last day to pay an invoice issued then: so many days later in the customer's time zone."""
+    return issued_at.astimezone(ZoneInfo(zone)).date() + timedelta(days=entity.payment_days)
+
+
 def tax_rate_for(profile: BillingProfile) -> TaxRate | None:
     """The profile's tax rate, else the default one, else None (no tax)."""
     return profile.tax_rate or memo.once("default tax rate", lambda: TaxRate.objects.filter(is_default=True).first())
@@ -84,4 +90,5 @@ def seller(entity: LegalEntity) -> dict[str, Any]:
         "country": entity.country,
         "tax_id": entity.tax_id,
         "email": entity.email,
+        "payment_details": entity.payment_details,
     }

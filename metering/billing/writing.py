@@ -34,6 +34,7 @@ def issue(invoices: Sequence[Invoice]) -> None:
             each.pk,
             each.state,
             str(each.issued_at),
+            str(each.due_on),
             each.sequence,
             each.number,
             each.snapshot,
@@ -100,11 +101,11 @@ _UPDATE = """
 """
 _ISSUE = """
     UPDATE metering_invoice invoice
-    SET state = new.state, issued_at = new.issued_at, sequence = new.sequence, number = new.number, snapshot = new.snapshot,
+    SET state = new.state, issued_at = new.issued_at, due_on = new.due_on, sequence = new.sequence, number = new.number, snapshot = new.snapshot,
         previous_hash = new.previous_hash, hash = new.hash
     FROM (
-        SELECT (row->>0)::bigint AS id, row->>1 AS state, (row->>2)::timestamptz AS issued_at, (row->>3)::int AS sequence,
-               row->>4 AS number, row->>5 AS snapshot, row->>6 AS previous_hash, row->>7 AS hash
+        SELECT (row->>0)::bigint AS id, row->>1 AS state, (row->>2)::timestamptz AS issued_at, (row->>3)::date AS due_on,
+               (row->>4)::int AS sequence, row->>5 AS number, row->>6 AS snapshot, row->>7 AS previous_hash, row->>8 AS hash
         FROM jsonb_array_elements(%s::jsonb) AS row
     ) new
     WHERE invoice.id = new.id

@@ -102,6 +102,16 @@ def compare_tier(tier: Tier, book: PriceBook, starts_at: datetime, now: datetime
         yield _both_months(some, price_books.timelines(some), price_books.timelines(some, tiers_instead=tried), now)
 
 
+def compare_own(
+    tenant: Tenant, books: Sequence[tuple[int, datetime, datetime | None]], now: datetime
+) -> list[Difference]:
+    """Both months of the tenant as they are, and with these books of its own, each (id, start, end). Writes nothing."""
+    tried = {tenant.pk: books}
+    return _both_months(
+        [tenant], price_books.timelines([tenant]), price_books.timelines([tenant], own_instead=tried), now
+    )
+
+
 def compare_move(tenants: Sequence[Tenant], tier: Tier, now: datetime) -> list[Difference]:
     """Both months of the tenants as they are, and as if they had been on the tier in them; their own books stay. Writes nothing."""
     books = books_in_force.read_books()

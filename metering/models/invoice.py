@@ -13,10 +13,11 @@ from tenants.audit_triggers import append_only, audited
 from tenants.models import BillingPeriod, Tenant
 
 from ..money import Money
-from .invoice_triggers import frozen_invoice, frozen_lines, no_truncate
+from .invoice_triggers import frozen_invoice, frozen_lines, no_truncate, only_counts_up
 
 MOST_GRACE_HOURS = 24 * 35
 """The ledger takes nothing that is older."""
+MOST_PAYMENT_DAYS = 365
 
 
 class LegalEntity(models.Model):
@@ -39,6 +40,18 @@ class LegalEntity(models.Model):
             "Hours after a month's end in which late usage still flows in. Empty: as INVOICE_GRACE_HOURS says."
         ),
     )
+    payment_days = models.PositiveSmallIntegerField(
+        default=30,
+        db_default=30,
+        validators=[MaxValueValidator(MOST_PAYMENT_DAYS)],
+        help_text=_("Days after issue until an invoice is due."),
+    )
+    payment_details = models.TextField(
+        max_length=500,
+        blank=True,
+        db_default="",
+        help_text=_("Printed on invoices: where to pay, such as bank and IBAN."),
+    )
     is_default = models.BooleanField(default=False)
 
     class Meta:
@@ -52,6 +65,9 @@ class LegalEntity(models.Model):
             models.CheckConstraint(
                 condition=models.Q(grace_hours=None) | models.Q(grace_hours__gte=0, grace_hours__lte=MOST_GRACE_HOURS),
                 name="metering_entity_grace",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(payment_days__lte=MOST_PAYMENT_DAYS), name="metering_entity_payment_days"
             ),
         ]
         triggers = [audited()]
@@ -70,6 +86,7 @@ class NumberSequence(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["entity", "kind"], name="metering_sequence_entity_kind")]
+        triggers = [only_counts_up(), no_truncate()]
 
     def __str__(self) -> str:
         return f"{self.entity} {self.kind}: {self.next_number}"
@@ -163,6 +180,7 @@ class Invoice(models.Model):
         max_length=64, blank=True, db_default="", help_text=_("A digest of what the draft was last written from.")
     )
     issued_at = models.DateTimeField(null=True, blank=True)
+    due_on = models.DateField(null=True, blank=True, help_text=_("The last day to pay, in the tenant's time zone."))
     paid_at = models.DateTimeField(null=True, blank=True)
     voided_at = models.DateTimeField(null=True, blank=True)
     void_reason = models.CharField(max_length=300, blank=True)

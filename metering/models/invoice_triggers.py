@@ -8,7 +8,9 @@ _STATE_COLUMNS = "ARRAY['state', 'paid_at', 'voided_at', 'void_reason']"
 
 
 def frozen_invoice() -> pgtrigger.Trigger:
-    """A draft may change and be deleted. After that only the state moves: issued → paid or void, and nothing is deleted."""
+    """A draft may change and be deleted. After that only the state moves, once, and nothing is deleted: issued → paid when payments and
+    credit notes make up the total, issued → void before there are any.
+    """
     return pgtrigger.Trigger(
         name="frozen",
         when=pgtrigger.Before,
@@ -19,11 +21,23 @@ def frozen_invoice() -> pgtrigger.Trigger:
             END IF;
             IF TG_OP = 'DELETE'
                OR to_jsonb(OLD) - {_STATE_COLUMNS} IS DISTINCT FROM to_jsonb(NEW) - {_STATE_COLUMNS}
+               OR OLD.state = NEW.state AND to_jsonb(OLD) IS DISTINCT FROM to_jsonb(NEW)
                OR NOT (OLD.state = NEW.state OR OLD.state = 'issued' AND NEW.state IN ('paid', 'void')) THEN
                 RAISE EXCEPTION 'invoice % is issued and never changes; write a credit note', OLD.number USING ERRCODE = 'check_violation';
             END IF;
+            IF OLD.state <> NEW.state AND NEW.state = 'void' AND (
+                EXISTS (SELECT FROM metering_payment WHERE invoice_id = OLD.id)
+                OR EXISTS (SELECT FROM metering_creditnote WHERE invoice_id = OLD.id)
+            ) THEN
+                RAISE EXCEPTION 'invoice % has payments or credit notes', OLD.number USING ERRCODE = 'check_violation';
+            END IF;
+            IF OLD.state <> NEW.state AND NEW.state = 'paid' AND OLD.total >
+                (SELECT COALESCE(sum(amount), 0) FROM metering_payment WHERE invoice_id = OLD.id)
+                + (SELECT COALESCE(sum(total), 0) FROM metering_creditnote WHERE invoice_id = OLD.id) THEN
+                RAISE EXCEPTION 'something is open on invoice %', OLD.number USING ERRCODE = 'check_violation';
+            END IF;
             RETURN NEW;
-        """,
+        """,  # noqa: S608  the columns are ours
     )
 
 
@@ -39,6 +53,25 @@ def frozen_lines() -> pgtrigger.Trigger:
                 RAISE EXCEPTION 'lines of an issued invoice never change; write a credit note' USING ERRCODE = 'check_violation';
             END IF;
             RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        """,
+    )
+
+
+def only_counts_up() -> pgtrigger.Trigger:
+    """Numbers are taken and never given back: a sequence is not deleted, and its next number never falls."""
+    return pgtrigger.Trigger(
+        name="counts_up",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            IF TG_OP = 'DELETE' THEN
+                RAISE EXCEPTION 'numbers of documents are never given back' USING ERRCODE = 'check_violation';
+            END IF;
+            IF NEW.next_number < OLD.next_number OR NEW.entity_id <> OLD.entity_id OR NEW.kind <> OLD.kind
+               OR NEW.next_number = OLD.next_number AND NEW.last_hash <> OLD.last_hash THEN
+                RAISE EXCEPTION 'numbers of documents are never given back' USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN NEW;
         """,
     )
 

@@ -11,7 +11,8 @@ from tenants.audit_triggers import audited, immutable
 from tenants.models import Tenant, Tier
 from tenants.models.tenant import CURRENCIES
 
-from .price_triggers import frozen_once_started, frozen_prices, frozen_version, one_book_at_a_time
+from .invoice_triggers import no_truncate
+from .price_triggers import frozen_once_started, frozen_prices, frozen_version, keeps_its_past, one_book_at_a_time
 
 
 class ChargeModel(models.TextChoices):
@@ -37,7 +38,7 @@ class PriceBook(models.Model):
                 fields=["is_default"], condition=models.Q(is_default=True), name="metering_pricebook_one_default"
             )
         ]
-        triggers = [immutable("currency"), audited()]
+        triggers = [immutable("currency"), no_truncate(), audited()]
 
     def __str__(self) -> str:
         return self.name
@@ -58,7 +59,7 @@ class PriceBookVersion(models.Model):
             models.UniqueConstraint(fields=["book", "number"], name="metering_version_book_number"),
             models.UniqueConstraint(fields=["book", "starts_at"], name="metering_version_book_start"),
         ]
-        triggers = [frozen_version(), audited()]
+        triggers = [frozen_version(), no_truncate(), audited()]
 
     def __str__(self) -> str:
         return f"{self.book} v{self.number}"
@@ -86,7 +87,7 @@ class Price(models.Model):
             models.UniqueConstraint(fields=["version", "meter", "dim_key", "dim_value"], name="metering_price_once"),
             models.CheckConstraint(condition=models.Q(unit_price__gte=0), name="metering_price_not_negative"),
         ]
-        triggers = [frozen_prices(), audited()]
+        triggers = [frozen_prices(), no_truncate(), audited()]
 
     def __str__(self) -> str:
         return f"{self.meter} {self.dim_value or ''} {self.unit_price}".replace("  ", " ")
@@ -103,7 +104,7 @@ class TierPriceBook(models.Model):
     class Meta:
         ordering = ["tier", "-starts_at"]
         constraints = [models.UniqueConstraint(fields=["tier", "starts_at"], name="metering_tierbook_tier_start")]
-        triggers = [frozen_once_started(), audited()]
+        triggers = [frozen_once_started(), no_truncate(), audited()]
 
     def __str__(self) -> str:
         return f"{self.tier} → {self.book}"
@@ -121,7 +122,7 @@ class TenantPriceBook(models.Model):
     class Meta:
         ordering = ["tenant", "-starts_at"]
         constraints = [models.UniqueConstraint(fields=["tenant", "starts_at"], name="metering_tenantbook_tenant_start")]
-        triggers = [one_book_at_a_time(), audited()]
+        triggers = [one_book_at_a_time(), keeps_its_past(), no_truncate(), audited()]
 
     def __str__(self) -> str:
         return f"{self.tenant} → {self.book}"

@@ -72,3 +72,19 @@ def frozen_once_started() -> pgtrigger.Trigger:
             RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
         """,
     )
+
+
+def keeps_its_past() -> pgtrigger.Trigger:
+    """What a tenant has paid by stays: of a book that has started for it only the end moves; one that has not started can be taken back."""
+    return pgtrigger.Trigger(
+        name="frozen",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            IF OLD.starts_at <= statement_timestamp()
+               AND (TG_OP = 'DELETE' OR to_jsonb(OLD) - 'ends_at' IS DISTINCT FROM to_jsonb(NEW) - 'ends_at') THEN
+                RAISE EXCEPTION 'the tenant has paid by the book; only its end can change' USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        """,
+    )

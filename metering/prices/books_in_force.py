@@ -55,10 +55,12 @@ def timelines(
     tenants: Iterable[Tenant],
     instead: Mapping[int, Versions] | None = None,
     tiers_instead: TierBooks | None = None,
+    own_instead: Mapping[int, Sequence[tuple[int, datetime, datetime | None]]] | None = None,
 ) -> dict[int, Versions]:
     """By tenant id, the price versions in force one after the other, as `pricing.rate` takes them; none without any book.
 
-    To try something: `instead` has, by book id, versions in place of the published ones; `tiers_instead` the books of tiers.
+    To try something: `instead` has, by book id, versions in place of the published ones; `tiers_instead` the books of tiers;
+    `own_instead`, by tenant id, its own books.
     """
     everyone = list(tenants)
     books, terms = read_books(), _terms(everyone)
@@ -69,8 +71,9 @@ def timelines(
     found: dict[int, Versions] = {}
     for tenant in everyone:
         its = terms[tenant.pk]
-        if its.own or len(its.tiers) > 1:
-            own = [BookInForce(versions[book], start, end) for book, start, end in its.own]
+        of_its_own = (own_instead or {}).get(tenant.pk, its.own)
+        if of_its_own or len(its.tiers) > 1:
+            own = [BookInForce(versions[book], start, end) for book, start, end in of_its_own]
             found[tenant.pk] = timeline(_layer(books_of(its.tiers, of_tiers, books.default), versions), own)
         else:
             key = tuple(books_of([(its.tiers[0][0], ALWAYS)], of_tiers, books.default))

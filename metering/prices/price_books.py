@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.db.models import Max
@@ -24,6 +24,9 @@ from tenants.problems import Conflict, Invalid, invalid
 
 from . import books_in_force
 from .books_in_force import ALWAYS, timelines
+
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""No price starts before the first or from the second on."""
 
 
 class NoPriceBookError(LookupError):
@@ -97,6 +100,7 @@ def new_version(
         if book.versions.filter(starts_at=starts_at).exists():
             raise invalid("starts_at", "Another version of this book starts at that instant.", "unique")
         rows = _rows_of(before) if prices is None else list(prices)
+        _check_start(starts_at)
         _parsed(f"{book.slug} draft", starts_at, book.currency, rows)
         number = (book.versions.aggregate(Max("number"))["number__max"] or 0) + 1
         version = PriceBookVersion.objects.create(book=book, number=number, starts_at=starts_at, note=note)
@@ -116,6 +120,8 @@ def revise(
     """Change a draft: what is None stays, `prices` replace all of them. Raises Invalid, or Conflict for a published version."""
     with acting(actor, note or ""), transaction.atomic():
         draft = _locked_draft(version)
+        if starts_at is not None:
+            _check_start(starts_at)
         draft.starts_at = starts_at or draft.starts_at
         draft.note = draft.note if note is None else note
         if draft.book.versions.filter(starts_at=draft.starts_at).exclude(pk=draft.pk).exists():
@@ -147,6 +153,20 @@ def withdraw(version: PriceBookVersion, now: datetime, *, reason: str, actor: st
             raise Conflict(f"{reference(found)} has started and never changes. Publish the next version.")
         found.published_at = None
         found.save(update_fields=["published_at"])
+
+
+def _check_future(starts_at: datetime, now: datetime, force: bool) -> None:
+    if starts_at <= now and not force:
+        raise invalid("starts_at", "It starts in the future; what was used already keeps its price.", "invalid_start")
+
+
+def _check_start(at: datetime, field: str = "starts_at") -> None:
+    """A full hour (UTC) of a year in which there is usage. Raises Invalid."""
+    if not EARLIEST <= at < LATEST:
+        raise invalid(field, f"Name a time from {EARLIEST:%Y} to {LATEST.year - 1}.", "invalid_start")
+    if at.minute or at.second or at.microsecond:
+        verb = "starts" if field == "starts_at" else "ends"
+        raise invalid(field, f"It {verb} on a full hour (UTC).", "invalid_start")
 
 
 def _locked_draft(version: PriceBookVersion) -> PriceBookVersion:
@@ -187,6 +207,11 @@ def _parsed(ref: str, starts_at: datetime, currency: str, rows: Sequence[PriceRo
     except (MoneyError, PriceError) as error:
         raise invalid("prices", f"{error}.", "invalid_prices") from None
     known = set(Meter.objects.values_list("key", flat=True)) | {EVERYTHING}
+    for row in rows:
+        if row.model == "flat" and row.meter != EVERYTHING and not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", row.meter):
+            raise invalid(
+                "prices", "A fee is named in lower-case letters, digits, - and _, such as platform_fee.", "invalid_name"
+            )
     strange = sorted({row.meter for row in rows if row.model != "flat"} - known)
     if strange:
         raise invalid("prices", f"There is no meter {', '.join(strange)}.", "unknown_meter")
@@ -217,16 +242,29 @@ def publish(version: PriceBookVersion, now: datetime, *, actor: str, reason: str
 
 
 def assign(
-    tenant: Tenant, book: PriceBook, starts_at: datetime, ends_at: datetime | None, *, reason: str, actor: str
+    tenant: Tenant,
+    book: PriceBook,
+    starts_at: datetime,
+    ends_at: datetime | None,
+    now: datetime,
+    *,
+    reason: str,
+    actor: str,
+    force: bool = False,
 ) -> TenantPriceBook:
     """Give a tenant a book of its own in [starts_at, ends_at). Raises Invalid.
 
-    The book is in the currency that the tenant is billed in: nothing converts, and a bill has one currency.
+    A start in the past changes bills of open periods and adjusts issued ones: only `force` allows it. The book is in the currency that
+    the tenant is billed in: nothing converts, and a bill has one currency.
     """
     if not reason.strip():
         raise invalid("reason", "Say why; the trail keeps it.", "required")
-    if ends_at is not None and ends_at <= starts_at:
-        raise invalid("ends_at", "The end lies after the start.", "order")
+    _check_future(starts_at, now, force)
+    _check_start(starts_at)
+    if ends_at is not None:
+        _check_start(ends_at, "ends_at")
+        if ends_at <= starts_at:
+            raise invalid("ends_at", "The end lies after the start.", "order")
     if book.currency != book_for(tenant, starts_at).currency:
         raise invalid(
             "book", f"{book.name} is in {book.currency}, and the tenant is billed in another currency.", "currency"
@@ -239,8 +277,50 @@ def assign(
         if (others.filter(starts_at__lt=ends_at) if ends_at else others).exists():
             raise invalid("starts_at", "The tenant has another book of its own in that time.", "overlap")
         return TenantPriceBook.objects.create(
-            tenant=tenant, book=book, starts_at=starts_at, ends_at=ends_at, reason=reason
+            tenant=tenant, book=book, starts_at=starts_at, ends_at=ends_at, reason=reason.strip()[:300]
         )
+
+
+def end_own(
+    own: TenantPriceBook, ends_at: datetime, now: datetime, *, reason: str, actor: str, force: bool = False
+) -> TenantPriceBook:
+    """End a tenant's own book at `ends_at`; its tier's prices hold from then on. Raises Invalid.
+
+    An end in the past changes what has been used since, as a start in the past does: only `force` allows it.
+    """
+    if not reason.strip():
+        raise invalid("reason", "Say why; the trail keeps it.", "required")
+    if ends_at <= now and not force:
+        raise invalid("ends_at", "It ends in the future; what was used already keeps its price.", "invalid_start")
+    _check_start(ends_at, "ends_at")
+    with acting(actor, reason), transaction.atomic():
+        Tenant.objects.select_for_update().get(pk=own.tenant_id)
+        found = TenantPriceBook.objects.select_for_update().filter(pk=own.pk).first()
+        if found is None:
+            raise Conflict("The assignment is gone.")
+        if ends_at <= found.starts_at:
+            raise invalid("ends_at", "The end lies after the start.", "order")
+        if found.ends_at is not None and found.ends_at <= now and not force:
+            raise Conflict("It has ended already.")
+        others = TenantPriceBook.objects.filter(tenant=found.tenant_id, starts_at__gt=found.starts_at)
+        if others.filter(starts_at__lt=ends_at).exists():
+            raise invalid("ends_at", "The tenant has another book of its own from before that time on.", "overlap")
+        found.ends_at = ends_at
+        found.save(update_fields=["ends_at"])
+        return found
+
+
+def take_back(own: TenantPriceBook, now: datetime, *, reason: str, actor: str) -> None:
+    """Remove a tenant's own book that has not started. Raises Conflict once it has, Invalid without a reason."""
+    if not reason.strip():
+        raise invalid("reason", "Say why; the trail keeps it.", "required")
+    with acting(actor, reason), transaction.atomic():
+        found = TenantPriceBook.objects.select_for_update().filter(pk=own.pk).first()
+        if found is None:
+            raise Conflict("The assignment is gone.")
+        if found.starts_at <= now:
+            raise Conflict("The tenant pays by it already: end it instead.")
+        found.delete()
 
 
 def assign_tier(
@@ -252,10 +332,8 @@ def assign_tier(
     """
     if not reason.strip():
         raise invalid("reason", "Say why; the trail keeps it.", "required")
-    if starts_at <= now and not force:
-        raise invalid("starts_at", "It starts in the future; what was used already keeps its price.", "invalid_start")
-    if starts_at.minute or starts_at.second or starts_at.microsecond:
-        raise invalid("starts_at", "It starts on a full hour (UTC).", "invalid_start")
+    _check_future(starts_at, now, force)
+    _check_start(starts_at)
     _check_priced(book, starts_at)
     with acting(actor, reason), transaction.atomic():
         Tier.objects.select_for_update().get(pk=tier.pk)
@@ -299,6 +377,6 @@ def _rows_of(version: PriceBookVersion | None) -> list[PriceRow]:
 
 
 __all__ = [
-    "ALWAYS", "Invalid", "NoPriceBookError", "as_priced", "assign", "assign_tier", "book_for", "books_of_tiers", "check", "create", "discard", "latest", "new_version", "publish", "published", "reference",
-    "revise", "timelines", "versions_for", "withdraw",
+    "ALWAYS", "Invalid", "NoPriceBookError", "as_priced", "assign", "assign_tier", "book_for", "books_of_tiers", "check", "create", "discard", "end_own", "latest", "new_version", "publish", "published", "reference",
+    "revise", "take_back", "timelines", "versions_for", "withdraw",
 ]  # fmt: skip

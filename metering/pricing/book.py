@@ -21,6 +21,12 @@ EVERYTHING: Final = "*"
 """The meter of a commitment that covers all usage of a bill."""
 
 
+def charge_name(key: str) -> str:
+    """What a charge is called that no meter names: 'Platform fee' of platform_fee, 'Whole bill' of the commitment on everything."""
+    words = "whole bill" if key == EVERYTHING else key.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """What a meter costs, for one value of a dimension (`dim_key`="model", `dim_value`="H100") or, without one, for every other value.

@@ -38,7 +38,7 @@ def commitment_line(selector: tuple[str, str, str], spent: Sequence[Spent], days
     if used < accrued:
         steps = (
             Part("minimum", Fraction(1), accrued.amount, Fraction(accrued.amount)),
-            Part("used", Fraction(-1), used.amount, -Fraction(used.amount)),
+            Part("less what was used", Fraction(-1), used.amount, -Fraction(used.amount)),
         )
         return _line("shortfall", selector, spent, steps, currency)
     whole = _minimum(spent, [sum(span.days for span in each.spans) for each in spent], days, currency)

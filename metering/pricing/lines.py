@@ -107,6 +107,9 @@ class Line:
         """The arithmetic in words, one sentence per part and a last one with the rounding and the price versions."""
         steps = []
         for part in self.parts:
+            if self.kind == "shortfall":
+                steps.append(f"{part.reason}: {_digits(abs(part.amount), 8)}")
+                continue
             fee = f" + {plain(part.fee, 8)}" if part.fee else ""
             step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(part.amount, 8)}"
             steps.append(f"{part.reason}: {step}")

@@ -22,7 +22,7 @@ from metering.forecasting import Forecast
 from metering.models import Meter
 from metering.money import Money, allocate, round_half_up, total
 from metering.periods import Period
-from metering.pricing import Line, Quarantined
+from metering.pricing import Line, Quarantined, charge_name
 from metering.usage import queries
 from tenants.models import Tenant
 
@@ -214,7 +214,7 @@ def _figures(amount: Decimal, count: int) -> Decimal:
 
 def _cost_line(line: Line, month: Month, meters: Meters, tenant: Tenant) -> CostLine:
     meter = meters.get(line.meter)
-    name = meter.name if meter else line.meter.replace("_", " ")
+    name = meter.name if meter else charge_name(line.meter)
     if line.dim_value:
         name = f"{name} · {line.dim_value}"
     unit = meter.billing_unit if meter else ""
@@ -224,11 +224,7 @@ def _cost_line(line: Line, month: Month, meters: Meters, tenant: Tenant) -> Cost
     url = reverse("web:usage", args=[tenant.slug])
     question = urlencode({"meter": line.meter, "from": month.first.isoformat(), "to": month.last.isoformat()})
     return CostLine(
-        name=name
-        if is_usage
-        else f"{name} · {kinds.get(line.kind, line.kind)}"
-        if meter
-        else kinds.get(line.kind, line.kind),
+        name=name if is_usage else f"{name} · {kinds.get(line.kind, line.kind)}",
         color=line.meter if meter else "8",
         quantity_text=formats.quantity(_decimal(line.quantity), unit) if is_usage else formats.NO_VALUE,
         unit_price_text=_("several")

@@ -8,7 +8,9 @@ from django.db import IntegrityError, connection, transaction
 
 from metering.billing.drafting import draft
 from metering.billing.issuing import issue
+from metering.billing.payments import Receipt, record
 from metering.models import Invoice, InvoiceLine, InvoiceState
+from metering.money import Money
 from tenants.models import BillingPeriod, Tenant
 
 from .conftest import AUGUST, Use
@@ -26,6 +28,14 @@ from .conftest import AUGUST, Use
         "DELETE FROM metering_invoice",
         "TRUNCATE metering_invoice CASCADE",
         "TRUNCATE metering_invoiceline",
+        "UPDATE metering_invoice SET state = 'paid', paid_at = now()",
+        "UPDATE metering_invoice SET paid_at = now()",
+        "UPDATE metering_invoice SET void_reason = 'x'",
+        "UPDATE metering_invoice SET due_on = '2030-01-01'",
+        "DELETE FROM metering_numbersequence",
+        "TRUNCATE metering_numbersequence",
+        "UPDATE metering_numbersequence SET next_number = 1",
+        "UPDATE metering_numbersequence SET last_hash = 'x'",
     ],
 )
 def test_sql_cannot_touch_it(invoice: Invoice, statement: str) -> None:
@@ -33,6 +43,12 @@ def test_sql_cannot_touch_it(invoice: Invoice, statement: str) -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def test_sql_cannot_take_back_what_has_a_payment(invoice: Invoice) -> None:
+    record(invoice, Receipt(Money.parse("1.00", "USD"), "bank", "1", AUGUST))
+    with pytest.raises(IntegrityError, match="has payments"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("UPDATE metering_invoice SET state = 'void'")
 
 
 def test_no_line_can_be_added(invoice: Invoice) -> None:

@@ -57,6 +57,12 @@ def test_the_hash_covers_the_whole_document(invoice: Invoice) -> None:
         ("UPDATE metering_invoice SET subtotal = 20, total = 20", "its row and its snapshot differ"),
         ("DELETE FROM metering_invoiceline; DELETE FROM metering_invoice", "the last invoice is missing"),
         ("UPDATE metering_invoice SET sequence = 5", "invoice number 1 is missing"),
+        ("UPDATE metering_invoice SET subtotal = 20, tax = 5", "its row and its snapshot differ"),
+        ("UPDATE metering_invoiceline SET amount = 20", "its lines and its snapshot differ"),
+        ("UPDATE metering_invoiceline SET description = 'x'", "its lines and its snapshot differ"),
+        ("DELETE FROM metering_invoiceline", "its lines and its snapshot differ"),
+        ("UPDATE metering_invoice SET state = 'paid'", "payments and credit notes do not make up its total"),
+        ("DELETE FROM metering_numbersequence", "the sequence of the invoice numbers is missing"),
     ],
 )
 def test_what_a_database_owner_changes_behind_the_triggers_is_found(
@@ -64,7 +70,8 @@ def test_what_a_database_owner_changes_behind_the_triggers_is_found(
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE metering_invoice DISABLE TRIGGER USER; ALTER TABLE metering_invoiceline DISABLE TRIGGER USER"
+            "SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE metering_invoice DISABLE TRIGGER USER; ALTER TABLE metering_invoiceline DISABLE TRIGGER USER; "
+            "ALTER TABLE metering_numbersequence DISABLE TRIGGER USER"
         )
         cursor.execute(statement)
     assert any(found in problem for problem in broken(entity()))

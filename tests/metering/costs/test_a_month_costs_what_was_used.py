@@ -135,7 +135,9 @@ def test_a_price_of_its_own_for_a_gpu_model(acme, now):
     ]
     version = price_books.new_version(book, datetime(2024, 1, 1, tzinfo=UTC), rows, actor="user:olga")
     price_books.publish(version, timezone.now(), actor="user:olga", reason="contract", force=True)
-    price_books.assign(acme, book, datetime(2026, 6, 1, tzinfo=UTC), None, reason="contract", actor="user:olga")
+    price_books.assign(
+        acme, book, datetime(2026, 6, 1, tzinfo=UTC), None, now, reason="contract", actor="user:olga", force=True
+    )
     month_of_usage(acme, now)
 
     for statement in (costs.month_to_date(acme, now), *costs.statements([acme], now)):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from metering.models import Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
@@ -16,6 +16,7 @@ from tenants.problems import Conflict, Invalid
 pytestmark = pytest.mark.django_db
 
 ACTOR = "user:olga"
+DAY = timedelta(days=1)
 BREAKFAST = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -108,19 +109,44 @@ def test_negative_prices_are_refused_by_the_database_too(default):
         draft.prices.update(unit_price=Decimal(-1))
 
 
-@pytest.mark.parametrize(
-    ("starts_at", "what"),
-    [
-        (datetime(2024, 1, 1, tzinfo=UTC), "future"),
-        (datetime(2030, 1, 1, 0, 30, tzinfo=UTC), "full hour"),
-    ],
-)
-def test_a_version_starts_in_the_future_on_a_full_hour(default, starts_at, what):
-    draft = price_books.new_version(default, starts_at, actor=ACTOR)
-    with pytest.raises(Invalid, match=what):
+def test_a_version_starts_in_the_future(default):
+    draft = price_books.new_version(default, datetime(2024, 1, 1, tzinfo=UTC), actor=ACTOR)
+    with pytest.raises(Invalid, match="future"):
         price_books.publish(draft, timezone.now(), actor=ACTOR)
     draft.refresh_from_db()
     assert draft.published_at is None
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "what"),
+    [
+        (datetime(2030, 1, 1, 0, 30, tzinfo=UTC), "full hour"),
+        (datetime(1, 1, 1, tzinfo=UTC), "from 2000 to 2199"),
+        (datetime(9999, 12, 31, 23, tzinfo=UTC), "from 2000 to 2199"),
+    ],
+)
+def test_a_draft_starts_on_a_full_hour_of_a_year_with_usage(default, starts_at, what):
+    with pytest.raises(Invalid, match=what):
+        price_books.new_version(default, starts_at, actor=ACTOR)
+    draft = price_books.new_version(default, datetime(2030, 1, 1, tzinfo=UTC), actor=ACTOR)
+    with pytest.raises(Invalid, match=what):
+        price_books.revise(draft, starts_at=starts_at, actor=ACTOR)
+
+
+@pytest.mark.parametrize("name", ["<script>", "Platform fee", "=cmd", "-x", ""])
+def test_a_fee_has_a_plain_name(default, name):
+    with pytest.raises(Invalid):
+        price_books.new_version(default, BREAKFAST, [PriceRow(name, "flat", Decimal(5))], actor=ACTOR)
+
+
+@pytest.mark.parametrize("table", ["price", "pricebookversion", "pricebook", "tierpricebook", "tenantpricebook"])
+def test_price_tables_cannot_be_emptied(default, table):
+    with (
+        connection.cursor() as cursor,
+        pytest.raises(IntegrityError, match="cannot be truncated"),
+        transaction.atomic(),
+    ):
+        cursor.execute(f"TRUNCATE metering_{table} CASCADE")
 
 
 def test_back_dating_needs_force_and_a_reason(default, acme):
@@ -153,7 +179,7 @@ def test_tier_book_and_own_book_win_in_that_order_and_for_their_time(acme, globe
     assert call_price(globex, now) == Decimal("0.001")
 
     price_books.assign(
-        acme, book_with("contract", "0.25"), now, now + timedelta(days=30), reason="contract", actor=ACTOR
+        acme, book_with("contract", "0.25"), now, now + timedelta(days=30), now - DAY, reason="contract", actor=ACTOR
     )
     assert call_price(acme, now - timedelta(seconds=1)) == Decimal("0.5")
     assert call_price(acme, now) == Decimal("0.25")
@@ -172,11 +198,14 @@ def test_tier_book_and_own_book_win_in_that_order_and_for_their_time(acme, globe
         (20, 30, "EUR", "why", "currency"),
         (20, 30, "USD", " ", "required"),
         (-2000, -1999, "USD", "why", "no_version"),
+        (-5, -1, "USD", "why", "invalid_start"),
+        (20.02, 30, "USD", "why", "invalid_start"),
+        (20, 30.02, "USD", "why", "invalid_start"),
     ],
 )
 def test_assignments_that_cannot_be(acme, now, starts, ends, currency, reason, code):
     price_books.assign(
-        acme, book_with("contract", "0.25"), now, now + timedelta(days=10), reason="contract", actor=ACTOR
+        acme, book_with("contract", "0.25"), now, now + timedelta(days=10), now - DAY, reason="contract", actor=ACTOR
     )
     other = book_with("other", "0.1", currency)
     with pytest.raises(Invalid) as caught:
@@ -185,8 +214,10 @@ def test_assignments_that_cannot_be(acme, now, starts, ends, currency, reason, c
             other,
             now + timedelta(days=starts),
             None if ends is None else now + timedelta(days=ends),
+            now - DAY,
             reason=reason,
             actor=ACTOR,
+            force=code != "invalid_start",
         )
     assert caught.value.errors[0].code == code
 
@@ -218,3 +249,49 @@ def test_a_change_of_tier_changes_the_prices_from_then_on_and_not_before(acme):
     acme.name = "Acme, renamed"
     acme.save()
     assert [row.tier.slug for row in TierHistory.objects.filter(tenant=acme)] == ["standard", "scale"]
+
+
+def test_a_start_in_the_past_of_a_book_of_its_own_needs_force(acme, now):
+    book = book_with("contract", "0.25")
+    with pytest.raises(Invalid, match="in the future"):
+        price_books.assign(acme, book, now - DAY, None, now, reason="forgotten", actor=ACTOR)
+    assert call_price(acme, now - DAY) == Decimal("0.001")
+    price_books.assign(acme, book, now - DAY, None, now, reason="forgotten", actor=ACTOR, force=True)
+    assert call_price(acme, now - DAY) == Decimal("0.25")
+
+
+def test_a_book_of_its_own_ends_and_one_that_has_not_started_is_taken_back(acme, now):
+    own = price_books.assign(acme, book_with("contract", "0.25"), now, None, now - DAY, reason="contract", actor=ACTOR)
+    with pytest.raises(Invalid, match="in the future"):
+        price_books.end_own(own, now + DAY, now + 2 * DAY, reason="over", actor=ACTOR)
+    with pytest.raises(Conflict, match="end it instead"):
+        price_books.take_back(own, now, reason="wrong", actor=ACTOR)
+    price_books.end_own(own, now + 3 * DAY, now + 2 * DAY, reason="over", actor=ACTOR)
+    assert call_price(acme, now + 3 * DAY - timedelta(seconds=1)) == Decimal("0.25")
+    assert call_price(acme, now + 3 * DAY) == Decimal("0.001")
+    later = price_books.assign(
+        acme, book_with("next", "0.5"), now + 9000 * DAY, None, now + 2 * DAY, reason="next", actor=ACTOR
+    )
+    price_books.take_back(later, now + 4 * DAY, reason="not signed", actor=ACTOR)
+    assert TenantPriceBook.objects.get() == own
+
+
+def test_what_a_tenant_paid_by_stays_in_the_database(acme, now):
+    own = price_books.assign(
+        acme,
+        book_with("contract", "0.25"),
+        datetime(2026, 1, 1, tzinfo=UTC),
+        None,
+        now,
+        reason="x",
+        actor=ACTOR,
+        force=True,
+    )
+    rows = TenantPriceBook.objects.filter(pk=own.pk)
+    for change in (
+        rows.delete,
+        lambda: rows.update(starts_at=now),
+        lambda: rows.update(book=PriceBook.objects.get(is_default=True)),
+    ):
+        with pytest.raises(IntegrityError, match="only its end can change"), transaction.atomic():
+            change()

@@ -72,23 +72,32 @@ def test_a_payment_and_a_credit_note(olivia: Client, cast: Cast, value: str) -> 
     assert not CreditNote.objects.exists()
 
 
-def test_books_that_overlap_and_another_currency(olivia: Client, cast: Cast) -> None:
+def test_books_that_overlap_lie_in_the_past_or_are_in_another_currency(olivia: Client, cast: Cast) -> None:
     url = reverse("admin:metering_tenantpricebook_add")
     book = PriceBook.objects.get(slug="default")
     own = {
-        "tenant": cast.acme.pk, "book": book.pk, "starts_at_0": "2030-01-01", "starts_at_1": "00:00:00", "ends_at_0": "2030-06-01",
-        "ends_at_1": "00:00:00", "reason": "contract",
+        "confirmed": "1", "tenant": cast.acme.pk, "book": book.pk, "starts_at_0": "2030-01-01", "starts_at_1": "00:00:00",
+        "ends_at_0": "2030-06-01", "ends_at_1": "00:00:00", "reason": "contract",
     }  # fmt: skip
-    sent(olivia, url, **own)
+    seen = f"{cast.acme.pk} {book.pk} 2030-01-01T00:00:00+00:00 2030-06-01T00:00:00+00:00"
+    olivia.post(url, own)
+    assert not TenantPriceBook.objects.exists(), "first its effect is looked at"
+    olivia.post(url, own | {"seen": seen})
     assert TenantPriceBook.objects.count() == 1
-    sent(olivia, url, **own | {"starts_at_0": "2030-05-31", "ends_at_0": "2031-01-01"})
-    sent(olivia, url, **own | {"starts_at_0": "2032-06-01", "ends_at_0": "2032-01-01"})
     euros = PriceBook.objects.create(slug="eur", name="EUR", currency="EUR")
     PriceBookVersion.objects.create(
         book=euros, number=1, starts_at="2024-01-01T00:00Z", published_at="2024-01-01T00:00Z"
     )
-    page = sent(olivia, url, **own | {"book": euros.pk, "starts_at_0": "2033-01-01", "ends_at_0": "2033-06-01"})
-    assert "is in EUR" in page
+    for changed, words in (
+        ({"starts_at_0": "2030-05-31", "ends_at_0": "2031-01-01"}, "another book of its own"),
+        ({"starts_at_0": "2032-06-01", "ends_at_0": "2032-01-01"}, "The end lies after the start"),
+        ({"starts_at_0": "2026-01-01", "ends_at_0": "2026-02-01"}, "It starts in the future"),
+        ({"starts_at_0": "2033-01-01", "starts_at_1": "00:30:00", "ends_at_0": "2033-02-01"}, "full hour"),
+        ({"starts_at_0": "9999-12-31", "ends_at_0": "", "ends_at_1": ""}, "from 2000 to 2199"),
+        ({"book": euros.pk, "starts_at_0": "2033-01-01", "ends_at_0": "2033-06-01"}, "is in EUR"),
+    ):
+        answer = olivia.post(url, own | changed, follow=True)
+        assert words in text_of(answer), changed
     assert TenantPriceBook.objects.count() == 1
 
 
