@@ -58,6 +58,7 @@ class Projection:
         self._today = period_at(self._month.zone, self._now, "day")
         self._days = [*covering(self._month.zone, self._today.start - HISTORY, self._today.start, "day"), self._today]
         self._read_levels: dict[str, list[queries.Point]] = {}
+        self._forecasts: dict[tuple[frozenset[tuple[datetime, Fraction]], bool], Forecast] = {}
         self._day_starts = {day.start: day.start for day in self._days}
         cut_at = {day.start for day in self._days} | set(edges(self._versions, self._month))
         dimensions = priced_dimensions(self._versions) | ({PROJECT} if by_project else set())
@@ -136,7 +137,16 @@ class Projection:
         return {key: self._forecast(its, gaps=key in levels) for key, its in sorted(amounts.items())}
 
     def _forecast(self, amounts: Mapping[datetime, Fraction], *, gaps: bool) -> Forecast:
-        """`amounts` by start of day. A day without any is a gap for a level, and nothing used for a sum."""
+        """`amounts` by start of day. A day without any is a gap for a level, and nothing used for a sum.
+
+        The only series of a meter is the meter: what was forecast for the cost serves for the usage as well.
+        """
+        alike = (frozenset(amounts.items()), gaps)
+        if alike not in self._forecasts:
+            self._forecasts[alike] = self._fitted(amounts, gaps=gaps)
+        return self._forecasts[alike]
+
+    def _fitted(self, amounts: Mapping[datetime, Fraction], *, gaps: bool) -> Forecast:
         history: Daily = [
             (
                 date.fromisoformat(day.key),

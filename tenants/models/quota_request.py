@@ -64,4 +64,4 @@ class QuotaRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.tenant_id}: {self.name} → {self.asked}"
+        return f"{self.name} → {self.asked.normalize():f}"

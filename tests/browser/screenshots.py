@@ -7,6 +7,7 @@ make demo                                          (in one terminal)
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ ADMIN_PAGES = (
 
 def main() -> int:
     """Take every picture; 1 with a sentence when there is no demo or no Chromium."""
-    found = ROOT / ".data" / "demo.json"
+    found = Path(os.environ.get("PORTAL_DATA") or ROOT / ".data") / "demo.json"
     program = find()
     if not found.exists() or program is None:
         print("Start the demo first (make demo) and install Chromium (apt-get install chromium).", file=sys.stderr)

@@ -106,7 +106,8 @@ def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
         "lines": lines,
         "notes": notes,
         "gaps": gap_shares.notes_of(invoice),
-        "links": links if invoice.snapshot else [],
+        "document": links[0] if invoice.snapshot else None,
+        "files": links[1:] if invoice.snapshot else [],
     }
     return Page("portal/invoice.html", context)
 
@@ -186,7 +187,7 @@ def _line(found: InvoiceLine, invoice: Invoice, tenant: Tenant) -> dict[str, Any
     return {
         "position": found.position,
         "description": found.description,
-        "quantity": f"{formats.number(found.quantity, 6)} {found.unit}".strip(),
+        "quantity": f"{formats.number(found.quantity, 6)} {formats.unit_name(found.unit, found.quantity)}".strip(),
         "calculation": calculation(found, invoice.currency),
         "unit_price": formats.unit_price(found.unit_price, invoice.currency) if found.unit_price is not None else "",
         "amount": _say(found.amount, invoice.currency),
@@ -200,7 +201,7 @@ def _say(amount: Any, currency: str) -> str:
 
 
 def _hour(row: evidence.LineHour) -> dict[str, Any]:
-    text = f"{formats.number(row.quantity)} {row.unit}".strip()
+    text = f"{formats.number(row.quantity)} {formats.unit_name(row.unit, row.quantity)}".strip()
     return {"hour": row.hour, "text": text, "events": row.events, "gap": row.gap}
 
 

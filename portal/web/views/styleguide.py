@@ -14,7 +14,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from .. import components, formats, gauges, icons
+from .. import components, formats, gauges, icons, ranges
 from ..charts import Chart, Mark, Series
 
 NOW = datetime(2026, 11, 22, 13, 3, 20, tzinfo=UTC)
@@ -96,6 +96,14 @@ def _samples() -> dict[str, Any]:
             SimpleNamespace(
                 name="Old notebook", key="gpk_live_acme_z1x4…", used=None, calls=0, tone="", state="Revoked"
             ),
+        ],
+        "span": ranges.Range(date(2026, 11, 1), date(2026, 11, 22), "month", "day", "Europe/Zurich"),
+        "files": [("Lines, CSV", "#"), ("Every record, FOCUS 1.2", "#")],
+        "one_file": [("Download CSV", "#")],
+        "tiles": [
+            {"label": "Billed", "value": "63.4", "unit": "GPU hours", "note": "what was held, used or not"},
+            {"label": "Utilisation", "value": "59%", "unit": "", "note": "known for 61 GPU hours"},
+            {"label": "Energy", "value": "28", "unit": "kWh", "note": "3.1 kg CO₂e"},
         ],
         "sample": {"now": Decimal("4213.55"), "before": Decimal("3762.10"), "price": Decimal("0.001")},
         "page_obj": Paginator(range(57), 25).page(2),

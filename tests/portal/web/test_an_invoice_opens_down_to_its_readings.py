@@ -17,9 +17,11 @@ def test_list_invoice_line_hour_reading(browse: Callable[[str], Client], cast: C
     assert "INV-000001" in text_of(alice.get("/t/acme/invoices"))
     page = text_of(alice.get(f"/t/acme/invoices/{invoice.public_id}"))
     assert "$25.00" in page
+    assert "10 GPU hours" in page
     line = alice.get(f"/t/acme/invoices/{invoice.public_id}/lines/1")
     assert "10 × 2.5 = 25" in text_of(line)
     (hour,) = line.context["hours"]
+    assert hour["text"] == "10 GPU hours"
     opened = alice.get(f"/t/acme/invoices/{invoice.public_id}/lines/1", {"hour": hour["hour"].isoformat()})
     assert "last-month" in text_of(opened)
 
