@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,13 @@ async def test_half_a_character_is_no_text(platform: Platform) -> None:
     async with platform.client(platform.gateway) as client:
         answer = await client.post("/login", content=content, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+
+
+async def test_metrics_are_for_who_has_the_token(built: Path) -> None:
+    platform = Platform(built, metrics_token="let-me-see")
+    async with platform.client(platform.gateway) as client:
+        told = [
+            (await client.get("/metrics", headers=headers)).status_code
+            for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer let-me-see"})
+        ]
+    assert told == [401, 401, 200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,9 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
     @app.get("/metrics")
     def exposition(request: Request) -> Response:
         """Prometheus's page; with exemplars for those who ask for OpenMetrics."""
+        given, token = request.headers.get("authorization", "").encode(), f"Bearer {config.metrics_token}".encode()
+        if config.metrics_token and not hmac.compare_digest(given, token):
+            raise problem(401, "metrics_token_needed", "Send the metrics token.")
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
         return Response(generate_text(metrics.REGISTRY), media_type="text/plain; version=0.0.4")
