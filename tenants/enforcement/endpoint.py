@@ -24,11 +24,12 @@ from urllib.parse import parse_qsl
 
 from ..exposition import exposition
 from ..limits import PROBLEM_TYPE, Decision
-from .answers import PROBLEM_JSON, Fields, Receive, Scope, Send, answer, bearer, fields_of, refusal
+from .answers import PROBLEM_JSON, Receive, Scope, Send, answer, bearer, fields_of, refusal
 from .calls import MAX_COST
 from .config import Config
 from .core import Builder, Witness
 from .errors import RedisUnavailableError, UnknownTenantError
+from .granted import Fields
 from .known import Known
 from .pipelined import AsyncEnforcer
 from .tracing import arrived

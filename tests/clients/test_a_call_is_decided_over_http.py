@@ -96,6 +96,13 @@ def test_a_key_cannot_write_header_fields_of_its_own(stage: Stage, endpoint: str
     assert [decision.status for ask in (blocking, on_a_loop) for decision in ask(endpoint, forged)] == [401, 401]
 
 
+@pytest.mark.parametrize("cost", [-1, 10_001, 1.5, "1", None])
+def test_a_cost_that_is_no_whole_number_is_the_caller_s_mistake(cost: Any) -> None:
+    for ask in (blocking, on_a_loop):
+        with pytest.raises((ValueError, TypeError)):
+            ask(f"http://127.0.0.1:{free_port()}", [("consume", {"key": "x", "cost": cost})])
+
+
 def test_nobody_listens() -> None:
     from aurelius import DecisionUnavailableError
 

@@ -46,7 +46,7 @@ def test_an_id_is_the_same_for_the_same_fact_only() -> None:
     assert len({event_id("job-17", AT), event_id("job-1", "7", AT), event_id("job-17")}) == 3
 
 
-@pytest.mark.parametrize("quantity", ["nan", "1e999999", float("inf"), "a lot"])
+@pytest.mark.parametrize("quantity", ["nan", "1e999999", float("inf"), "a lot", "1_000", "１２", True])
 def test_what_is_no_quantity_is_refused_at_once(quantity: Any) -> None:
     with Events(Client("http://127.0.0.1:1", "k"), every=600) as events:
         with pytest.raises(ValueError):

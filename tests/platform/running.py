@@ -1,5 +1,5 @@
 """The platform as processes of their own: four services under uvicorn, the worker, the queues' exporter; the real decision endpoint over a
-staged Redis; and a small OTLP receiver that can be asked for traces, as Jaeger can."""
+staged Redis; and the real Jaeger where it is built, else a small OTLP receiver that can be asked for traces, as Jaeger can."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from aurelius_platform import accounts
 from aurelius_platform.config import PORTS, SERVICES
 from infra.observability.as_code.known import ROOT
 from portal.embedded import RedisServer, free_port
+from tests.observability import servers, tracing
 from tests.platform.conftest import PASSWORD, SECRET
 from tests.tenants.enforcement.stage import Stage
 
@@ -77,6 +79,7 @@ class Traces:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.headers = ""
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def take(self, request: ExportTraceServiceRequest) -> None:
@@ -104,12 +107,43 @@ class Traces:
         self._server.server_close()
 
 
+class Jaeger:
+    """The same of the real Jaeger behind the real collector, each with the configuration that is deployed (`make stack-tools` builds them)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._stack = contextlib.ExitStack()
+        secrets = servers.secrets(folder / "made")
+        jaeger = self._stack.enter_context(tracing.jaeger(folder, secrets))
+        collector = self._stack.enter_context(servers.collector(folder / "otel", secrets, jaeger[4317]))
+        self.url = f"http://{collector[4318]}"
+        self.headers = (secrets / "otlp_headers").read_text().strip()
+        self._queries = f"http://operators:{(secrets / 'operators_password').read_text()}@{jaeger[16686]}/jaeger"
+
+    def find(self, service: str, **tags: Any) -> list[list[SeenSpan]]:
+        """As Jaeger's page asks: traces of the last hour in which one span of the service has the tags."""
+        wanted = json.dumps({name.replace("_", "."): value for name, value in tags.items()})
+        query = urllib.parse.urlencode({"service": service, "tags": wanted, "limit": 200, "lookback": "1h"})
+        status, _, body = servers.fetch(f"{self._queries}/api/traces?{query}")
+        found = json.loads(body)["data"] if status == 200 else []
+        return [[_seen(trace, span) for span in trace["spans"]] for trace in found]
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def _seen(trace: dict[str, Any], span: dict[str, Any]) -> SeenSpan:
+    service = trace["processes"][span["processID"]]["serviceName"]
+    parent = next((link["spanID"] for link in span["references"]), "")
+    tags = {tag["key"]: tag["value"] for tag in span["tags"]}
+    return SeenSpan(service, span["operationName"], span["traceID"], span["spanID"], parent, tags)
+
+
 @dataclass
 class Running:
     """A started platform."""
 
     data: Path
-    traces: Traces
+    traces: Traces | Jaeger
     ports: dict[str, int]
     environment: dict[str, str]
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -191,13 +225,14 @@ def platform(built: Path, data: Path) -> Iterator[Running]:
         logins = [{"username": each.username, "password": PASSWORD, "tenant": each.tenant} for each in made]
         (data / "logins.json").write_text(json.dumps(logins))
         ports = {name: free_port() for name in (*PORTS, "slow", "decision")}
-        traces = Traces()
+        traces = Jaeger(data / "jaeger") if tracing.COLLECTED else Traces()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("CELERY", "DJANGO", "OTEL"))},
             **{f"PLATFORM_{name.upper()}_URL": f"http://127.0.0.1:{ports[name]}" for name in SERVICES},
             "PLATFORM_DATA": str(data), "PLATFORM_SECRET": SECRET, "PLATFORM_BROKER_URL": redis.url_for(2),
             "PLATFORM_DECISION_URL": f"http://127.0.0.1:{ports['decision']}", "PLATFORM_LOGINS": str(data / "logins.json"),
-            "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, "OTEL_EXPORTER_OTLP_HEADERS": traces.headers,
+            "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
         }  # fmt: skip
         here = Running(data, traces, ports, environment)
         try:

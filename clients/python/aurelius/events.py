@@ -283,11 +283,14 @@ class Events:
 
 
 def _decimal(quantity: Number) -> str:
-    """A plain decimal text. Raises ValueError for what is no finite number."""
+    """A plain decimal text. Raises ValueError for what is no finite number, and for what Python alone reads as one ("1_000", other digits)."""
+    text = str(quantity)
     try:
-        number = Decimal(str(quantity))
+        number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{str(quantity)[:40]!r} is no number.") from None
+        number = None
+    if number is None or "_" in text or not text.isascii():
+        raise ValueError(f"{text[:40]!r} is no number.")
     if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
         raise ValueError("A quantity is a finite number of a size that can be counted.")
     return format(number, "f")

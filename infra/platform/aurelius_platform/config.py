@@ -21,7 +21,8 @@ class Config:
     """Settings of one process.
 
     `data` holds what `build` made (catalogue, index, model) and the jobs. `accounts` is the file of who may log in. `secret` signs
-    sessions and lets services recognise each other. `slow_ms` delays every answer: a fault switch, for tests of thresholds.
+    sessions and lets services recognise each other. `metrics_token` is what Prometheus presents; without one /metrics answers everybody
+    who reaches the port. `slow_ms` delays every answer: a fault switch, for tests of thresholds.
     """
 
     service: str
@@ -37,6 +38,7 @@ class Config:
     slow_ms: int = 0
     gpu_model: str = "L4"
     metrics_port: int = 0
+    metrics_token: str = ""
 
     @property
     def catalogue(self) -> Path:
@@ -79,6 +81,7 @@ def from_environment(service: str, environment: Mapping[str, str] | None = None)
         trace_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1.0, 1.0),
         slow_ms=int(_number(env, "PLATFORM_SLOW_MS", 0, LONGEST_DELAY)),
         gpu_model=env.get("PLATFORM_GPU_MODEL", "L4"),
+        metrics_token=env.get("PLATFORM_METRICS_TOKEN", ""),
         metrics_port=int(_number(env, "PLATFORM_METRICS_PORT", 0, 65_535)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -10,9 +11,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from . import metrics, tracing
 from .accounts import Caller, Internal
@@ -22,6 +25,9 @@ from .jobs import Jobs
 log = logging.getLogger(__name__)
 OPEN = frozenset({"/healthz", "/metrics"})
 """Paths without caller, limit, delay and trace."""
+MOST_BODY = 1 << 20
+TOO_LARGE = f"A request has at most {MOST_BODY:,} bytes."
+CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Scope = dict[str, Any]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -31,7 +37,8 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
     """A FastAPI application with what every service has; routes and further middleware are added to it."""
     app = FastAPI(title=f"Platform: {config.service}", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.config = config
-    app.exception_handler(HTTPException)(_problem)
+    app.exception_handler(StarletteHTTPException)(_problem)
+    app.exception_handler(RequestValidationError)(_invalid)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, Any]:
@@ -41,6 +48,9 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
     @app.get("/metrics")
     def exposition(request: Request) -> Response:
         """Prometheus's page; with exemplars for those who ask for OpenMetrics."""
+        given, token = request.headers.get("authorization", "").encode(), f"Bearer {config.metrics_token}".encode()
+        if config.metrics_token and not hmac.compare_digest(given, token):
+            raise problem(401, "metrics_token_needed", "Send the metrics token.")
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
         return Response(generate_text(metrics.REGISTRY), media_type="text/plain; version=0.0.4")
@@ -63,6 +73,7 @@ def show_jobs(app: FastAPI, jobs: Jobs) -> None:
 
 def finished(app: FastAPI) -> FastAPI:
     """The application with what stands around everything: measuring, and outermost the trace."""
+    app.add_middleware(Bounded)
     app.add_middleware(Measured, config=app.state.config)
     tracing.of_app(app)
     return app
@@ -70,10 +81,19 @@ def finished(app: FastAPI) -> FastAPI:
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
     """Errors as problem+json, as the portal tells its own."""
-    assert isinstance(error, HTTPException)
-    detail = error.detail if isinstance(error.detail, dict) else {"detail": str(error.detail)}
+    assert isinstance(error, StarletteHTTPException)
+    plain = {"code": CODES.get(error.status_code, "error"), "detail": f"{error.detail}."}
+    detail = error.detail if isinstance(error.detail, dict) else plain
     body = {"type": "about:blank", "status": error.status_code, "title": detail.get("detail", ""), **detail}
     return JSONResponse(body, error.status_code, error.headers, "application/problem+json")
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """What is wrong with which field. Never what was given: it may be a password."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [{"field": ".".join(map(str, each["loc"][1:])), "detail": each["msg"]} for each in error.errors()]
+    detail = "; ".join(f"{each['field']}: {each['detail']}" if each["field"] else each["detail"] for each in wrong)
+    return await _problem(request, HTTPException(422, {"code": "validation_error", "detail": detail, "errors": wrong}))
 
 
 def problem(status: int, code: str, detail: str) -> HTTPException:
@@ -91,6 +111,34 @@ async def caller_of(request: Request) -> Caller:
 
 
 ByCaller = Annotated[Caller, Depends(caller_of)]
+
+
+class Bounded:
+    """Refuses a body that is larger than anything these services take, before it lies in memory."""
+
+    def __init__(self, app: Asgi) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        taken = 0
+
+        async def bounded() -> Any:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MOST_BODY:
+                raise problem(413, "too_large", TOO_LARGE)
+            return message
+
+        if told.isdigit() and int(told) > MOST_BODY:
+            body = {"type": "about:blank", "status": 413, "title": TOO_LARGE, "code": "too_large", "detail": TOO_LARGE}
+            await JSONResponse(body, 413, media_type="application/problem+json")(scope, receive, send)
+            return
+        await self.app(scope, bounded, send)
 
 
 class Measured:

@@ -40,7 +40,7 @@ told = apikeys.create(tenant, name="load", scopes=["decide", "usage:write"], by=
 """
 TOTALS = """
 from django.utils import timezone
-from metering import counters, rollups
+from metering.ledger import counters, rollups
 from metering.models import UsageEvent
 from tenants.enforcement import policy
 from tenants.enforcement.ledger import current

@@ -40,7 +40,7 @@ def fields(authorization: str, cost: int, route_class: str, traceparent: str) ->
 
     Raises ValueError for a cost that is out of bounds, or a class with other than visible characters.
     """
-    if not 0 <= cost <= MAX_COST:
+    if not isinstance(cost, int) or not 0 <= cost <= MAX_COST:
         raise ValueError(f"The cost is a whole number from 0 to {MAX_COST}.")
     if route_class and not (route_class.isascii() and route_class.isprintable()):
         raise ValueError("A route class is a short ASCII name.")

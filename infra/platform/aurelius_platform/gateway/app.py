@@ -11,6 +11,7 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 from aurelius import AsyncHttpDecider
@@ -30,6 +31,8 @@ DECISION_SECONDS = 1.0
 CLASSES = (Route("/studies", "imaging"), Route("/search", "search"), Route("/indexes", "search"), Route("/ml", "ml"))
 PASSED_ON = ("content-type", "cache-control")
 PEERS = ("imaging", "search", "ml")
+HIDDEN = OPEN | {"/openapi.json"}
+"""What every service has, and only its operators see."""
 
 
 class Login(BaseModel):
@@ -132,7 +135,19 @@ def _require(account: Account, role: str) -> None:
         raise problem(403, "role_required", f"This is for people with the role {role}.")
 
 
+def _outward(path: str) -> str:
+    """A path as it may go to a service: what was asked for under its prefix, and nothing beside it. Raises 404 for anything else.
+
+    `path` is decoded: an encoded /../ would climb out of its prefix, and what services show to their operators is not for users.
+    """
+    inner = path.strip("/").split("/")
+    if path in HIDDEN or any(segment in ("", ".", "..") for segment in inner):
+        raise problem(404, "not_found", "There is nothing here.")
+    return quote(path)
+
+
 async def _forward(upstream: Upstream, request: Request, account: Account, path: str) -> Response:
+    path = _outward(path)
     headers = {name: value for name in ("content-type", "accept") if (value := request.headers.get(name))}
     try:
         answer = await upstream.call(

@@ -21,6 +21,8 @@ from .catalogue import Catalogue, Slice, Study
 
 RENDERER = "renderer-1"
 PNG = "image/png"
+MOST_DENSITY = 1e6
+"""Farther from zero no window lies: pixels have at most 16 bits."""
 
 
 def create(config: Config | None = None, queue: Celery | None = None, usage: Usage | None = None) -> FastAPI:
@@ -52,8 +54,8 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
         id: str,
         number: int,
         caller: ByCaller,
-        center: float | None = None,
-        width: Annotated[float | None, Query(gt=0)] = None,
+        center: Annotated[float | None, Query(ge=-MOST_DENSITY, le=MOST_DENSITY)] = None,
+        width: Annotated[float | None, Query(gt=0, le=MOST_DENSITY)] = None,
     ) -> Response:
         """A slice, windowed as asked for or as the file says."""
         part = _slice(catalogue, id, number)
