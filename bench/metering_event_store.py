@@ -93,7 +93,7 @@ def _sum_up(kept: Any, tenant_id: int, hours: list[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH touched AS (SELECT * FROM unnest(%(meters)s::text[], %(hours)s::timestamptz[], %(ends)s::timestamptz[]) AS t (meter, hour, until)) "
-            f"SELECT meter, hour, dims, sum(micro), sum(events) FROM ({found.sql}) booked GROUP BY 1, 2, 3",  # noqa: S608
+            f"SELECT meter, hour, dims, sum(micro), sum(events) FROM ({found.sql}) booked GROUP BY 1, 2, 3",
             {
                 **found.params,
                 "meters": [each.meter for each in hours],
