@@ -28,7 +28,11 @@ WRITES = {
 ALLOWED = {
     "metering/attribution/policy.py": {"os.open"},  # reads /proc
     "metering/collectors/trees.py": {"os.open"},  # reads folders
-    "tenants/exposition.py": {"mkdir", "touch", "(folder / 'lock').open"},  # PROMETHEUS_MULTIPROC_DIR: one machine's own metrics
+    "tenants/exposition.py": {
+        "mkdir",
+        "touch",
+        "(folder / 'lock').open",
+    },  # PROMETHEUS_MULTIPROC_DIR: one machine's own metrics
     "portal/doctor/watchers.py": {"TemporaryDirectory"},
 }
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from metering.event_store import copying, floor, schema, store
 from metering.event_store.client import Client, connect
 from metering.event_store.protocol import StoreUnavailableError
+from metering.ledger import rollups
+from tenants.models import Tenant
 
 
 class Command(BaseCommand):
@@ -20,14 +24,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "act", choices=("status", "setup", "sql", "copy", "settle"), nargs="?", default="status",
+            "act", choices=("status", "setup", "sql", "copy", "settle", "rebuild"), nargs="?", default="status",
             help="status: months and what waits; setup: make ClickHouse's tables; sql: print them; "
-            "copy: PostgreSQL's ledger into ClickHouse, compared; settle: move what waits now",
+            "copy: PostgreSQL's ledger into ClickHouse, compared; settle: move what waits now; rebuild: sum up every hour since --since anew",
         )  # fmt: skip
+
+        parser.add_argument("--since", type=_instant, help="for rebuild: an instant, such as 2026-07-01T00:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            getattr(self, f"_{options['act']}")()
+            self._rebuild(options["since"]) if options["act"] == "rebuild" else getattr(self, f"_{options['act']}")()
         except StoreUnavailableError as error:
             raise CommandError(str(error)) from error
 
@@ -68,8 +74,23 @@ class Command(BaseCommand):
         moved = store().settle()
         self.stdout.write(f"{moved:,} events moved in {time.monotonic() - began:.1f} s.")
 
+    def _rebuild(self, since: datetime | None) -> None:
+        if since is None:
+            raise CommandError("Say since when: --since 2026-07-01T00:00Z.")
+        now = timezone.now()
+        for tenant in Tenant.objects.order_by("pk"):
+            rollups.rebuild(tenant, since, now + timedelta(days=1))
+        self.stdout.write(f"{rollups.run(now):,} hours summed up.")
+
     def _client(self) -> Client:
         try:
             return connect(settings.CLICKHOUSE_URL)
         except ValueError as error:
             raise CommandError(f"{error}.") from error
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an offset is missing, such as Z")
+    return instant

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from metering.event_store import copying, store
 from metering.ledger import ingestion, rollups
-from metering.models import DirtyHour
+from metering.models import DirtyHour, UsageRollup
 from tests.metering.event_store.seeing import booked, rolled_up
 from tests.metering.events import event
 
@@ -79,6 +79,20 @@ def test_a_copy_that_differs_is_an_error(kept, acme):
     )
     with pytest.raises(CommandError, match="differ"):
         run("copy")
+
+
+def test_hours_are_summed_up_anew_after_a_restore(kept, settings, acme, now):
+    """ClickHouse's backup is newer than PostgreSQL's: it has events that no rollup has heard of."""
+    run("copy")
+    settings.EVENT_STORE = "clickhouse"
+    before = rolled_up(acme)
+    UsageRollup.objects.filter(tenant=acme, hour__gte=now - timedelta(days=3)).delete()
+    out = io.StringIO()
+    call_command("event_store", "rebuild", "--since", (now - timedelta(days=4)).isoformat(), stdout=out)
+    assert "hours summed up" in out.getvalue()
+    assert rolled_up(acme) == before
+    with pytest.raises(CommandError, match="--since"):
+        run("rebuild")
 
 
 def test_status_says_where_events_are_and_what_waits(kept, settings, acme, now):

@@ -48,7 +48,12 @@ def events_of(tenant) -> list[str]:
 def test_whole_months_go_and_rollups_stay(eight_months, acme, globex, monkeypatch):
     monkeypatch.setattr(housekeeping, "LEDGER_ROWS_AT_ONCE", 4)
     before = rolled_up(acme)
-    assert [key for key in housekeeping.retire_months(NOW) if key >= "203101"] == ["203101", "203102", "203103", "203104"]
+    assert [key for key in housekeeping.retire_months(NOW) if key >= "203101"] == [
+        "203101",
+        "203102",
+        "203103",
+        "203104",
+    ]
     assert kept() == ["203105", "203106", "203107", "203108"]
     for tenant in (acme, globex):
         assert sorted({name[:2] for name in events_of(tenant)}) == ["05", "06", "07", "08"]
@@ -75,7 +80,13 @@ def test_a_month_that_is_still_needed_waits(eight_months, acme):
         housekeeping.retire_months(NOW)
     assert kept()[0] == "203102"
     DirtyHour.objects.all().delete()
-    Invoice.objects.create(tenant=acme, period=periods.period_by_key(acme, "2031-02"), currency="USD", issue_after=NOW, entity=LegalEntity.objects.get())
+    Invoice.objects.create(
+        tenant=acme,
+        period=periods.period_by_key(acme, "2031-02"),
+        currency="USD",
+        issue_after=NOW,
+        entity=LegalEntity.objects.get(),
+    )
     JobRun.objects.update(lease_until=NOW - timedelta(days=3000))
     with pytest.raises(housekeeping.StillNeededError, match="1 invoices of its time are not issued yet"):
         housekeeping.retire_months(NOW)
