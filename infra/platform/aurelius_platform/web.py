@@ -40,7 +40,9 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
 
     @app.get("/metrics")
     def exposition(request: Request) -> Response:
-        """Prometheus's page; with exemplars for those who ask for OpenMetrics."""
+        """Prometheus's page, for its token where there is one; with exemplars for those who ask for OpenMetrics."""
+        if not metrics.may_read(request.headers.get("authorization", ""), config.metrics_token):
+            raise HTTPException(401, "The page of metrics asks for its token.", {"WWW-Authenticate": "Bearer"})
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
         return Response(generate_text(metrics.REGISTRY), media_type="text/plain; version=0.0.4")
