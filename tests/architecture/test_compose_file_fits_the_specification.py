@@ -139,6 +139,13 @@ def test_watchers_are_limited(name):
     assert SERVICES[name]["mem_limit"]
 
 
+def test_jaeger_can_write_to_its_volume():
+    """Its image runs as 10001 and has no folder for Badger, so a new volume is root's: "mkdir /badger/keys: permission denied"."""
+    jaeger = SERVICES["jaeger"]
+    assert jaeger["user"] == "0:0"
+    assert jaeger["cap_drop"] == ["ALL"]
+
+
 def test_optional_parts_are_profiles():
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
         "nginx-tls": ["tls"], "long-term": ["long-term"], "dcgm-exporter": ["gpu"],
