@@ -7,7 +7,7 @@ mkdir -p secrets
 cd secrets
 random() { od -An -tx1 -N32 /dev/urandom | tr -d ' \n'; }
 make_secret() { [ -s "$1" ] || printf '%s' "$2" >"$1"; }
-for name in secret_key api_key_pepper metrics_token services_token alerts_token otlp_token grafana_admin_password \
+for name in secret_key api_key_pepper metrics_token services_token alerts_token otlp_token platform_secret grafana_admin_password \
     postgres_password portal_database_password redis_quota_password redis_work_password; do
     make_secret "$name" "$(random)$(random)"
 done
@@ -50,8 +50,8 @@ make_secret prometheus_url "http://operators:$(cat operators_password)@prometheu
 make_secret alertmanager_url "http://operators:$(cat operators_password)@alertmanager:9093/alertmanager"
 make_secret jaeger_url "http://operators:$(cat operators_password)@jaeger:16686/jaeger"
 
-# For alertmanager.yml (ALERTMANAGER_CONFIG) and the profile tls: put your own in.
-for name in chat_webhook_url pager_routing_key tls_certificate tls_key; do [ -e "$name" ] || : >"$name"; done
+# For alertmanager.yml (ALERTMANAGER_CONFIG), the profile tls and the profile platform (an operator's API token): put your own in.
+for name in platform_operator_token chat_webhook_url pager_routing_key tls_certificate tls_key; do [ -e "$name" ] || : >"$name"; done
 # The containers read them as user 10001 (portal), 999 (PostgreSQL, Valkey): readable files in a folder that only you can enter.
 chmod 644 ./*
 echo "Secrets are in $(pwd)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,3 +98,16 @@ def _tenant(portal: Client, customer: Customer) -> None:
 def _key(portal: Client, customer: Customer, name: str, **what: Any) -> str:
     issued = portal.post(f"tenants/{customer.slug}/api-keys", {"name": name, **what})
     return str(issued["key"])
+
+
+def main() -> None:
+    """`python -m onboarding TOKEN`: with PLATFORM_PORTAL_URL and an operator's token, into PLATFORM_DATA."""
+    data = Path(os.environ["PLATFORM_DATA"])
+    client = Client(os.environ["PLATFORM_PORTAL_URL"], sys.argv[1].strip())
+    print(
+        f"{onboard(client, data / 'accounts.json', data / 'logins.json')} accounts; their passwords are in {data / 'logins.json'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,7 @@ def prometheus() -> Finding:
         if each["health"] == "down"
     ]
     if down:
-        mend = "Start what is named, or mend its address or token (401: METRICS_TOKEN; runbook TargetDown)."
+        mend = "Start what is named, or mend its address, token or password (401; runbook TargetDown)."
         return broken(f"{len(down)} of {len(targets)} exporters down: {_some(down)}", mend)
     return ok(f"{len(targets)} exporters are up")
 

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((Path(__file__).parent / "compose-spec" / "compose-spec.json").read_text())
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
-OURS = {"migrate", "keys", "web", "decision", "worker", "beat", "business-exporter"}
-ONCE = {"migrate", "keys"}
+OURS = {"migrate", "keys", "web", "decision", "worker", "beat", "business-exporter", "platform-meters"}
+ONCE = {"migrate", "keys", "platform-meters", "platform-onboard"}
+PLATFORM = {f"platform-{name}" for name in ("meters", "onboard", "gateway", "imaging", "search", "ml", "worker")}
 WATCHERS = {
     "nginx", "nginx-tls", "prometheus", "alertmanager", "long-term", "grafana", "grafana-tenant", "prom-label-proxy", "otel-collector",
     "jaeger", "exporters-door", "celery-exporter", "redis-exporter", "postgres-exporter", "node-exporter", "dcgm-exporter",
@@ -35,7 +36,7 @@ def test_a_misspelt_key_would_be_found():
 
 
 def test_every_process_of_the_product_is_there():
-    assert set(SERVICES) == OURS | WATCHERS | {"postgres", "redis-quota", "redis-work", "mail"}
+    assert set(SERVICES) == OURS | WATCHERS | PLATFORM | {"postgres", "redis-quota", "redis-work", "mail"}
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
@@ -43,12 +44,12 @@ def test_every_service_that_stays_has_a_health_check(name):
     assert SERVICES[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - OURS))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - OURS - PLATFORM))
 def test_foreign_images_are_pinned_to_a_full_version(name):
     assert re.search(r":v?\d+\.\d+(\.\d+)?(-[a-z0-9.]+)*$", SERVICES[name]["image"])
 
 
-@pytest.mark.parametrize("name", sorted(OURS))
+@pytest.mark.parametrize("name", sorted(OURS | PLATFORM))
 def test_our_processes_run_without_privileges(name):
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -76,7 +77,7 @@ def test_the_script_makes_every_secret_that_is_mounted_once(tmp_path):
         made.append({path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()})
     assert made[0] == made[1]
     assert set(COMPOSE["secrets"]) - set(made[0]) == set()
-    yours = {"chat_webhook_url", "pager_routing_key", "tls_certificate", "tls_key"}
+    yours = {"platform_operator_token", "chat_webhook_url", "pager_routing_key", "tls_certificate", "tls_key"}
     assert {name for name, text in made[0].items() if not text} == yours
     assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
 
@@ -117,6 +118,7 @@ def test_only_the_door_and_what_has_its_own_credentials_listen_outside():
         "nginx-tls",
         "decision",
         "mail",
+        "platform-gateway",
     }
     public = {
         name
@@ -128,7 +130,7 @@ def test_only_the_door_and_what_has_its_own_credentials_listen_outside():
 
 
 def test_networks_of_the_watchers_cannot_call_out():
-    for name in ("edge", "panels", "narrow", "metrics", "traces", "store"):
+    for name in ("edge", "panels", "narrow", "metrics", "traces", "store", "services"):
         assert COMPOSE["networks"][name]["internal"] is True
 
 
@@ -137,9 +139,17 @@ def test_watchers_are_limited(name):
     assert SERVICES[name]["mem_limit"]
 
 
+def test_jaeger_can_write_to_its_volume():
+    """Its image runs as 10001 and has no folder for Badger, so a new volume is root's: "mkdir /badger/keys: permission denied"."""
+    jaeger = SERVICES["jaeger"]
+    assert jaeger["user"] == "0:0"
+    assert jaeger["cap_drop"] == ["ALL"]
+
+
 def test_optional_parts_are_profiles():
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
         "nginx-tls": ["tls"], "long-term": ["long-term"], "dcgm-exporter": ["gpu"],
+        **{name: ["platform"] for name in PLATFORM},
     }  # fmt: skip
 
 

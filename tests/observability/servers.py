@@ -206,6 +206,7 @@ def nginx_config(folder: Path, port: int, upstreams: dict[str, str], secrets: Pa
     main = (folder / "nginx.conf").read_text()
     (folder / "nginx.conf").write_text(
         main.replace("listen 8080 default_server", f"listen 127.0.0.1:{port} default_server")
+        .replace("listen 8081", f"listen 127.0.0.1:{free_port()}")
         .replace("/tmp/", f"{folder}/tmp-")
         .replace("worker_processes auto", f"daemon off;\n{_user()}worker_processes 1")
     )

@@ -5,6 +5,9 @@ of them counted under the names that dashboards ask for, and what goes on to the
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -167,3 +170,25 @@ def test_its_pages_of_metrics_ask_for_a_token_too(stage: Stage, port: int) -> No
     for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Bearer {stage.token}"}):
         assert servers.fetch(url, headers=headers)[0] == 401
     assert servers.fetch(url, headers={"Authorization": f"Bearer {stage.scrape}"})[0] == 200
+
+
+def test_the_reference_platform_hands_its_spans_over_by_the_token_too(stage: Stage) -> None:
+    code = """
+from aurelius_platform import tracing
+from aurelius_platform.config import from_environment
+assert tracing.start(from_environment("imaging"))
+with tracing.span("render"):
+    pass
+tracing.stop()
+"""
+    environment = {
+        **os.environ, "PYTHONPATH": f"{servers.ROOT}/infra/platform:{servers.ROOT}/clients/python", "PLATFORM_SECRET": "s" * 32,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{stage.ports[4318]}", "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {stage.token}",
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=120)
+    servers.until(
+        lambda: (
+            value(stage, "traces_span_metrics_calls_total{service_name='platform-imaging',span_name='render'}") == 1
+        ),
+        30,
+    )

@@ -37,7 +37,9 @@ class Config:
     trace_ratio: float = 1.0
     slow_ms: int = 0
     gpu_model: str = "L4"
+    otlp_headers: str = ""
     metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
     metrics_token: str = ""
 
     @property
@@ -64,7 +66,7 @@ class Config:
 def from_environment(service: str, environment: Mapping[str, str] | None = None) -> Config:
     """PLATFORM_* and OTEL_* as the process was given them. Raises ConfigError."""
     env = os.environ if environment is None else environment
-    secret = env.get("PLATFORM_SECRET", "")
+    secret = _secret(env, "PLATFORM_SECRET")
     if len(secret) < 16:
         raise ConfigError("PLATFORM_SECRET signs the sessions: set it to at least 16 random characters.")
     data = Path(env.get("PLATFORM_DATA", ".data/platform"))
@@ -74,16 +76,29 @@ def from_environment(service: str, environment: Mapping[str, str] | None = None)
         secret=secret,
         urls={name: env.get(f"PLATFORM_{name.upper()}_URL", f"http://127.0.0.1:{PORTS[name]}") for name in SERVICES},
         accounts=Path(env.get("PLATFORM_ACCOUNTS", str(data / "accounts.json"))),
-        broker_url=env.get("PLATFORM_BROKER_URL", ""),
+        broker_url=_secret(env, "PLATFORM_BROKER_URL"),
         portal_url=env.get("PLATFORM_PORTAL_URL", "").rstrip("/"),
         decision_url=env.get("PLATFORM_DECISION_URL", "").rstrip("/"),
         otlp_endpoint=env.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        otlp_headers=_secret(env, "OTEL_EXPORTER_OTLP_HEADERS"),
         trace_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1.0, 1.0),
         slow_ms=int(_number(env, "PLATFORM_SLOW_MS", 0, LONGEST_DELAY)),
         gpu_model=env.get("PLATFORM_GPU_MODEL", "L4"),
-        metrics_token=env.get("PLATFORM_METRICS_TOKEN", ""),
         metrics_port=int(_number(env, "PLATFORM_METRICS_PORT", 0, 65_535)),
+        metrics_host=env.get("PLATFORM_METRICS_HOST", "127.0.0.1"),
+        metrics_token=_secret(env, "PLATFORM_METRICS_TOKEN"),
     )
+
+
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """The value, or what the file holds that `<name>_FILE` names."""
+    path = env.get(f"{name}_FILE")
+    if not path:
+        return env.get(name, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{name}_FILE names {path}, which cannot be read ({error.strerror}).") from error
 
 
 def _number(env: Mapping[str, str], name: str, default: float, most: float) -> float:

@@ -5,11 +5,16 @@ A registry of our own, so that these metrics and the portal's can live in one pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hmac
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
@@ -57,6 +62,29 @@ HTTP_IN_PROGRESS = Gauge(
 USAGE_EVENTS = Counter(
     "platform_usage_events", "Usage events by what became of them: accepted, refused or lost.", ["outcome"], registry=REGISTRY
 )  # fmt: skip
+
+
+def may_read(authorization: str, token: str) -> bool:
+    """Whether that header opens a page that asks for `token`; one that asks for none is open."""
+    return not token or hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode())
+
+
+def serve(host: str, port: int, token: str, registry: CollectorRegistry) -> None:
+    """The page of a process that answers nothing else, in a thread of its own."""
+    page = make_wsgi_app(registry)
+
+    def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if may_read(environ.get("HTTP_AUTHORIZATION", ""), token):
+            return page(environ, start)  # type: ignore[no-any-return]
+        start("401 Unauthorized", [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain")])
+        return [b"401\n"]
+
+    server = make_server(host, port, guarded, ThreadingWSGIServer, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *args: Any) -> None: ...
 
 
 class WorkerVitals(Collector):

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery import Celery
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from . import metrics
 from .config import from_environment
 from .queueing import QUEUES, celery_app
 
@@ -123,7 +124,7 @@ def main() -> None:
     config = from_environment("queues")
     registry = CollectorRegistry()
     watch = Watch(celery_app(config), registry)
-    start_http_server(config.metrics_port, "127.0.0.1", registry=registry)
+    metrics.serve(config.metrics_host, config.metrics_port, config.metrics_token, registry)
     threading.Thread(target=watch.run, daemon=True).start()
     threading.Event().wait()
 

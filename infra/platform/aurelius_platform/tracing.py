@@ -58,7 +58,9 @@ def start(config: Config) -> bool:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        exporter = OTLPSpanExporter(f"{config.otlp_endpoint.rstrip('/')}/v1/traces", timeout=3)
+        pairs = (pair.partition("=") for pair in config.otlp_headers.split(",") if pair.strip())
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        exporter = OTLPSpanExporter(f"{config.otlp_endpoint.rstrip('/')}/v1/traces", headers=headers, timeout=3)
         install(config, BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
     return _provider is not None
 

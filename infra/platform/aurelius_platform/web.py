@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -47,10 +46,10 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
 
     @app.get("/metrics")
     def exposition(request: Request) -> Response:
-        """Prometheus's page; with exemplars for those who ask for OpenMetrics."""
-        given, token = request.headers.get("authorization", "").encode(), f"Bearer {config.metrics_token}".encode()
-        if config.metrics_token and not hmac.compare_digest(given, token):
-            raise problem(401, "metrics_token_needed", "Send the metrics token.")
+        """Prometheus's page, for its token where there is one; with exemplars for those who ask for OpenMetrics."""
+        if not metrics.may_read(request.headers.get("authorization", ""), config.metrics_token):
+            said = {"code": "metrics_token_needed", "detail": "Send the metrics token as a bearer."}
+            raise HTTPException(401, said, {"WWW-Authenticate": "Bearer"})
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
         return Response(generate_text(metrics.REGISTRY), media_type="text/plain; version=0.0.4")

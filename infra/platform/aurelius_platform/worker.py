@@ -6,7 +6,6 @@ from typing import Any
 
 from aurelius import Unavailable
 from celery import signals
-from prometheus_client import start_http_server
 
 from . import metrics, tracing
 from .config import from_environment
@@ -57,7 +56,7 @@ def _begin(**_: Any) -> None:
 def _ready(sender: Any, **_: Any) -> None:
     metrics.REGISTRY.register(metrics.WorkerVitals(str(sender.hostname)))
     if config.metrics_port:
-        start_http_server(config.metrics_port, "127.0.0.1", registry=metrics.REGISTRY)
+        metrics.serve(config.metrics_host, config.metrics_port, config.metrics_token, metrics.REGISTRY)
 
 
 @signals.worker_shutdown.connect
