@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from math import isfinite
 from typing import Any
+from uuid import UUID
 
 from metering.attribution.coverage import Sighting
 from metering.models.collector import CollectorState
@@ -124,6 +125,12 @@ def _member(name: str, value: Any) -> Any:
         return _count(value)
     if name == "state":
         return CollectorState(value)
+    if name == "reservation":
+        return str(UUID(_text(value, 40)))
+    if name == "mig_enabled":
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is not true or false")
+        return value
     if name in {"dims", "readings"}:
         return _object(value)
     if name == "holders":
