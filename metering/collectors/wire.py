@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import isfinite
 from typing import Any
+from uuid import UUID
 
 from metering.attribution.coverage import Sighting
 from metering.models.collector import CollectorState
@@ -122,20 +123,26 @@ def _member(name: str, value: Any) -> Any:
         return Fraction(_text(value, 60))
     if name in _NUMBERS:
         return _count(value)
-    if name == "state":
-        return CollectorState(value)
-    if name in {"dims", "readings"}:
-        return _object(value)
-    if name == "holders":
-        return tuple(_object(each) for each in value)
-    if name == "processes":
-        return tuple(_text(each, 300) for each in value)
+    if (known := _OTHERS.get(name)) is not None:
+        return known(value)
     if name.endswith(("_seconds", "_joules", "_bytes", "_celsius")):
-        found = _number(value)
-        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float) or found < 0):
-            raise ValueError(f"{name} is not a number from 0")
-        return int(found) if found is not None and name.endswith("_bytes") else found
+        return _amount(name, value)
     return value if value is None or isinstance(value, bool) else _text(value, 300)
+
+
+def _amount(name: str, value: Any) -> float | None:
+    found = _number(value)
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float) or found < 0:
+        raise ValueError(f"{name} is not a number from 0")
+    return int(found) if name.endswith("_bytes") else found
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("not true or false")
+    return value
 
 
 def _instant(value: Any) -> datetime:
@@ -175,3 +182,14 @@ def _number(value: Any) -> Any:
     if not isfinite(found):
         raise ValueError("a number that is too large")
     return found
+
+
+_OTHERS: dict[str, Callable[[Any], Any]] = {
+    "state": CollectorState,
+    "reservation": lambda value: str(UUID(_text(value, 40))),
+    "mig_enabled": _flag,
+    "dims": _object,
+    "readings": _object,
+    "holders": lambda value: tuple(_object(each) for each in value),
+    "processes": lambda value: tuple(_text(each, 300) for each in value),
+}

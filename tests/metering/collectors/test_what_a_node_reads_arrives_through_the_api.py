@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -75,3 +76,40 @@ def test_a_number_beyond_all_measure_is_refused(acme, gpus, report, settings, nu
 
     assert answer.status_code == 400
     assert not GpuDevice.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("list_", "name", "value"),
+    [
+        ("devices", "index", 10**9),
+        ("devices", "index", 2**70),
+        ("devices", "uuid", "x" * 200),
+        ("devices", "model", "x" * 100),
+        ("devices", "fraction", "99999999999"),
+        ("devices", "holders", [1]),
+        ("devices", "mig_enabled", "yes"),
+        ("sightings", "reservation", "all of them"),
+        ("device_uses", "samples", 2**40),
+        ("device_uses", "memory_peak_bytes", 2**70),
+        ("device_uses", "busy_seconds", True),
+    ],
+)
+def test_a_value_that_no_column_takes_is_refused_for_good(acme, gpus, proc, report, settings, list_, name, value):
+    """A 500 would be sent again and again, and nothing that its collector reads later would arrive."""
+    proc.add(11, PORTAL_TENANT="acme")
+    gpus.are("gpu util=50 power=412500 pids=11")
+    gpus.sample()
+    gpus.later(60)
+    body = wire.dump(wire.Report(gpus.now, "nvml", "gpu_hours", 60, 12, gpus.sample()))
+    body["sightings"] = [{"reservation": str(uuid4()), "gpus": "1", "at": gpus.now.isoformat()}]
+    body[list_][0][name] = value
+    answer = Client(raise_request_exception=False).post(
+        "/api/v1/collectors/node-1/gpus/reports",
+        json.dumps(body),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+
+    assert answer.status_code == 400, answer.content
+    assert not GpuDevice.objects.exists()
+    assert not UsageEvent.objects.exists()
