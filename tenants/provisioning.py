@@ -94,14 +94,14 @@ def update(tenant: Tenant, changes: dict[str, Any], *, actor: str, reason: str =
 def change_tier(tenant: Tenant, tier: Tier, *, actor: str, reason: str = "") -> Tenant:
     """Move the tenant to another tier; its limits are in force on the next call. Overrides stay.
 
-    Raises Invalid when the tier is billed in another currency than the tenant.
+    Raises Invalid when the tier is billed in another currency than the tenant, unless nothing is left in the tenant's own: then it changes.
     """
 
     def apply(row: Tenant) -> list[str]:
         if row.tier_id != tier.pk:
             signals.tier_chosen.send(Tenant, tenant=row, tier=tier, now=timezone.now())
         row.tier = tier
-        return ["tier"]
+        return ["tier", "currency"]
 
     return _change(tenant, apply, actor, reason)
 

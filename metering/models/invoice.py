@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -18,6 +19,8 @@ from .invoice_triggers import frozen_invoice, frozen_lines, no_truncate, only_co
 MOST_GRACE_HOURS = 24 * 35
 """The ledger takes nothing that is older."""
 MOST_PAYMENT_DAYS = 365
+ADJUSTED_FOR = timedelta(days=120)
+"""Invoiced periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
 
 
 class LegalEntity(models.Model):
