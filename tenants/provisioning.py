@@ -154,7 +154,7 @@ def _change(tenant: Tenant, apply: Callable[[Tenant], list[str]], actor: str, re
         row = Tenant.objects.select_for_update(of=("self",)).select_related("tier").get(pk=tenant.pk)
         row.save(update_fields=apply(row))
         publish_after_commit(row.pk)
-    for field in (*UPDATABLE, "state", "state_reason", "tier"):
+    for field in (*UPDATABLE, "state", "state_reason", "tier", "currency"):
         setattr(tenant, field, getattr(row, field))
     return tenant
 

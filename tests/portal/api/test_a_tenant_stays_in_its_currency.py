@@ -36,6 +36,7 @@ def europe(callers: Callers) -> Tier:
 
 
 def test_a_move_to_a_tier_in_another_currency_is_refused(operator: Api, europe: Tier) -> None:
+    budgets.set_budget(Tenant.objects.get(slug="acme"), Decimal(100), [80], "user:olga")
     answer = operator.patch("tenants/acme", {"tier": "europe", "reason": "asked for"})
     (error,) = problem(answer, 400, "validation_error")["errors"]
     assert (error["pointer"], error["code"]) == ("/tier", "currency")
