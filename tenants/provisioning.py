@@ -94,14 +94,14 @@ def update(tenant: Tenant, changes: dict[str, Any], *, actor: str, reason: str =
 def change_tier(tenant: Tenant, tier: Tier, *, actor: str, reason: str = "") -> Tenant:
     """Move the tenant to another tier; its limits are in force on the next call. Overrides stay.
 
-    Raises Invalid when the tier is billed in another currency than the tenant.
+    Raises Invalid when the tier is billed in another currency than the tenant, unless nothing is left in the tenant's own: then it changes.
     """
 
     def apply(row: Tenant) -> list[str]:
         if row.tier_id != tier.pk:
             signals.tier_chosen.send(Tenant, tenant=row, tier=tier, now=timezone.now())
         row.tier = tier
-        return ["tier"]
+        return ["tier", "currency"]
 
     return _change(tenant, apply, actor, reason)
 
@@ -154,7 +154,7 @@ def _change(tenant: Tenant, apply: Callable[[Tenant], list[str]], actor: str, re
         row = Tenant.objects.select_for_update(of=("self",)).select_related("tier").get(pk=tenant.pk)
         row.save(update_fields=apply(row))
         publish_after_commit(row.pk)
-    for field in (*UPDATABLE, "state", "state_reason", "tier"):
+    for field in (*UPDATABLE, "state", "state_reason", "tier", "currency"):
         setattr(tenant, field, getattr(row, field))
     return tenant
 

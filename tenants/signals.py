@@ -17,5 +17,6 @@ quota_decided = Signal()
 
 tier_chosen = Signal()
 """A tenant is about to get a tier, a new tenant its first: whoever knows why it must not raises Invalid, and nothing is changed.
+Whoever knows what its prices are in sets `currency` of a tenant that is free to change it.
 
 Arguments: `tenant` (unsaved when it is new), `tier`, `now`."""

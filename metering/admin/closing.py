@@ -23,7 +23,17 @@ from metering.billing import closing, payments
 from metering.billing.drafting import PeriodOpenError
 from metering.billing.issuing import InvoiceStateError
 from metering.billing.parties import NoEntityError
-from metering.models import GapPolicy, GapShare, Invoice, InvoiceState, JobRun, JobState, QuarantinedEvent, UnknownUsage
+from metering.models import (
+    EmptyMonth,
+    GapPolicy,
+    GapShare,
+    Invoice,
+    InvoiceState,
+    JobRun,
+    JobState,
+    QuarantinedEvent,
+    UnknownUsage,
+)
 from metering.money import Money
 from tenants import audit, calendar
 from tenants.admin.base import require
@@ -32,14 +42,15 @@ from tenants.models import BillingPeriod, Tenant
 from tenants.problems import Conflict
 
 PER_PAGE = 100
-STATES = ("running", "open", "draft", "grace", "issued", "paid", "void")
+STATES = ("running", "open", "draft", "grace", "issued", "paid", "void", "nothing")
 
 
 @dataclass(frozen=True)
 class MonthState:
     """A tenant's month. `state` is one of STATES: not ended, ended without an invoice, a draft whose grace is over, one within it, …
 
-    "void": its only invoice was voided; nothing happens until somebody issues it again.
+    "void": its only invoice was voided; nothing happens until somebody issues it again. "nothing": there is nothing to invoice, because the
+    tenant was not there yet, or used nothing that any late usage could still change.
     """
 
     tenant: Tenant
@@ -76,12 +87,18 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
     voided -= set(invoices)
     periods = {period.tenant_id: period for period in BillingPeriod.objects.filter(key=month)}
     gaps = _gaps(periods)
+    empty = set(EmptyMonth.objects.filter(period__key=month).values_list("tenant", flat=True))
     quarantined = _count(QuarantinedEvent.objects.filter(resolved_at=None))
     unpriced = _count(UnknownUsage.objects.filter(resolved_at=None))
     return [
-        _state(tenant, month, invoices.get(tenant.pk), periods.get(tenant.pk), now, is_void=tenant.pk in voided)(
-            gaps[tenant.pk], quarantined[tenant.pk], unpriced[tenant.pk]
-        )
+        _state(
+            tenant,
+            month,
+            invoices.get(tenant.pk),
+            periods.get(tenant.pk),
+            now,
+            without="void" if tenant.pk in voided else "nothing" if tenant.pk in empty else "open",
+        )(gaps[tenant.pk], quarantined[tenant.pk], unpriced[tenant.pk])
         for tenant in Tenant.objects.order_by("slug")
     ]
 
@@ -101,11 +118,13 @@ def _count(rows: Any) -> Counter[int]:
 
 
 def _state(
-    tenant: Tenant, month: str, invoice: Invoice | None, period: BillingPeriod | None, now: datetime, *, is_void: bool
+    tenant: Tenant, month: str, invoice: Invoice | None, period: BillingPeriod | None, now: datetime, *, without: str
 ) -> Any:
+    """`without` is the state of an ended month that has no invoice."""
     ends_at = period.ends_at if period else calendar.month_bounds(tenant.time_zone, month)[1]
     if invoice is None:
-        state = "void" if is_void else "running" if now < ends_at else "open"
+        was_there = period is not None or month >= calendar.month_key(tenant.time_zone, tenant.created_at)
+        state = without if without == "void" else "running" if now < ends_at else without if was_there else "nothing"
     elif invoice.state == InvoiceState.DRAFT:
         state = "grace" if now < invoice.issue_after else "draft"
     else:
@@ -232,4 +251,5 @@ _WORDS = {
     "issued": gettext_lazy("Issued"),
     "paid": gettext_lazy("Paid"),
     "void": gettext_lazy("Void, waits for you"),
+    "nothing": gettext_lazy("Nothing to invoice"),
 }

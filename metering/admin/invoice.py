@@ -35,11 +35,10 @@ from tenants.admin.wording import badge
 from tenants.problems import Conflict, invalid
 
 from .closing import closing_page
-from .invoice_parts import Credit, CreditNoteInline, LineInline, Pay, PaymentInline
+from .invoice_parts import Credit, CreditNoteInline, LineInline, Pay, PaymentInline, file_of
 
 TONES = {InvoiceState.DRAFT: "warn", InvoiceState.ISSUED: "info", InvoiceState.PAID: "good", InvoiceState.VOID: ""}
 MOST_READINGS = 500
-KINDS = ("pdf", "csv", "xlsx", "json")
 
 
 class InvoiceAdmin(ReadOnlyAdmin):
@@ -63,7 +62,8 @@ class InvoiceAdmin(ReadOnlyAdmin):
                     ("subtotal_words", "tax_words"),
                     ("total_words", "outstanding"),
                     ("issue_after", "issued_at"),
-                    ("paid_at", "voided_at"),
+                    ("due_on", "paid_at"),
+                    "voided_at",
                     ("downloads", "void_reason"),
                     "hash_words",
                 )
@@ -142,16 +142,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     def document(self, request: HttpRequest, object_id: int, kind: str) -> HttpResponse:
         """…/invoice/<id>/document.pdf: the frozen document, as the customer has it."""
         require(self.has_view_permission(request))
-        invoice = Invoice.objects.filter(pk=object_id).first()
-        if invoice is None or kind not in KINDS or not invoice.snapshot:
-            raise Http404
-        try:
-            found = documents.document(invoice, kind)
-        except documents.PdfUnavailableError as error:
-            return HttpResponse(str(error), status=503, content_type="text/plain")
-        answer = HttpResponse(found.content, content_type=found.content_type)
-        answer["Content-Disposition"] = f'attachment; filename="{found.filename}"'
-        return answer
+        return file_of(Invoice.objects.filter(pk=object_id).first(), kind)
 
     # ------------------------------------------------------------------------------------------------------- actions
 
@@ -265,7 +256,10 @@ class InvoiceAdmin(ReadOnlyAdmin):
     def downloads(self, invoice: Invoice) -> str:
         if not invoice.snapshot:
             return str(_("once it is issued"))
-        urls = [(reverse("admin:metering_invoice_document", args=[invoice.pk, kind]), kind.upper()) for kind in KINDS]
+        urls = [
+            (reverse("admin:metering_invoice_document", args=[invoice.pk, kind]), kind.upper())
+            for kind in documents.CONTENT_TYPES
+        ]
         return format_html_join(" · ", '<a class="pa-link" href="{}">{}</a>', urls)
 
     @display(description=_("Hash"))

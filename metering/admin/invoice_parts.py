@@ -7,17 +7,18 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextInputWidget
 
-from metering.models import CreditNote, InvoiceLine, Payment
+from metering.billing import documents
+from metering.models import CreditNote, Invoice, InvoiceLine, Payment
 from metering.money import Money
-from tenants.admin.base import Inline, LookOnly, ReadOnlyAdmin
+from tenants.admin.base import Inline, LookOnly, ReadOnlyAdmin, require
 from tenants.admin.confirm import ReasonOnly
 from tenants.admin.wording import trimmed_limit
 
@@ -121,8 +122,42 @@ class CreditNoteAdmin(NoteAmounts, ReadOnlyAdmin):
         ("number", "tenant", "invoice"),
         ("subtotal_words", "tax_words", "total_words"),
         ("issued_at", "reason"),
+        "downloads",
         "hash",
     )
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.document)
+        return [
+            path("<int:object_id>/document.<str:kind>", view, name="metering_creditnote_document"),
+            *super().get_urls(),
+        ]
+
+    def document(self, request: HttpRequest, object_id: int, kind: str) -> HttpResponse:
+        """…/creditnote/<id>/document.pdf: the frozen document, as the customer has it."""
+        require(self.has_view_permission(request))
+        return file_of(CreditNote.objects.filter(pk=object_id).first(), kind)
+
+    @display(description=_("Documents"))
+    def downloads(self, note: CreditNote) -> str:
+        urls = [
+            (reverse("admin:metering_creditnote_document", args=[note.pk, kind]), kind.upper())
+            for kind in documents.CONTENT_TYPES
+        ]
+        return format_html_join(" · ", '<a class="pa-link" href="{}">{}</a>', urls)
+
+
+def file_of(source: Invoice | CreditNote | None, kind: str) -> HttpResponse:
+    """The frozen document as a file. Raises Http404 for none, for a draft and for another kind."""
+    if source is None or kind not in documents.CONTENT_TYPES or not source.snapshot:
+        raise Http404
+    try:
+        found = documents.document(source, kind)
+    except documents.PdfUnavailableError as error:
+        return HttpResponse(str(error), status=503, content_type="text/plain")
+    answer = HttpResponse(found.content, content_type=found.content_type)
+    answer["Content-Disposition"] = f'attachment; filename="{found.filename}"'
+    return answer
 
 
 admin.site.register(CreditNote, CreditNoteAdmin)

@@ -33,6 +33,7 @@ from tenants.problems import ProblemError
 from .. import budgets
 from ..budgets.plan import MOST_PERCENT, MOST_RECIPIENTS, MOST_THRESHOLDS, Plan, Step
 from ..models import Budget, BudgetAction, BudgetAlert, BudgetBasis, BudgetPeriod, BudgetScope
+from ..money import round_line
 from .money import PeriodSerializer
 from .ranges import ExceedsSerializer, RangeSerializer, exceeds_of, range_of
 
@@ -381,9 +382,9 @@ def _shown(
         "scope": budget.scope,
         "scope_value": budget.scope_value,
         "basis": budget.basis,
-        "amount": _text(budget.amount),
+        "amount": _text(budget.amount, budget.currency),
         "percent_of_last": budget.percent_of_last,
-        "floor": None if budget.floor is None else _text(budget.floor),
+        "floor": None if budget.floor is None else _text(budget.floor, budget.currency),
         "currency": budget.currency,
         "thresholds": [
             {"percent": row.percent, "action": row.action, "recipients": list(row.recipients)}
@@ -399,17 +400,18 @@ def _shown(
         "quality": forecast.quality if forecast else "none",
         "exceeds": exceeds_of(forecast.exceeds(budget.amount)) if forecast else None,
         "in_force": in_force,
-        "alerts": [_alert(alert) for alert in alerts if alert.period_key == key],
+        "alerts": [_alert(alert, budget.currency) for alert in alerts if alert.period_key == key],
     }
 
 
-def _alert(alert: BudgetAlert) -> dict[str, Any]:
+def _alert(alert: BudgetAlert, currency: str) -> dict[str, Any]:
     return {
-        "id": alert.pk, "percent": alert.percent, "cost": _text(alert.cost), "amount": _text(alert.amount), "action": alert.action,
+        "id": alert.pk, "percent": alert.percent, "cost": _text(alert.cost, currency), "amount": _text(alert.amount, currency), "action": alert.action,
         "crossed_at": alert.crossed_at, "back_under_at": alert.cleared_at, "acknowledged_at": alert.acknowledged_at,
         "acknowledged_by": alert.acknowledged_by, "note": alert.acknowledged_note,
     }  # fmt: skip
 
 
-def _text(amount: Decimal) -> str:
-    return f"{amount:.2f}"
+def _text(amount: Decimal, currency: str) -> str:
+    """With the digits of its currency: 2000.00 USD, 2000 JPY."""
+    return round_line(amount, currency).decimal_string()

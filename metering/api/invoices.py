@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,7 @@ class InvoiceSerializer(serializers.Serializer[Any]):
     )
     issue_after = serializers.DateTimeField(help_text="A draft takes late usage until then.")
     issued_at = serializers.DateTimeField(allow_null=True)
+    due_on = serializers.DateField(allow_null=True, help_text="The last day to pay, in the tenant's time zone.")
     hash = serializers.CharField(help_text="SHA-256 of the frozen document; empty while it is a draft.")
 
 
@@ -88,6 +90,16 @@ class CreditNoteSerializer(serializers.Serializer[Any]):
     issued_at = serializers.DateTimeField()
 
 
+class PaymentSerializer(serializers.Serializer[Any]):
+    """Money that arrived."""
+
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    method = serializers.CharField()
+    reference = serializers.CharField()
+    received_at = serializers.DateTimeField()
+
+
 class GapNoteSerializer(serializers.Serializer[Any]):
     """A span in which a meter gave no reading, and what was done about it."""
 
@@ -108,6 +120,7 @@ class InvoiceDetailSerializer(InvoiceSerializer):
     lines = InvoiceLineSerializer(many=True)
     gaps = GapNoteSerializer(many=True)
     credit_notes = CreditNoteSerializer(many=True)
+    payments = PaymentSerializer(many=True)
 
 
 class LineEvidenceSerializer(serializers.Serializer[Any]):
@@ -117,7 +130,14 @@ class LineEvidenceSerializer(serializers.Serializer[Any]):
     versions = serializers.ListField(child=serializers.CharField())
     parts = serializers.ListField(child=serializers.DictField())
     usage = serializers.ListField(child=serializers.DictField(), help_text="Quantity by dimensions.")
-    hours = serializers.ListField(child=serializers.DictField(), help_text="The hourly rollups of the line's time.")
+    hours = serializers.ListField(
+        child=serializers.DictField(), help_text="The hourly rollups of the line's time, as they are now."
+    )
+    later = serializers.CharField(
+        allow_null=True,
+        help_text="What the hours have changed by since the invoice was issued, in the line's unit: late usage and corrections, which later "
+        "invoices adjust. Else 0; null where a gap was billed.",
+    )
 
 
 class ReadingsQuery(QuerySerializer):
@@ -184,7 +204,7 @@ class VoidBody(StrictSerializer):
 _INVOICE = {
     "id": "4b1f6f0e-0f0e-4a53-8f3e-1f6a3d3c2b1a", "number": "INV-000042", "state": "issued", "period": "2026-07", "currency": "USD",
     "subtotal": "810.16", "tax": "0.00", "total": "810.16", "outstanding": "810.16", "to_give_back": "0.00", "issue_after": "2026-08-01T22:00:00Z",
-    "issued_at": "2026-08-01T22:11:00Z", "hash": "9f2c…",
+    "issued_at": "2026-08-01T22:11:00Z", "due_on": "2026-09-01", "hash": "9f2c…",
 }  # fmt: skip
 
 
@@ -207,7 +227,7 @@ class InvoiceView(TenantView):
 
     needs = {"GET": Scope.COST_READ}
 
-    @operation("invoice_retrieve", "Read an invoice", answer=InvoiceDetailSerializer, tags=TAGS, examples=[example("Issued", _INVOICE | {"lines": [], "gaps": [], "credit_notes": []})])  # fmt: skip
+    @operation("invoice_retrieve", "Read an invoice", answer=InvoiceDetailSerializer, tags=TAGS, examples=[example("Issued", _INVOICE | {"lines": [], "gaps": [], "credit_notes": [], "payments": []})])  # fmt: skip
     def get(self, request: Request, slug: str, invoice_id: str) -> Response:
         """The invoice with its lines and credit notes."""
         return Response(_detail(_find(self, invoice_id)))
@@ -230,9 +250,10 @@ class InvoiceLineView(TenantView):
             {
                 "line": _line(line, invoice.currency),
                 "versions": detail.get("versions", []),
-                "parts": detail.get("parts", []),
+                "parts": [_part(each) for each in detail.get("parts", [])],
                 "usage": detail.get("usage", []),
                 "hours": _hours(self, detail) if detail.get("start") and detail["kind"] == "usage" else [],
+                "later": None if (later := evidence.changed_since(line)) is None else plain(later),
             }
         )
 
@@ -254,6 +275,21 @@ class InvoiceDocumentView(TenantView):
         if kind not in documents.CONTENT_TYPES:
             raise access.NotFound(kind)
         return _file(_find(self, invoice_id), kind)
+
+
+class CreditNoteDocumentView(TenantView):
+    """A credit note as a file."""
+
+    needs = {"GET": Scope.COST_READ}
+
+    @operation("credit_note_download", "Download a credit note", answer=OpenApiTypes.BINARY, tags=TAGS)
+    def get(self, request: Request, slug: str, invoice_id: str, note_id: str, kind: str) -> HttpResponse:
+        """`kind` is pdf, csv, xlsx or json. Drawn from the frozen document alone."""
+        notes = _find(self, invoice_id).credit_notes.all()
+        note = next((each for each in notes if str(each.public_id) == note_id.lower()), None)
+        if note is None or kind not in documents.CONTENT_TYPES:
+            raise access.NotFound(note_id)
+        return _file(note, kind)
 
 
 class ReadingsView(TenantView):
@@ -399,6 +435,7 @@ def _summary(invoice: Invoice) -> dict[str, Any]:
         "to_give_back": payments.to_give_back(invoice).decimal_string(),
         "issue_after": invoice.issue_after,
         "issued_at": invoice.issued_at,
+        "due_on": invoice.due_on,
         "hash": invoice.hash,
     }
 
@@ -410,6 +447,16 @@ def _detail(invoice: Invoice) -> dict[str, Any]:
         "lines": [_line(line, invoice.currency) for line in lines],
         "gaps": GapNoteSerializer(gap_shares.notes_of(invoice), many=True).data,
         "credit_notes": [_credit_note(note) for note in invoice.credit_notes.all()],
+        "payments": [
+            {
+                "amount": _say(each.amount, each.currency),
+                "currency": each.currency,
+                "method": each.method,
+                "reference": each.reference,
+                "received_at": each.received_at,
+            }
+            for each in invoice.payments.all()
+        ],
     }
 
 
@@ -426,6 +473,12 @@ def _line(line: InvoiceLine, currency: str) -> dict[str, Any]:
         "origin_period": line.origin_period,
         "explanation": line.detail.get("explanation", []),
     }
+
+
+def _part(part: dict[str, str]) -> dict[str, str]:
+    """A step with decimals; what a decimal cuts off stays in `exact`."""
+    exact = {name: part[name] for name in ("quantity", "amount")}
+    return {**part, **{name: plain(Fraction(value), 10) for name, value in exact.items()}, "exact": exact}  # type: ignore[dict-item]
 
 
 def _credit_note(note: CreditNote) -> dict[str, Any]:

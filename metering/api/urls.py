@@ -10,6 +10,7 @@ from .events import EventsView
 from .finance import ForecastView, PlatformCostsView, PlatformFocusView, RevenueView, TenantFocusView
 from .gpus import FleetView, GpusView
 from .invoices import (
+    CreditNoteDocumentView,
     CreditNotesView,
     InvoiceDocumentView,
     InvoiceLineView,
@@ -110,6 +111,11 @@ urlpatterns = [
         name="invoice-document",
     ),
     path("tenants/<str:slug>/invoices/<str:invoice_id>/credit-notes", CreditNotesView.as_view(), name="credit-notes"),
+    path(
+        "tenants/<str:slug>/invoices/<str:invoice_id>/credit-notes/<str:note_id>/document.<str:kind>",
+        CreditNoteDocumentView.as_view(),
+        name="credit-note-document",
+    ),
     path("tenants/<str:slug>/invoices/<str:invoice_id>/payments", PaymentsView.as_view(), name="payments"),
     path("tenants/<str:slug>/invoices/<str:invoice_id>/void", VoidView.as_view(), name="invoice-void"),
 ]

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from metering.costing import costs
 from tenants.models import BillingPeriod, Tenant
 
 from ..models import Invoice, InvoiceLine, InvoiceState
+from ..models.invoice import ADJUSTED_FOR
 from ..money import Money
 from ..pricing import Adjustment, adjust
 from .lines import adjustment_line
 
-LOOK_BACK = timedelta(days=120)
-"""Invoiced periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
 OUT = [InvoiceState.ISSUED, InvoiceState.PAID]
 WRITTEN = [*OUT, InvoiceState.DRAFT]
 
@@ -51,12 +49,12 @@ def adjustments_of(months: Sequence[tuple[Tenant, BillingPeriod]], *, beyond_dra
         tenant__in=list(tenants),
         state__in=OUT,
         period__starts_at__lt=max(period.starts_at for period in periods.values()),
-        period__ends_at__gte=min(period.starts_at for period in periods.values()) - LOOK_BACK,
+        period__ends_at__gte=min(period.starts_at for period in periods.values()) - ADJUSTED_FOR,
     )
     by_month: dict[str, list[Invoice]] = defaultdict(list)
     for invoice in out.select_related("period").defer("snapshot").order_by("period__starts_at"):
         its, this = invoice.period, periods[invoice.tenant_id]
-        if its.starts_at < this.starts_at and its.ends_at >= this.starts_at - LOOK_BACK:
+        if its.starts_at < this.starts_at and its.ends_at >= this.starts_at - ADJUSTED_FOR:
             by_month[its.key].append(invoice)
     settled = _settled_amounts(
         [invoice for some in by_month.values() for invoice in some], WRITTEN if beyond_drafts else OUT

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
-from metering.periods import Period
+from metering.periods import Period, utc
 from metering.pricing import PriceVersion, Rating, Segment, cuts, priced_quantity, rate
 from metering.usage.period_usage import Usage
 from tenants.models import BillingPeriod, Tenant
@@ -38,14 +38,14 @@ def rate_segments(
 def segments_of(usage: Iterable[Usage], month: Period) -> list[Segment]:
     """Rolled-up usage in billing units: calls, GPU hours, GB-months of this very month."""
     return [
-        Segment(
-            each.meter,
-            priced_quantity(each.micro, each.factor, month if each.is_level else None),
-            each.start,
-            each.end,
-            each.dims,
+        Segment.summed(
+            meter,
+            priced_quantity(micro, factor, month if is_level else None),
+            start if start.tzinfo is UTC else utc(start),
+            end if end.tzinfo is UTC else utc(end),
+            dims,
         )
-        for each in usage
+        for meter, factor, is_level, micro, start, end, dims in usage
     ]
 
 

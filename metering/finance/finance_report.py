@@ -16,7 +16,7 @@ from metering.files.exports import csv_rows
 from metering.mail.finance import Report, Row, finance_letter
 from metering.mail.rendering import Letter
 from metering.models import Invoice, InvoiceState
-from metering.money import Money
+from metering.money import Money, total
 from metering.telling import notifications
 from tenants import calendar
 from tenants.models import Tenant
@@ -27,7 +27,7 @@ LAST_ZONE = timedelta(hours=12)
 TENANTS_AT_ONCE = 200
 NOT_INVOICED = "no invoice"
 COLUMNS = (
-    "month", "tenant", "name", "currency", "cost_before_tax", "cost_month_before", "change", "tax", "invoice_total", "invoice", "state",
+    "month", "tenant", "name", "currency", "cost_before_tax", "cost_month_before", "change", "tax", "invoice_total", "credited", "invoice", "state",
 )  # fmt: skip
 
 
@@ -68,7 +68,11 @@ def report(month: str, now: datetime) -> Report:
     present, before = _costs(month, now), _costs(calendar.previous_month(month), now)
     invoices = {
         invoice.tenant_id: invoice
-        for invoice in Invoice.objects.filter(period__key=month).exclude(state=InvoiceState.VOID).order_by("pk")
+        for invoice in Invoice.objects.filter(period__key=month)
+        .exclude(state=InvoiceState.VOID)
+        .defer("snapshot")
+        .prefetch_related("credit_notes")
+        .order_by("pk")
     }
     rows = []
     for tenant in Tenant.objects.order_by("pk"):
@@ -84,6 +88,7 @@ def report(month: str, now: datetime) -> Report:
                 before=last if last.currency == cost.currency else Money.zero(cost.currency),
                 tax=Money(invoice.tax, invoice.currency) if invoice else None,
                 total=Money(invoice.total, invoice.currency) if invoice else None,
+                credited=_credited(invoice) if invoice else None,
                 invoice=(invoice.number or "") if invoice else "",
                 state=str(invoice.get_state_display()).lower() if invoice else NOT_INVOICED,
             )
@@ -96,11 +101,17 @@ def as_csv(found: Report) -> str:
     rows = [
         (
             found.month, row.slug, row.name, row.cost.currency, row.cost.amount, row.before.amount, row.cost.amount - row.before.amount,
-            row.tax.amount if row.tax else None, row.total.amount if row.total else None, row.invoice, row.state,
+            row.tax.amount if row.tax else None, row.total.amount if row.total else None,
+            row.credited.amount if row.credited else None, row.invoice, row.state,
         )
         for row in found.rows
     ]  # fmt: skip
     return "".join(csv_rows(COLUMNS, rows))
+
+
+def _credited(invoice: Invoice) -> Money:
+    """What credit notes have given back of it so far, tax included."""
+    return total((Money(note.total, invoice.currency) for note in invoice.credit_notes.all()), invoice.currency)
 
 
 def _costs(month: str, now: datetime) -> dict[int, Money]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
+from metering import memo
 from metering.event_store import store
 from metering.event_store.entries import LedgerEvent
-from metering.models import Aggregation, InvoiceLine, Meter, UsageRollup
+from metering.models import Aggregation, GapShare, InvoiceLine, Meter, UsageRollup
 from tenants.models import Tenant
 
 CALLS = "api_calls"
@@ -58,6 +60,32 @@ def line_hours(line: InvoiceLine) -> list[LineHour]:
         row.events += rollup.events
         row.gap = max(row.gap, rollup.gap_seconds)
     return list(found.values())
+
+
+def changed_since(line: InvoiceLine) -> Fraction | None:
+    """What the hours behind a usage line come to now, less what was invoiced, in billing units: late usage and corrections.
+
+    0 for fees, minimums and adjustments; None where the time has a gap, of which the line may hold more than its hours.
+    """
+    detail, meter = line.detail, memo.meters().get(line.meter)
+    if detail.get("kind") != "usage" or meter is None:
+        return Fraction(0)
+    start, end = (datetime.fromisoformat(detail[edge]) for edge in ("start", "end"))
+    if GapShare.objects.filter(tenant=line.tenant, meter=line.meter, ends_at__gt=start, starts_at__lt=end).exists():
+        return None
+    dims = {detail["dim_key"]: detail["dim_value"]} if detail["dim_value"] else None
+    its = hours(line.tenant, line.meter, start, end, dims).order_by()
+    if not dims:
+        others = InvoiceLine.objects.filter(invoice=line.invoice_id, meter=line.meter, kind="usage").exclude(pk=line.pk)
+        for other in others:
+            if other.detail.get("dim_value"):
+                its = its.exclude(dims__contains={other.detail["dim_key"]: other.detail["dim_value"]})
+    period = line.invoice.period
+    seconds = (
+        (period.ends_at - period.starts_at) // timedelta(seconds=1) if meter.aggregation == Aggregation.LEVEL else 1
+    )
+    micro = its.aggregate(sum=Sum("quantity_micro"))["sum"] or 0
+    return Fraction(int(micro), meter.display_factor * 10**6 * seconds) - Fraction(detail["quantity_exact"])
 
 
 def hours(

@@ -19,7 +19,7 @@ SHOWN = 25
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A tenant's month: cost before tax, that of the month before, and its invoice (tax and total None without one)."""
+    """A tenant's month: cost before tax, that of the month before, and its invoice (tax, total and what was credited: None without one)."""
 
     slug: str
     name: str
@@ -29,6 +29,7 @@ class Row:
     total: Money | None
     invoice: str
     state: str
+    credited: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ def _group(currency: str, rows: list[Row]) -> dict[str, Any]:
         "before": _say(before),
         "change": _change(cost, before),
         "tax": _say(total([row.tax for row in rows if row.tax is not None], currency)),
+        "credited": _say(credited) if (credited := total([row.credited for row in rows if row.credited], currency)) else "",
         "rows": [
-            {"name": row.name, "cost": _say(row.cost), "change": _change(row.cost, row.before), "invoice": row.invoice or row.state, "state": row.state}
+            {"credited": _say(row.credited) if row.credited else "", "name": row.name, "cost": _say(row.cost), "change": _change(row.cost, row.before), "invoice": row.invoice or row.state, "state": row.state}
             for row in rows[:SHOWN]
         ],
         "rest": f"{len(rest)} more: {_say(total([row.cost for row in rest], currency))}" if rest else "",

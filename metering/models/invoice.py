@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -18,6 +20,8 @@ from .invoice_triggers import frozen_invoice, frozen_lines, no_truncate, only_co
 MOST_GRACE_HOURS = 24 * 35
 """The ledger takes nothing that is older."""
 MOST_PAYMENT_DAYS = 365
+ADJUSTED_FOR = timedelta(days=120)
+"""Invoiced periods older than this take no more adjustments: the ledger refuses events that are older than 35 days anyway."""
 
 
 class LegalEntity(models.Model):
@@ -204,6 +208,12 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return self.number or f"{self.get_state_display()} {self.period.key}"
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether the last day to pay is over and something is still open; the day is that of the period's time zone."""
+        if self.state != InvoiceState.ISSUED or self.due_on is None or self.total <= 0:
+            return False
+        return now.astimezone(ZoneInfo(self.period.time_zone)).date() > self.due_on
 
 
 class InvoiceLine(models.Model):

@@ -17,6 +17,7 @@ from django.db import connection
 
 from metering import memo
 from metering.pricing import BookInForce, PriceRow, PriceVersion, parse_version, timeline
+from tenants import calendar
 from tenants.models import Tenant
 
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,7 +75,8 @@ def timelines(
         of_its_own = (own_instead or {}).get(tenant.pk, its.own)
         if of_its_own or len(its.tiers) > 1:
             own = [BookInForce(versions[book], start, end) for book, start, end in of_its_own]
-            found[tenant.pk] = timeline(_layer(books_of(its.tiers, of_tiers, books.default), versions), own)
+            by_tier = _whole_months(books_of(its.tiers, of_tiers, books.default), books.currencies, tenant.time_zone)
+            found[tenant.pk] = timeline(_layer(by_tier, versions), own)
         else:
             key = tuple(books_of([(its.tiers[0][0], ALWAYS)], of_tiers, books.default))
             if key not in shared:
@@ -87,9 +89,8 @@ def book_at(tenant: Tenant, instant: datetime) -> int | None:
     """The id of the book by which the tenant pays at the aware instant."""
     books, terms = read_books(), _terms([tenant])[tenant.pk]
     own = (book for book, start, end in terms.own if start <= instant and (end is None or instant < end))
-    by_tier = (
-        book for book, start in reversed(books_of(terms.tiers, books.of_tiers, books.default)) if start <= instant
-    )
+    rows = _whole_months(books_of(terms.tiers, books.of_tiers, books.default), books.currencies, tenant.time_zone)
+    by_tier = (book for book, start in reversed(rows) if start <= instant)
     return next(own, None) or next(by_tier, books.default)
 
 
@@ -103,6 +104,23 @@ def books_of(
         started = [book for at, book in rows if at <= start]
         found.append((started[-1] if started else default, start))
         found += [(book, at) for at, book in rows if start < at and (end is None or at < end)]
+    return found
+
+
+def _whole_months(
+    rows: Sequence[tuple[int | None, datetime]], currencies: Mapping[int, str], zone: str
+) -> list[tuple[int | None, datetime]]:
+    """The same books, a change of currency from the start of its month on: a bill has one currency.
+
+    tier_currency.py lets a tenant change its currency only when nothing was used in the month, and nothing can be settled any more.
+    """
+    found: list[tuple[int | None, datetime]] = []
+    for book, start in rows:
+        before = next((each for each, _ in reversed(found) if each is not None), None)
+        if book is not None and before is not None and currencies[book] != currencies[before]:
+            start = calendar.month_bounds(zone, calendar.month_key(zone, start))[0]
+            found = [each for each in found if each[1] < start]
+        found.append((book, start))
     return found
 
 

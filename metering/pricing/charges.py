@@ -25,6 +25,7 @@ class PriceError(ValueError):
     """A price, tier, version or book that contradicts itself. Nothing is rated with it."""
 
 
+PER_UNIT: Final = "per unit"
 FREE: Final = "free allowance"
 """The reason of the part that an allowance takes off."""
 
@@ -65,7 +66,7 @@ class PerUnit:
     def charge(self, before: Fraction, after: Fraction, total: Fraction) -> Iterator[Part]:
         """quantity × unit price."""
         quantity = after - before if before else after
-        yield Part("per unit", quantity, self.unit_price, quantity * in_full(self.unit_price))
+        yield Part(PER_UNIT, quantity, self.unit_price, quantity * in_full(self.unit_price))
 
 
 @dataclass(frozen=True, slots=True)

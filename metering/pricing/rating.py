@@ -13,20 +13,21 @@ The laws (docs/domain/billing.md has them with examples):
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from ..money import Money, round_line, total
 from ..periods import Period, days
 from .book import EVERYTHING, Price, PriceVersion, Selector
-from .charges import FREE, FlatFee, Part, PriceError, UsageCharge, in_full
+from .charges import FREE, PER_UNIT, FlatFee, Part, PerUnit, PriceError, UsageCharge, in_full
 from .commitments import Spent, commitment_line
 from .lines import LINE_KINDS, Line, LineKind, Quarantined, Rating, Reason, Segment
-from .spans import Span, active, currency_of, spans_of
+from .spans import Active, Span, active, currency_of, spans_of
 
 _HOUR: Final = timedelta(hours=1)
 _ZERO: Final = Fraction(0)
@@ -51,15 +52,16 @@ def rate(
     `PriceError`: a segment outside the period; one longer than an hour across a price change (cut it at `cuts`; a single hour is
     priced whole at its start); versions that start together. `CurrencyMismatch`: versions in two currencies.
     """
-    spans = spans_of(versions, period, active(period, active_from, active_until, as_of))
-    bill = _Bill(period, currency_of(spans, currency), spans)
+    plan = _plan_for(versions, period, active(period, active_from, active_until, as_of))
+    bill = _Bill(period, currency_of(plan.spans, currency) if currency or not plan.spans else plan.currency, plan)
     usage: dict[str, list[Segment]] = {}
     for segment in segments:
         bill.check(segment)
         usage.setdefault(segment.meter, []).append(segment)
-    for meter in sorted({*usage, *(price.meter for span in spans for price in span.version.prices)}):
+    for meter in plan.meters if usage.keys() <= plan.runs.keys() else sorted({*usage, *plan.meters}):
         bill.rate_meter(meter, usage.get(meter, []))
-    bill.rate_commitment_of_bill()
+    if plan.has_commitment:
+        bill.rate_commitment_of_bill()
     lines = sorted((line for _, line in bill.lines), key=_order)
     return Rating(period, bill.currency, tuple(lines), tuple(bill.quarantined))
 
@@ -76,6 +78,11 @@ class _Run:
     dimension: tuple[str, frozenset[str]]
     first: int
     last: int
+    start: datetime
+    end: datetime
+    versions: tuple[str, ...] = ()
+    plain_price: Fraction | None = None
+    """The price of a unit where it is the one price of its meter in all of the period, and nothing but the quantity counts."""
 
     def covers(self, segment: Segment) -> bool:
         """Whether this price, and no other of its version, is the one for the segment's dimensions."""
@@ -84,45 +91,157 @@ class _Run:
         return (value if value in values else "") == self.price.dim_value
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the bills of a period have in common under the same prices: worked out once, however many tenants pay by them."""
+
+    spans: tuple[Span, ...]
+    currency: str
+    days: int
+    starts: tuple[datetime, ...]
+    meters: tuple[str, ...]
+    runs: Mapping[str, tuple[_Run, ...]]
+    has_commitment: bool
+    is_whole: bool
+    """One price version holds for all of the period: no usage can cross a change."""
+
+
+class _SamePrices:
+    """Names versions by their identity, which a tuple keeps: comparing prices one by one would take longer than rating."""
+
+    __slots__ = ("versions",)
+
+    def __init__(self, versions: tuple[PriceVersion, ...]) -> None:
+        self.versions = versions
+
+    def __hash__(self) -> int:
+        return id(self.versions)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _SamePrices) and other.versions is self.versions
+
+
+def _plan_for(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
+    """The plan; the one made before where many tenants are rated by the same prices, with fees for all of the month or for none of it."""
+    if bounds.start >= bounds.end:
+        bounds = Active(period.end, period.end, period.end)
+    is_common = bounds.start in (period.start, period.end) and bounds.end == bounds.as_of == period.end
+    if is_common and type(versions) is tuple:
+        return _common_plan(_SamePrices(versions), period, bounds)
+    return _plan(versions, period, bounds)
+
+
+@lru_cache(maxsize=64)
+def _common_plan(prices: _SamePrices, period: Period, bounds: Active) -> _Plan:
+    return _plan(prices.versions, period, bounds)
+
+
+def _plan(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
+    spans = tuple(spans_of(versions, period, bounds))
+    is_whole = len(spans) == 1 and spans[0].start == period.start and spans[0].end == period.end
+    meters = tuple(sorted({price.meter for span in spans for price in span.version.prices}))
+    return _Plan(
+        spans=spans,
+        currency=currency_of(spans, None) if spans else "",
+        days=len(days(period)),
+        starts=tuple(span.start for span in spans),
+        meters=meters,
+        runs={meter: tuple(_runs(spans, meter, is_whole)) for meter in meters},
+        has_commitment=any(span.version.commitment for span in spans),
+        is_whole=is_whole,
+    )
+
+
+def _runs(spans: Sequence[Span], meter: str, is_whole: bool) -> Iterator[_Run]:
+    running: dict[Selector, _Run] = {}
+    found: list[_Run] = []
+    for index, span in enumerate(spans):
+        going_on: dict[Selector, _Run] = {}
+        for price in span.version.prices_of(meter):
+            run = running.get(price.selector)
+            if run and _goes_on(spans, run, price, index):
+                run.last = index
+            else:
+                run = _Run(price, span.version.dimension_of(meter), index, index, span.start, span.end)
+            going_on[price.selector] = run
+        found += (run for selector, run in running.items() if going_on.get(selector) is not run)
+        running = going_on
+    found += running.values()
+    for run in found:
+        its = spans[run.first : run.last + 1]
+        run.end = its[-1].end
+        run.versions = tuple(dict.fromkeys(span.version.ref for span in its))
+        charge = run.price.charge
+        is_mere = not (run.dimension[0] or run.price.allowance or run.price.commitment)
+        if is_whole and is_mere and len(found) == 1 and isinstance(charge, PerUnit):
+            run.plain_price = in_full(charge.unit_price)
+        yield run
+
+
+def _goes_on(spans: Sequence[Span], run: _Run, price: Price, index: int) -> bool:
+    before, span = spans[index - 1], spans[index]
+    if run.price != price or run.dimension != span.version.dimension_of(price.meter) or before.end != span.start:
+        return False
+    # What counts towards a commitment must not share a line with what does not.
+    return isinstance(price.charge, FlatFee) or before.version.commitment == span.version.commitment
+
+
 class _Bill:
     """The bill in the making: lines with the index of the span that each belongs to."""
 
-    def __init__(self, period: Period, currency: str, spans: list[Span]) -> None:
+    def __init__(self, period: Period, currency: str, plan: _Plan) -> None:
         self.period = period
         self.currency = currency
-        self.spans = spans
-        self.days = len(days(period))
+        self.plan = plan
+        self.spans = plan.spans
+        self.days = plan.days
         self.lines: list[tuple[int, Line]] = []
         self.quarantined: list[Quarantined] = []
-        self._starts = [span.start for span in spans]
 
     def check(self, segment: Segment) -> None:
         """`PriceError` for a segment that no single price can be in force for."""
-        if segment.start not in self.period or segment.end > self.period.end:
+        if not self.period.start <= segment.start < self.period.end or segment.end > self.period.end:
             raise PriceError(f"usage of {segment.meter} at {segment.start.isoformat()} lies outside {self.period.key}")
-        if segment.end - segment.start > _HOUR:
+        if not self.plan.is_whole and segment.end - segment.start > _HOUR:
             last = segment.end - timedelta(microseconds=1)
             if self._span_at(segment.start) is not self._span_at(last):
                 raise PriceError(f"usage of {segment.meter} from {segment.start.isoformat()} crosses a price change")
 
     def rate_meter(self, meter: str, segments: list[Segment]) -> None:
         """Add the meter's lines: usage or fee, then the commitments of its prices; and hold what has no price."""
+        runs = self.plan.runs.get(meter, ())
+        if len(runs) == 1 and runs[0].plain_price is not None and self._plain(runs[0], runs[0].plain_price, segments):
+            return
         self._hold_unpriced(meter, segments)
         committed: dict[Selector, list[tuple[_Run, Line | None]]] = {}
-        for run in self._runs(meter):
+        for run in runs:
             charge = run.price.charge
             line = self._fee(run, charge) if isinstance(charge, FlatFee) else self._usage(run, charge, segments)
             if line:
                 self.lines.append((run.first, line))
             if run.price.commitment:
                 committed.setdefault(run.price.selector, []).append((run, line))
-        for selector, runs in committed.items():
+        for selector, its in committed.items():
             spent = [
                 Spent(run.price.commitment, tuple(self.spans[run.first : run.last + 1]), self._amount(line))
-                for run, line in runs
+                for run, line in its
                 if run.price.commitment
             ]
-            self._add_commitment(selector, spent, runs[-1][0].last)
+            self._add_commitment(selector, spent, its[-1][0].last)
+
+    def _plain(self, run: _Run, price: Fraction, segments: list[Segment]) -> bool:
+        """Add the line of a mere price in force all month, as `_usage` would; False for what needs a closer look (a negative total)."""
+        if not segments:
+            return True
+        quantity = _sum(segments)
+        if quantity.numerator < 0:
+            return False
+        amount = Fraction(quantity.numerator * price.numerator, quantity.denominator * price.denominator)
+        charge = run.price.charge
+        parts = (Part(PER_UNIT, quantity, charge.unit_price, amount),) if quantity else ()  # type: ignore[union-attr]  # per unit
+        its = tuple(segments) if len(segments) == 1 else tuple(sorted(segments, key=_in_time))
+        self.lines.append((run.first, self._line("usage", run, quantity, parts, its)))
+        return True
 
     def rate_commitment_of_bill(self) -> None:
         """Add the shortfall or overage of a commitment that covers all usage, the meters' own commitments included."""
@@ -142,7 +261,7 @@ class _Bill:
         return line.amount if line else Money.zero(self.currency)
 
     def _span_at(self, instant: datetime) -> Span | None:
-        index = bisect_right(self._starts, instant) - 1
+        index = bisect_right(self.plan.starts, instant) - 1
         return self.spans[index] if index >= 0 and instant < self.spans[index].end else None
 
     def _hold_unpriced(self, meter: str, segments: list[Segment]) -> None:
@@ -155,30 +274,8 @@ class _Bill:
             quantity = _sum(some)
             self.quarantined.append(Quarantined(reason, meter, key, value, quantity, tuple(some)))
 
-    def _runs(self, meter: str) -> Iterator[_Run]:
-        running: dict[Selector, _Run] = {}
-        for index, span in enumerate(self.spans):
-            going_on: dict[Selector, _Run] = {}
-            for price in span.version.prices_of(meter):
-                run = running.get(price.selector)
-                if run and self._goes_on(run, price, index):
-                    run.last = index
-                else:
-                    run = _Run(price, span.version.dimension_of(meter), index, index)
-                going_on[price.selector] = run
-            yield from (run for selector, run in running.items() if going_on.get(selector) is not run)
-            running = going_on
-        yield from running.values()
-
-    def _goes_on(self, run: _Run, price: Price, index: int) -> bool:
-        before, span = self.spans[index - 1], self.spans[index]
-        if run.price != price or run.dimension != span.version.dimension_of(price.meter) or before.end != span.start:
-            return False
-        # What counts towards a commitment must not share a line with what does not.
-        return isinstance(price.charge, FlatFee) or before.version.commitment == span.version.commitment
-
     def _usage(self, run: _Run, charge: UsageCharge, segments: list[Segment]) -> Line | None:
-        start, end = self.spans[run.first].start, self.spans[run.last].end
+        start, end = run.start, run.end
         mine = [segment for segment in segments if run.covers(segment)] if run.dimension[0] else segments
         used = [segment for segment in mine if start <= segment.start < end]
         if not used:
@@ -209,14 +306,16 @@ class _Bill:
     def _line(
         self, kind: LineKind, run: _Run, quantity: Fraction, parts: tuple[Part, ...], segments: tuple[Segment, ...] = ()
     ) -> Line:
-        spans = self.spans[run.first : run.last + 1]
         unrounded = parts[0].amount if len(parts) == 1 else sum((part.amount for part in parts), _ZERO)
+        meter, key, value = run.price.selector
         return Line(
             kind,
-            *run.price.selector,
-            versions=tuple(dict.fromkeys(span.version.ref for span in spans)),
-            start=spans[0].start,
-            end=spans[-1].end,
+            meter,
+            key,
+            value,
+            versions=run.versions,
+            start=run.start,
+            end=run.end,
             quantity=quantity,
             unrounded=unrounded,
             amount=round_line(unrounded, self.currency),

@@ -70,6 +70,11 @@ tenant_pages = [
     path("invoices/<uuid:invoice_id>", invoices.detail, name="invoice"),
     path("invoices/<uuid:invoice_id>/lines/<row:position>", invoices.line, name="invoice-line"),
     path("invoices/<uuid:invoice_id>/document.<slug:kind>", invoices.download, name="invoice-document"),
+    path(
+        "invoices/<uuid:invoice_id>/credit-notes/<uuid:note_id>/document.<slug:kind>",
+        invoices.download_note,
+        name="credit-note-document",
+    ),
     path("gpus", gpus.index, name="gpus"),
     path("storage", storage.index, name="storage"),
     path("reservations", reservations.index, name="reservations"),

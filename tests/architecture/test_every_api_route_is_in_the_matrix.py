@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from metering import budgets
+from metering.billing import payments
 from metering.webhooks import delivery, endpoints
 from tenants import apikeys, memberships, provisioning, quota_requests
 from tenants.models import TierRateLimit
@@ -139,6 +140,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("tenants/{slug}/invoices/{invoice_id}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/invoices/{invoice_id}/lines/{position}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/invoices/{invoice_id}/document.{kind}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
+    ("tenants/{slug}/invoices/{invoice_id}/credit-notes/{note_id}/document.{kind}", "GET"): "401  401  403  403  200  200  200  404  404  200  403  200  403  200  404  200  200  200",
     ("tenants/{slug}/invoices/{invoice_id}/credit-notes", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  201  201",
     ("tenants/{slug}/invoices/{invoice_id}/payments", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  201  201",
     ("tenants/{slug}/invoices/{invoice_id}/void", "POST"): "401  401  403  403  403  403  403  404  404  403  403  403  403  403  404  403  200  200",
@@ -201,7 +203,9 @@ def _budget_and_webhook(cast: Cast) -> dict[str, str]:
     asked = quota_requests.request(
         cast.acme, wish, by=None, actor="system:test", user=cast.people["bob"], now=timezone.now()
     )
+    note = payments.credit(issued_invoice(cast.acme, 2), None, "goodwill", timezone.now())
     return {
+        "credited_id": str(note.invoice.public_id), "note_id": str(note.public_id),
         "budget_id": str(budget.public_id), "webhook_id": str(endpoint.public_id), "delivery_id": str(message.public_id),
         "request_id": str(asked.public_id),
     }  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -17,8 +19,8 @@ from metering.billing import documents, payments, preview
 from metering.billing.lines import calculation
 from metering.costing import costs
 from metering.ledger import evidence
-from metering.models import Invoice, InvoiceLine, InvoiceState
-from metering.money import Money
+from metering.models import CreditNote, Invoice, InvoiceLine, InvoiceState
+from metering.money import Money, round_half_up
 from metering.usage import gap_shares
 from tenants.access import Access
 from tenants.models import Tenant
@@ -89,7 +91,21 @@ def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
     invoice = _find(access.tenant, invoice_id)
     lines = [_line(line, invoice, access.tenant) for line in invoice.lines.order_by("position")]
     notes = [
-        {"number": note.number, "reason": note.reason, "total": _say(note.total, note.currency), "at": note.issued_at}
+        {
+            "number": note.number,
+            "reason": note.reason,
+            "total": _say(note.total, note.currency),
+            "at": note.issued_at,
+            "links": [
+                (
+                    kind.upper(),
+                    reverse(
+                        "web:credit-note-document", args=[access.tenant.slug, invoice.public_id, note.public_id, kind]
+                    ),
+                )
+                for kind in documents.CONTENT_TYPES
+            ],
+        }
         for note in invoice.credit_notes.all()
     ]
     links = [
@@ -105,6 +121,15 @@ def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
         },
         "lines": lines,
         "notes": notes,
+        "payments": [
+            {
+                "method": each.method,
+                "reference": each.reference,
+                "amount": _say(each.amount, each.currency),
+                "at": each.received_at,
+            }
+            for each in invoice.payments.all()
+        ],
         "gaps": gap_shares.notes_of(invoice),
         "document": links[0] if invoice.snapshot else None,
         "files": links[1:] if invoice.snapshot else [],
@@ -116,7 +141,7 @@ def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
 def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) -> Page:
     """One line, opened: price versions, the arithmetic, the days and hours; with ?day=YYYY-MM-DD… the readings of that day's hours."""
     invoice = _find(access.tenant, invoice_id)
-    found = invoice.lines.filter(position=position).first()
+    found = invoice.lines.select_related("invoice__period", "tenant").filter(position=position).first()
     if found is None:
         raise Http404
     hours = evidence.line_hours(found)
@@ -127,7 +152,8 @@ def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) 
         "parts": found.detail.get("parts", []),
         "versions": found.detail.get("versions", []),
         "usage": found.detail.get("usage", []),
-        "hours": [_hour(row) for row in hours],
+        "days": _by_day(hours, invoice.period.time_zone),
+        "later": _later(found),
         "hour": at,
         "readings": _readings(access.tenant, found.meter, at) if at else [],
         "calls": evidence.call_counts(access.tenant, at, at + timedelta(hours=1))
@@ -140,11 +166,24 @@ def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) 
 @tenant_page("invoices")
 def download(request: HttpRequest, access: Access, invoice_id: UUID, kind: str) -> HttpResponse:
     """The invoice as pdf, csv, xlsx or json."""
+    return _file(_find(access.tenant, invoice_id), kind)
+
+
+@tenant_page("invoices")
+def download_note(request: HttpRequest, access: Access, invoice_id: UUID, note_id: UUID, kind: str) -> HttpResponse:
+    """A credit note of the invoice, in the same forms."""
     invoice = _find(access.tenant, invoice_id)
-    if kind not in documents.CONTENT_TYPES or not invoice.snapshot:
+    note = next((each for each in invoice.credit_notes.all() if each.public_id == note_id), None)
+    if note is None:
+        raise Http404
+    return _file(note, kind)
+
+
+def _file(source: Invoice | CreditNote, kind: str) -> HttpResponse:
+    if kind not in documents.CONTENT_TYPES or not source.snapshot:
         raise Http404
     try:
-        found = documents.document(invoice, kind)
+        found = documents.document(source, kind)
     except documents.PdfUnavailableError as error:
         return HttpResponse(str(error), status=503, content_type="text/plain")
     response = HttpResponse(found.content, content_type=found.content_type)
@@ -179,6 +218,8 @@ def _row(invoice: Invoice) -> dict[str, Any]:
         "back": formats.money(back) if (back := payments.to_give_back(invoice)) else "",
         "issued_at": invoice.issued_at,
         "issue_after": invoice.issue_after,
+        "due_on": invoice.due_on,
+        "is_overdue": invoice.is_overdue(timezone.now()),
         "void_reason": invoice.void_reason,
     }
 
@@ -201,8 +242,41 @@ def _say(amount: Any, currency: str) -> str:
 
 
 def _hour(row: evidence.LineHour) -> dict[str, Any]:
-    text = f"{formats.number(row.quantity)} {formats.unit_name(row.unit, row.quantity)}".strip()
+    text = f"{formats.number(row.quantity, 6)} {formats.unit_name(row.unit, row.quantity)}".strip()
     return {"hour": row.hour, "text": text, "events": row.events, "gap": row.gap}
+
+
+def _by_day(hours: list[evidence.LineHour], time_zone: str) -> list[dict[str, Any]]:
+    """The hours by day of the period's zone, each with its sum: they add up to the line."""
+    zone = ZoneInfo(time_zone)
+    found = []
+    for day, some in groupby(hours, lambda row: row.hour.astimezone(zone).date()):
+        its = list(some)
+        quantity = sum((row.quantity for row in its), Decimal(0))
+        found.append(
+            {
+                "day": day,
+                "text": f"{formats.number(quantity, 6)} {formats.unit_name(its[0].unit, quantity)}".strip(),
+                "events": sum(row.events for row in its),
+                "gap": sum(row.gap for row in its),
+                "hours": [_hour(row) for row in its],
+            }
+        )
+    return found
+
+
+def _later(found: InvoiceLine) -> str:
+    """What has come since the invoice was issued, in words; '' for nothing."""
+    change = evidence.changed_since(found) if found.invoice.issued_at else None
+    if not change:
+        return ""
+    quantity = round_half_up(change, 6)
+    sign = "+" if quantity > 0 else "−"
+    return (
+        f"{sign}{formats.number(abs(quantity), 6)} {formats.unit_name(found.unit, abs(quantity))}".strip()
+        if quantity
+        else ""
+    )
 
 
 def _instant(text: str, hours: list[evidence.LineHour]) -> datetime | None:

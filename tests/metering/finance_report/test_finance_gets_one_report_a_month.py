@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from metering.billing.issuing import credit, issue
 from metering.finance import finance_report
 from metering.ledger import ingestion, rollups
 from metering.mail.delivery import Envelope
 from metering.models import Notification
+from metering.money import Money
+from tenants import periods
 from tenants.models import Tenant
 
 DUE = datetime(2026, 8, 2, 13, 0, tzinfo=UTC)
@@ -86,3 +89,14 @@ def test_without_addresses_nothing_is_made(acme: Tenant, settings: Any) -> None:
     settings.FINANCE_REPORT_EMAILS = []
     use(acme, 7, 1000)
     assert finance_report.send_due(DUE) == 0
+
+
+def test_what_was_credited_is_named(acme: Tenant) -> None:
+    use(acme, 7, 1000)
+    invoice = issue(acme, periods.period_by_key(acme, "2026-07"), DUE)
+    credit(invoice, Money.parse("0.40", "USD"), "outage", DUE)
+    letter = finance_report.letter("2026-07", DUE)
+    assert "credited $0.40" in letter.text
+    assert "$0.40 credited" in letter.text
+    (row,) = csv.DictReader(io.StringIO(letter.attachment))
+    assert row["credited"] == "0.40"

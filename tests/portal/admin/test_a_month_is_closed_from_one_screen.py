@@ -8,10 +8,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from metering.admin.closing import month_states
 from metering.billing import closing
 from metering.ledger import ingestion, rollups
 from metering.models import (
     CreditNote,
+    EmptyMonth,
     GapPolicy,
     GapShare,
     Invoice,
@@ -25,7 +27,7 @@ from metering.models import (
 )
 from metering.usage import gap_shares
 from tenants import calendar, periods
-from tenants.models import AuditEntry, Tenant
+from tenants.models import AuditEntry, BillingPeriod, Tenant
 from tests.metering.billing.invoices import issued_invoice
 from tests.metering.events import event
 from tests.tenants.cast import Cast
@@ -201,3 +203,20 @@ def test_a_grace_that_makes_no_sense_is_refused(olivia: Client, grace: str) -> N
     assert olivia.post(url, {**values, "grace_hours": "48", "audit_reason": "x"}).status_code == 302
     entity.refresh_from_db()
     assert entity.grace_hours == 48
+
+
+def test_a_month_before_a_tenant_was_there_waits_for_nobody(olivia: Client, cast: Cast) -> None:
+    BillingPeriod.objects.filter(key=LAST).delete()
+    shown = olivia.get(reverse("admin:metering_invoice_close"), {"month": LAST})
+    assert {each.state for each in shown.context["page_obj"]} == {"nothing"}
+    assert "Nothing to invoice" in text_of(shown)
+    assert "Issue now…" not in text_of(shown)
+
+
+def test_a_month_in_which_nothing_was_used_is_nothing_to_invoice(olivia: Client, cast: Cast) -> None:
+    period = periods.period_by_key(cast.acme, LAST)
+    states = {each.tenant.slug: each.state for each in month_states(LAST, timezone.now())}
+    assert states["acme"] == "open", "late usage can still reach it"
+    EmptyMonth.objects.create(tenant=cast.acme, period=period)
+    states = {each.tenant.slug: each.state for each in month_states(LAST, timezone.now())}
+    assert states["acme"] == "nothing"

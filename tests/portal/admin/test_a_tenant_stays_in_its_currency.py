@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 
+from metering import budgets
 from metering.models import PriceBook, PriceBookVersion, TierPriceBook
 from tenants.models import Tenant, Tier
 from tests.tenants.cast import Cast
@@ -14,7 +16,9 @@ from .conftest import Browse, text_of
 
 @pytest.fixture
 def europe(cast: Cast) -> Tier:
-    """A tier that is billed in euros."""
+    """A tier that is billed in euros; both tenants have a budget in dollars."""
+    for tenant in (cast.acme, cast.globex):
+        budgets.set_budget(tenant, Decimal(100), [80], "user:olga")
     tier = Tier.objects.create(slug="europe", name="Europe", position=90)
     book = PriceBook.objects.create(slug="eur", name="Euro prices", currency="EUR")
     start = datetime(2024, 1, 1, tzinfo=UTC)

@@ -19,7 +19,8 @@ class Good:
         known = (
             {"key_id": "aaaaaaaabbbbbbbb", "invoice_id": "00000000-0000-4000-8000-000000000000"}
             | dict.fromkeys(
-                ("budget_id", "webhook_id", "delivery_id", "request_id"), "00000000-0000-4000-8000-000000000000"
+                ("budget_id", "webhook_id", "delivery_id", "request_id", "credited_id", "note_id"),
+                "00000000-0000-4000-8000-000000000000",
             )
             | parts
         )
@@ -117,6 +118,9 @@ ROUTES: dict[str, dict[str, Good]] = {
     "tenants/{slug}/invoices/{invoice_id}/lines/{position}": {"GET": Good(f"{_T}/invoices/{{invoice_id}}/lines/1")},
     "tenants/{slug}/invoices/{invoice_id}/document.{kind}": {
         "GET": Good(f"{_T}/invoices/{{invoice_id}}/document.json")
+    },
+    "tenants/{slug}/invoices/{invoice_id}/credit-notes/{note_id}/document.{kind}": {
+        "GET": Good(f"{_T}/invoices/{{credited_id}}/credit-notes/{{note_id}}/document.json")
     },
     "tenants/{slug}/invoices/{invoice_id}/credit-notes": {
         "POST": Good(f"{_T}/invoices/{{invoice_id}}/credit-notes", {"amount": "1.00", "reason": "Test"})

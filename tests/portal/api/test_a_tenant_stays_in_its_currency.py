@@ -4,11 +4,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
-from metering.models import PriceBook
+from metering import budgets
+from metering.costing import costs
+from metering.ledger import ingestion, rollups
+from metering.models import Budget, DirtyHour, PriceBook, UsageRollup
+from metering.money import Money
 from metering.prices import price_books
 from metering.pricing import PriceRow
+from tenants import periods
 from tenants.models import Tenant, Tier
+from tests.metering.billing.invoices import issued_invoice
+from tests.metering.events import event
 from tests.portal.api.calling import Api, Callers, problem
 
 ACTOR = "user:olivia"
@@ -28,11 +36,63 @@ def europe(callers: Callers) -> Tier:
 
 
 def test_a_move_to_a_tier_in_another_currency_is_refused(operator: Api, europe: Tier) -> None:
+    budgets.set_budget(Tenant.objects.get(slug="acme"), Decimal(100), [80], "user:olga")
     answer = operator.patch("tenants/acme", {"tier": "europe", "reason": "asked for"})
     (error,) = problem(answer, 400, "validation_error")["errors"]
     assert (error["pointer"], error["code"]) == ("/tier", "currency")
     assert "Europe is billed in EUR and acme in USD" in error["detail"]
     assert Tenant.objects.get(slug="acme").tier.slug == "standard"
+
+
+def in_the_way(operator: Api) -> str:
+    answer = operator.patch("tenants/acme", {"tier": "europe", "reason": "asked for"})
+    (error,) = problem(answer, 400, "validation_error")["errors"]
+    return str(error["detail"]).partition("In the way: ")[2].partition(". See to that")[0]
+
+
+def test_a_tenant_that_has_used_nothing_takes_the_currency_of_its_new_tier(operator: Api, europe: Tier) -> None:
+    Budget.objects.filter(tenant__slug="acme").delete()
+    UsageRollup.objects.filter(tenant__slug="acme").delete()
+    DirtyHour.objects.filter(tenant__slug="acme").delete()
+    answer = operator.patch("tenants/acme", {"tier": "europe", "reason": "wrong tier"})
+    assert answer.status_code == 200, answer.json()
+    assert (answer.json()["tier"], answer.json()["currency"]) == ("europe", "EUR")
+    acme, now = Tenant.objects.get(slug="acme"), datetime.now(UTC)
+    period = periods.period_at(acme, now)
+    (result,) = ingestion.book(acme, [event("first", now, "2", "gpu_hours", model="H100")], now)
+    assert result.status == "accepted"
+    rollups.run(now)
+    statement = costs.month_to_date(acme, now)
+    assert statement.total == Money.parse("4.60", "EUR"), (
+        "the month of the move is billed in the new currency as a whole"
+    )
+    assert costs.rating(acme, period).currency == "EUR"
+    assert operator.get("tenants/acme/costs").json()["currency"] == "EUR"
+    assert operator.patch("tenants/acme", {"tier": "standard", "reason": "back"}).status_code == 400
+
+
+def test_what_stands_in_the_way_is_named(operator: Api, europe: Tier) -> None:
+    acme, now = Tenant.objects.get(slug="acme"), timezone.now()
+    Budget.objects.filter(tenant=acme).delete()
+    UsageRollup.objects.filter(tenant=acme).delete()
+    DirtyHour.objects.filter(tenant=acme).delete()
+    budgets.set_budget(acme, Decimal(100), [80], "user:olga")
+    assert in_the_way(operator) == "1 active budget: end them"
+    invoice = issued_invoice(acme)
+    words = in_the_way(operator)
+    assert "usage up to" in words
+    assert f"{invoice.number}, which can still be adjusted" in words
+    price_books.assign(
+        acme,
+        PriceBook.objects.get(is_default=True),
+        datetime(2100, 1, 1, tzinfo=UTC),
+        None,
+        now,
+        reason="x",
+        actor=ACTOR,
+    )
+    assert "a price book of its own" in in_the_way(operator)
+    assert Tenant.objects.get(slug="acme").currency == "USD"
 
 
 def test_a_new_tenant_is_in_the_currency_of_its_tier(operator: Api, europe: Tier) -> None:
