@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 
 WARN_AT = Decimal(80)
 FULL = Decimal(100)
+END = 97
+"""From here on, in percent of its length, a label of a bar ends at its mark instead of standing under it."""
 
 
 def tone(percent: Decimal | None, warn_at: Decimal = WARN_AT) -> str:
@@ -72,7 +74,7 @@ def bar(
     scale = FULL / full_scale
     ticks = _with_room(ticks, scale)
     marks = tuple(
-        Tick(_width(at * scale), text, "end" if at * scale >= 97 else "middle", value >= at, at == FULL)
+        Tick(_width(at * scale), text, "end" if at * scale >= END else "middle", value >= at, at == FULL)
         for at, text in ticks
         if at <= full_scale
     )
@@ -88,10 +90,11 @@ def _with_room(ticks: Sequence[tuple[Decimal, str]], scale: Decimal) -> list[tup
     edge = Decimal(200)
     for at, text in sorted(ticks, reverse=True):
         half = Decimal(len(text))  # a digit is about 2 % of a narrow bar, half of the label on each side
-        room = at * scale + half <= edge
+        at_end = at * scale >= END
+        room = at * scale + (0 if at_end else half) <= edge
         found.append((at, text if room else ""))
         if room:
-            edge = at * scale - half - 1
+            edge = at * scale - half * (2 if at_end else 1) - 1
     return found[::-1]
 
 

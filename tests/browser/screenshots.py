@@ -35,7 +35,6 @@ TENANT_PAGES = (
     ("budget", "budget", "light", DESK),
     ("activity", "activity", "dark", DESK),
     ("gpus", "gpus", "light", DESK),
-    ("reservations", "reservations", "light", DESK),
     ("storage", "storage", "dark", DESK),
     ("cost-explorer", "costs/explorer", "light", DESK),
 )

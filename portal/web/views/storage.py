@@ -85,6 +85,8 @@ def _change(amount: Decimal | None) -> str:
     """'+12 GB', '−3 GB'; a dash when it is not known."""
     if amount is None:
         return formats.NO_VALUE
+    if amount and abs(amount) < Decimal("0.005"):
+        return _("hardly any")
     sign = "+" if amount > 0 else "−" if amount < 0 else ""
     return f"{sign}{formats.quantity(abs(amount), 'GB')}"
 

@@ -45,6 +45,7 @@ def test_widths_have_a_point_in_every_language() -> None:
 
 def test_a_line_needs_two_points() -> None:
     assert components.sparkline([Decimal(5)], label="x") is None
+    assert components.sparkline([Decimal(0), Decimal(0)], label="x") is None, "nothing has no course"
     drawn = components.sparkline([Decimal(0), Decimal(10)], label="x")
     assert drawn is not None
     assert drawn.line == "0.00,31.00 100.00,2.00"
@@ -55,3 +56,9 @@ def test_labels_that_would_touch_are_left_out_but_never_the_amount() -> None:
     drawn = components.bar(Decimal(50), label="x", ticks=marks, full_scale=Decimal(130))
     assert [tick.label for tick in drawn.ticks] == ["80%", "", "$1,011.48"]
     assert len(drawn.ticks) == 3
+
+
+def test_a_label_at_the_end_leaves_room_for_its_whole_length() -> None:
+    ticks = [(Decimal(80), "80%"), (Decimal(90), "90%"), (Decimal(100), "$1,350")]
+    drawn = components.bar(Decimal(81), label="", ticks=ticks)
+    assert [tick.label for tick in drawn.ticks] == ["80%", "", "$1,350"], "the amount ends at 100 and begins at 88"
