@@ -249,14 +249,16 @@ CELERY_BEAT_SCHEDULE = {
     "close months": {"task": "metering.tasks.close_months", "schedule": crontab(minute=11)},
     "reconcile policies": {"task": "tenants.tasks.reconcile_policies", "schedule": 60.0},
     "end visits": {"task": "tenants.tasks.end_visits", "schedule": 60.0},
-    "beat for the replica": {"task": "tenants.tasks.beat_for_the_replica", "schedule": 5.0},
     "apply scheduled limits": {"task": "tenants.tasks.apply_scheduled_limits", "schedule": 10.0},
     "warn of ending grants": {"task": "metering.tasks.warn_of_ending_grants", "schedule": crontab(minute="*/10")},
-    "settle events": {"task": "metering.tasks.settle_events", "schedule": 5.0},
     "retire ledger months": {"task": "metering.tasks.retire_ledger_months", "schedule": crontab(minute=37)},
     "keep partitions": {"task": "metering.tasks.keep_partitions", "schedule": crontab(minute=7)},
     "tidy up": {"task": "metering.tasks.tidy_up", "schedule": crontab(minute=23)},
 }
+if EVENT_STORE == "clickhouse":
+    CELERY_BEAT_SCHEDULE["settle events"] = {"task": "metering.tasks.settle_events", "schedule": 5.0}
+if "replica" in DATABASES:
+    CELERY_BEAT_SCHEDULE["beat for the replica"] = {"task": "tenants.tasks.beat_for_the_replica", "schedule": 5.0}
 
 # --- Mail ----------------------------------------------------------------------------------------------------------------------
 EMAIL_CONFIG = env.mail_server("EMAIL_URL", "smtp://127.0.0.1:1025")

@@ -86,14 +86,14 @@ class ClickHouseStore:
                 net[event.corrects_source, event.corrects_id] += event.quantity_micro
         return {
             each: Original(
-                event.time,
-                event.meter,
-                event.dims_json,
-                event.corrects_id is not None,
-                event.quantity_micro + net[each],
+                found.time,
+                found.meter,
+                found.dims_json,
+                found.corrects_id is not None,
+                found.quantity_micro + net[each],
             )
             for each in asked
-            if (event := events.get(each)) is not None
+            if (found := events.get(each)) is not None
         }
 
     def _settled(self, tenant_id: int, identities: Sequence[Identity]) -> dict[Identity, tuple[str, str, str]]:

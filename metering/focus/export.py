@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 
 from django.conf import settings
@@ -42,8 +43,7 @@ def rows(month: str, now: datetime, tenants: Iterable[Tenant] | None = None) -> 
     """The rows of the tenants' local month, invoiced or as it stands at `now`. Outside of a tenant's scope it may be everybody's."""
     everyone = iter(Tenant.objects.select_related("tier").order_by("pk") if tenants is None else tenants)
     while some := list(islice(everyone, AT_ONCE)):
-        portion = some
-        yield from replica.read_all(lambda portion=portion: _rows_of(portion, month, now))[0]
+        yield from replica.read_all(partial(_rows_of, some, month, now))[0]
 
 
 def totals(month: str, now: datetime, tenants: Iterable[Tenant] | None = None) -> dict[str, Decimal]:

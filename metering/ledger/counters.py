@@ -48,7 +48,13 @@ class CallLedger:
 
         For `api_calls` without one generation; for a level its last known value before `end`.
         """
-        span = {"tenant": tenant_id, "meter": meter, "start": start, "end": end, "generation": except_generation}
+        span: dict[str, Any] = {
+            "tenant": tenant_id,
+            "meter": meter,
+            "start": start,
+            "end": end,
+            "generation": except_generation,
+        }
         if meter == METER:
             return _number(_CALLS, span) + _whole(store().micro(tenant_id, meter, [(start, end)]))
         measured = memo.meters().get(meter)
