@@ -170,9 +170,9 @@ def _looked_at_first(
                 return said
             transaction.set_rollback(True)  # it could be done; first its effect is looked at
         kept = {
-            name: value
-            for name, value in request.POST.items()
-            if name.split("_0")[0].split("_1")[0] in form.base_fields
+            name: str(request.POST[name])
+            for name in request.POST
+            if name.removesuffix("_0").removesuffix("_1") in form.base_fields
         }
         return HttpResponseRedirect(f"{request.path}?{urlencode(kept)}")
 

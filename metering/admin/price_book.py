@@ -375,7 +375,7 @@ class TenantPriceBookAdmin(LookOnly, AuditedAdmin):
     readonly_fields = ("standing",)
     actions_detail = ("end", "take_back")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super(LookOnly, self).has_add_permission(request)
 
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -139,13 +139,11 @@ def lock(invoice: Invoice) -> Invoice:
 def broken(entity: LegalEntity) -> Iterator[str]:
     """Every way in which the entity's documents do not prove themselves; nothing when the chain is whole."""
     for kind, documents in (
-        ("invoice", Invoice.objects.exclude(sequence=None)),
+        ("invoice", Invoice.objects.exclude(sequence=None).prefetch_related("lines", "payments", "credit_notes")),
         ("credit note", CreditNote.objects.all()),
     ):
         previous, expected = GENESIS, 1
         its = documents.filter(entity=entity).order_by("sequence")
-        if kind == "invoice":
-            its = its.prefetch_related("lines", "payments", "credit_notes")
         for document in its.iterator(chunk_size=500):
             stored = json.loads(document.snapshot)
             if document.sequence != expected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -75,7 +75,7 @@ def of_spans(
     bucket_of = "width_bucket(hour, %s::timestamptz[])" if edges else "0"  # a third of the time, if done for nothing
     alike = {(span.start, span.end) for _, span in spans}
     if len(alike) == 1 and len({tenant_id for tenant_id, _ in spans}) == len(spans):
-        rows = _of_one_time(spans, bucket_of, edges, dimensions)
+        rows: Iterable[tuple[Any, ...]] = _of_one_time(spans, bucket_of, edges, dimensions)
     else:
         rows = _of_many_times(spans, bucket_of, edges, dimensions)
     found: list[list[Usage]] = [[] for _ in spans]
@@ -101,7 +101,7 @@ def of_spans(
 
 def _of_one_time(
     spans: Sequence[tuple[int, Period]], bucket_of: str, edges: Sequence[datetime], dimensions: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
+) -> Iterable[tuple[Any, ...]]:
     """(place of the span, meter, bucket, sum, dimensions …) where all spans are the same time of different tenants."""
     place = {tenant_id: number for number, (tenant_id, _) in enumerate(spans, 1)}
     columns = "".join(", dims->>%s" for _ in dimensions)
@@ -112,7 +112,7 @@ def _of_one_time(
             WHERE tenant_id = ANY(%s) AND hour >= %s AND hour < %s
             GROUP BY tenant_id, meter, 3{"".join(f", {5 + position}" for position in range(len(dimensions)))}
             """,  # noqa: S608  (only placeholders and positions vary)
-            [*([edges] if edges else []), *dimensions, list(place), spans[0][1].start, spans[0][1].end],
+            [*([list(edges)] if edges else []), *dimensions, list(place), spans[0][1].start, spans[0][1].end],
         )
         rows = cursor.fetchall()
     return ((place[tenant_id], *rest) for tenant_id, *rest in rows)
@@ -138,7 +138,7 @@ def _of_many_times(
                 [tenant_id for tenant_id, _ in spans],
                 [span.start for _, span in spans],
                 [span.end for _, span in spans],
-                *([edges] if edges else []),
+                *([list(edges)] if edges else []),
                 *dimensions,
             ],
         )

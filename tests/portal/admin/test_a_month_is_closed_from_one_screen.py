@@ -217,6 +217,6 @@ def test_a_month_in_which_nothing_was_used_is_nothing_to_invoice(olivia: Client,
     period = periods.period_by_key(cast.acme, LAST)
     states = {each.tenant.slug: each.state for each in month_states(LAST, timezone.now())}
     assert states["acme"] == "open", "late usage can still reach it"
-    EmptyMonth.objects.create(tenant=cast.acme, period=period)
+    EmptyMonth.objects.create(tenant=cast.acme, period=period, found_at=timezone.now())
     states = {each.tenant.slug: each.state for each in month_states(LAST, timezone.now())}
     assert states["acme"] == "nothing"
