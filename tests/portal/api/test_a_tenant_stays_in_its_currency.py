@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -77,14 +77,18 @@ def test_what_stands_in_the_way_is_named(operator: Api, europe: Tier) -> None:
     UsageRollup.objects.filter(tenant=acme).delete()
     DirtyHour.objects.filter(tenant=acme).delete()
     budgets.set_budget(acme, Decimal(100), [80], "user:olga")
-    assert in_the_way(operator) == "1 active budget: end them"
+    book, running = PriceBook.objects.get(is_default=True), periods.period_at(acme, now).starts_at
+    price_books.assign(
+        acme, book, running - timedelta(days=40), running - timedelta(days=10), now, reason="x", actor=ACTOR, force=True
+    )
+    assert in_the_way(operator) == "1 active budget: end them", "a book that ended before the month binds nobody"
     invoice = issued_invoice(acme)
     words = in_the_way(operator)
     assert "usage up to" in words
     assert f"{invoice.number}, which can still be adjusted" in words
     price_books.assign(
         acme,
-        PriceBook.objects.get(is_default=True),
+        book,
         datetime(2100, 1, 1, tzinfo=UTC),
         None,
         now,
