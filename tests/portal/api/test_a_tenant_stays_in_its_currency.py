@@ -99,6 +99,23 @@ def test_what_stands_in_the_way_is_named(operator: Api, europe: Tier) -> None:
     assert Tenant.objects.get(slug="acme").currency == "USD"
 
 
+def test_a_book_that_ended_in_the_old_currency_is_not_extended_into_the_new_one(operator: Api, europe: Tier) -> None:
+    acme, now = Tenant.objects.get(slug="acme"), timezone.now()
+    for model in (Budget, UsageRollup, DirtyHour):
+        model.objects.filter(tenant=acme).delete()
+    book, running = PriceBook.objects.get(is_default=True), periods.period_at(acme, now).starts_at
+    day = timedelta(days=1)
+    own = price_books.assign(
+        acme, book, running - 40 * day, running - 10 * day, now, reason="x", actor=ACTOR, force=True
+    )
+    assert operator.patch("tenants/acme", {"tier": "europe", "reason": "asked for"}).status_code == 200
+    with pytest.raises(price_books.Invalid, match="billed in EUR"):
+        price_books.end_own(own, running + day, now, reason="x", actor=ACTOR, force=True)
+    price_books.end_own(own, running - 5 * day, now, reason="x", actor=ACTOR, force=True)
+    own.refresh_from_db()
+    assert own.ends_at == running - 5 * day
+
+
 def test_a_new_tenant_is_in_the_currency_of_its_tier(operator: Api, europe: Tier) -> None:
     answer = operator.post("tenants", {"slug": "newco", "name": "Newco", "tier": "europe", "currency": "USD"})
     (error,) = problem(answer, 400, "validation_error")["errors"]
