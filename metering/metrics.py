@@ -4,7 +4,7 @@ Any process could read them, but one should: they are the same everywhere. The m
 
     metrics.register(registry)
 
-Each scrape reads the database; what is expensive to work out (costs, quotas) is kept for `KEEP_SECONDS`.
+Each scrape reads the database; what is expensive to work out (costs, quotas, every reservation there was) is kept for `KEEP_SECONDS`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,6 @@ class DatabaseMetrics(Collector):
                 *collectors(now),
                 *notifications(now),
                 *webhooks(now),
-                *reservations(now),
                 *books(now),
                 *self._slow_families(now),
             ]
@@ -101,7 +100,7 @@ class DatabaseMetrics(Collector):
     def _slow_families(self, now: datetime) -> list[Metric]:
         at, families = self._kept
         if time.monotonic() - at > KEEP_SECONDS:
-            families = [*self._money.families(now), *idle_gpus(now)]
+            families = [*self._money.families(now), *idle_gpus(now), *reservations()]
             self._kept = (time.monotonic(), families)
         return families
 
@@ -141,7 +140,7 @@ def gpus(now: datetime) -> Iterator[Metric]:
     yield from (up, *(family for family, _ in readings.values()), energy, allocation, unattributed)
 
 
-def reservations(now: datetime) -> Iterator[Metric]:
+def reservations() -> Iterator[Metric]:
     """What is held for jobs now, and how reservations have ended."""
     labels = ["tenant", "model"]
     count = GaugeMetricFamily("portal_reservations_held", "Reservations that hold GPUs now.", labels=labels)

@@ -19,6 +19,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import psycopg
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
 from django.utils import timezone
@@ -60,7 +61,9 @@ def read(work: Callable[[], T]) -> tuple[T, datetime | None]:
         except _TooOldError as error:
             log.warning("replica.too_old", extra={"behind_seconds": str(error)})
         except (OperationalError, InterfaceError, InternalError) as error:
-            if getattr(error.__cause__, "sqlstate", None) == _READ_ONLY:
+            if not isinstance(error.__cause__, psycopg.Error):
+                raise  # of something else that the work asks, such as ClickHouse: the primary could not help
+            if error.__cause__.sqlstate == _READ_ONLY:
                 log.info("replica.asked_to_write")  # a billing period that nobody has needed yet, say
             else:
                 _away_until = time.monotonic() + BREAK_SECONDS

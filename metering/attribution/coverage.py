@@ -154,7 +154,7 @@ def _take(left: _Left, seen: Seen, taken: dict[str, Fraction]) -> Covered | None
 def unpaid(
     holds: Sequence[Hold], covered: Sequence[Covered], start: datetime, end: datetime
 ) -> dict[str | None, Fraction]:
-    """As `attribution.divide`, but only what no reservation pays for: each holder's micro-seconds of the device within [start, end)."""
+    """As `policy.divide`, but only what no reservation pays for: each holder's micro-seconds of the device within [start, end)."""
     everyone = [*holds, *(each.hold() for each in covered)]
     edges = {start, end}
     for hold in everyone:

@@ -1,6 +1,6 @@
 """How a device is divided at an instant: every part of it belongs to somebody, to nobody who can be named, or is free. PURE.
 
-The policy (ADR 21), on top of `attribution.shares_at`:
+The policy (ADR 21), on top of `policy.shares_at`:
 
 - Fixed shares come first: assignments, and what reservations cover. Should they ever sum to more than the device, all shrink alike.
 - Time slicing: what is left is divided equally among the others with a process on it, however much each computes. The driver does not say

@@ -7,7 +7,7 @@ The policy, in one place:
 - So the shares of a device sum to at most 1 at any instant, and to exactly 1 while a process runs on it.
 - A process of a tenant with an assignment on that device runs inside the assignment.
 - Whose a process is, five steps say (steps.py); what a reservation pays for is in coverage.py.
-- How the parts of a device come to exactly 1, with what is free: ownership/division.py.
+- How the parts of a device come to exactly 1, with what is free: division.py.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Owners:
     """Whose the processes of a node are, asked in one sample. `tenants` are those that may be named, `reserved` the tenants of known
     reservations by id, `jobs` reservations by batch job, `rules` the mapping table.
 
-    ownership/steps.py decides; here its facts are read. The environment is what the launcher gave the process: list only a node whose
+    steps.py decides; here its facts are read. The environment is what the launcher gave the process: list only a node whose
     launcher sets it, not its users (docs/collectors.md). Environment and container do not change while the process lives, so what
     they say is remembered between samples.
     """

@@ -3,7 +3,9 @@
     entries.py      what is booked and what is read
     protocol.py     what every engine promises
     postgresql.py   the ledger in PostgreSQL's month partitions
-    clickhouse.py   a front in PostgreSQL, the depth in ClickHouse; columns.py moves from one to the other
+    clickhouse.py   a front in PostgreSQL, the depth in ClickHouse (its tables: schema.py); moving.py moves from one to the other
+    copying.py      a ledger that PostgreSQL has, taken along into ClickHouse
+    floor.py        from when on the ledger still has its events
     client/         ClickHouse over HTTP, and in process for tests
 
 `store()` is the engine of this installation, by `EVENT_STORE`.

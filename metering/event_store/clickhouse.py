@@ -220,17 +220,6 @@ class ClickHouseStore:
         rows = TenantDoor(self.client, tenant_id).rows(_TOUCHED, {"first": moment(start), "last": moment(end)})
         return found | {(meter, instant(minute)) for meter, minute in rows}
 
-    def has_events(self, tenant_id: int) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT EXISTS (SELECT FROM metering_stagedevent WHERE tenant_id = %s)", [tenant_id])
-            if cursor.fetchone()[0]:
-                return True
-        return bool(
-            TenantDoor(self.client, tenant_id).rows(
-                "SELECT 1 FROM event_identity WHERE tenant_id = {tenant:Int64} LIMIT 1"
-            )
-        )
-
     # -------------------------------------------------------------------------------------------------------- keeping
 
     def settle(self) -> int:

@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 100_000
 
 @dataclass(frozen=True)
 class Copied:
-    """A month of the ledger in both engines: (meter, tenant) → (events, micro base units) where they differ."""
+    """A month of the ledger in both engines: (tenant id, meter) → (events, micro base units) of each where they differ."""
 
     month: str
     rows: int
@@ -74,13 +74,14 @@ def _copy(client: Client, start: datetime, end: datetime) -> int:
     total, last = 0, (0, start, 0)
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_EDGE, [start, end, *last, ROWS_AT_ONCE])
-            rows, *edge = cursor.fetchone()
-        if not rows:
+            cursor.execute(_PAGE, [start, end, *last, ROWS_AT_ONCE])
+            ids, *edge = cursor.fetchone()
+        if not ids:
             return total
-        chosen = sql.SQL(_CHOSEN).format(*map(sql.Literal, (start, end, *last, *edge)))
+        # By number as well: an event that is booked meanwhile might be stored without its identity, and booked again some day.
+        chosen = sql.SQL(_CHOSEN).format(*map(sql.Literal, (start, end, *last, *edge, ids)))
         moving.store(client, sql.SQL(moving.IDENTITIES), sql.SQL(_EVENTS), chosen)
-        total, last = total + rows, (edge[0], edge[1], edge[2])
+        total, last = total + len(ids), (edge[0], edge[1], edge[2])
 
 
 _EVENTS = moving.EVENTS.replace(", dims,", ", dims_text,")
@@ -94,14 +95,15 @@ _CHOSEN = """
         JOIN metering_eventidentity known ON known.tenant_id = event.tenant_id AND known.source = event.source AND known.event_id = event.event_id
         WHERE event."time" >= {} AND event."time" < {}
           AND (event.tenant_id, event."time", event.id) > ({}, {}, {}) AND (event.tenant_id, event."time", event.id) <= ({}, {}, {})
+          AND event.id = ANY({})
     ) AS found
 """
-_EDGE = """
+_PAGE = """
     WITH page AS (
         SELECT tenant_id, "time", id FROM metering_usageevent
         WHERE "time" >= %s AND "time" < %s AND (tenant_id, "time", id) > (%s, %s, %s) ORDER BY tenant_id, "time", id LIMIT %s
     ), edge AS (SELECT tenant_id, "time", id FROM page ORDER BY tenant_id DESC, "time" DESC, id DESC LIMIT 1)
-    SELECT (SELECT count(*) FROM page), edge.* FROM (SELECT) one LEFT JOIN edge ON true
+    SELECT (SELECT array_agg(id) FROM page), edge.* FROM (SELECT) one LEFT JOIN edge ON true
 """
 _SUMS_HERE = """
     SELECT tenant_id, meter, count(*), sum(quantity_micro) FROM metering_usageevent

@@ -143,11 +143,6 @@ class PostgresStore:
             cursor.execute(_TOUCHED, [tenant_id, start, end])
             return {(meter, minute.astimezone(UTC)) for meter, minute in cursor.fetchall()}
 
-    def has_events(self, tenant_id: int) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT EXISTS (SELECT FROM metering_eventidentity WHERE tenant_id = %s)", [tenant_id])
-            return bool(cursor.fetchone()[0])
-
     # -------------------------------------------------------------------------------------------------------- keeping
 
     def settle(self) -> int:

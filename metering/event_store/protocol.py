@@ -63,9 +63,6 @@ class EventStore(Protocol):
     def touched_minutes(self, tenant_id: int, start: datetime, end: datetime) -> set[tuple[str, datetime]]:
         """(meter, minute) of every event of [start, end)."""
 
-    def has_events(self, tenant_id: int) -> bool:
-        """Whether anything was ever booked for the tenant."""
-
     # -------------------------------------------------------------------------------------------------------- keeping
 
     def settle(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
@@ -286,7 +286,8 @@ def end_own(
 ) -> TenantPriceBook:
     """End a tenant's own book at `ends_at`; its tier's prices hold from then on. Raises Invalid.
 
-    An end in the past changes what has been used since, as a start in the past does: only `force` allows it.
+    An end in the past changes what has been used since, as a start in the past does: only `force` allows it. A later end than before is
+    possible in the tenant's currency only.
     """
     if not reason.strip():
         raise invalid("reason", "Say why; the trail keeps it.", "required")
@@ -305,6 +306,10 @@ def end_own(
         others = TenantPriceBook.objects.filter(tenant=found.tenant_id, starts_at__gt=found.starts_at)
         if others.filter(starts_at__lt=ends_at).exists():
             raise invalid("ends_at", "The tenant has another book of its own from before that time on.", "overlap")
+        if found.ends_at is not None and ends_at > found.ends_at:
+            beyond = book_for(found.tenant, ends_at - timedelta(hours=1)).currency
+            if beyond != found.book.currency:
+                raise invalid("ends_at", f"The tenant is billed in {beyond} by then.", "currency")
         found.ends_at = ends_at
         found.save(update_fields=["ends_at"])
         return found

@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from metering.models import Budget, DirtyHour, Invoice, InvoiceState, QuarantinedEvent, TenantPriceBook, UsageRollup
 from metering.models.invoice import ADJUSTED_FOR
 from tenants import calendar, signals
@@ -81,9 +83,6 @@ def what_is_left(tenant: Tenant, now: datetime) -> list[str]:
         found.append(f"{newest}, which can still be adjusted: wait {days} days after its month")
     if count := Budget.objects.filter(tenant=tenant, is_active=True).count():
         found.append(f"{count} active {'budget' if count == 1 else 'budgets'}: end them")
-    own = TenantPriceBook.objects.filter(tenant=tenant, starts_at__gt=since) | TenantPriceBook.objects.filter(
-        tenant=tenant, ends_at=None
-    )
-    if (own | TenantPriceBook.objects.filter(tenant=tenant, ends_at__gt=running)).exists():
+    if TenantPriceBook.objects.filter(Q(ends_at=None) | Q(ends_at__gt=running), tenant=tenant).exists():
         found.append("a price book of its own: end it before this month")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from fractions import Fraction
 from django.db import connection
 
 from metering import memo
+from metering.event_store.protocol import StoreUnavailableError
 from metering.models import Meter
 from metering.money import plain
 from tenants import enforcement, periods
@@ -57,19 +58,25 @@ def display(micro: int | Decimal | Fraction, meter: Meter) -> Decimal:
 def quota_status(tenant: Tenant, now: datetime) -> list[QuotaStatus]:
     """Every meter's quota in the period that contains `now`, in the order of the catalogue; unlimited ones included.
 
-    API calls are asked of enforcement; where Redis does not answer, and for all other meters, the ledger knows.
+    API calls are asked of enforcement; where Redis does not answer, and for all other meters, the ledger knows. While its engine is away
+    it is what was rolled up before: a page says that rather than nothing.
     """
     policy = effective_policy(tenant, now)
     period = periods.period_at(tenant, now)
     live = _live_calls(tenant, period.key)
+    rolled_up: Mapping[str, Decimal] | None = None
     found = []
     for meter in memo.meters().values():
-        if meter.pk == API_CALLS and live is not None:
-            used = Decimal(live)
-        else:
-            base = ledger.current().used(tenant.pk, meter.pk, period.starts_at, period.ends_at)
-            used = display(base * MICRO, meter)
         is_live = meter.pk == API_CALLS and live is not None
+        used = Decimal(live or 0) if is_live else None
+        if used is None and rolled_up is None:
+            try:
+                base = ledger.current().used(tenant.pk, meter.pk, period.starts_at, period.ends_at)
+                used = display(base * MICRO, meter)
+            except StoreUnavailableError:  # asked once: each time could take as long as its timeout
+                rolled_up = _used_in_month([tenant.pk], now).get(tenant.pk, (None, {}))[1]
+        if used is None:
+            used = display((rolled_up or {}).get(meter.pk, 0), meter)
         found.append(_status(meter.pk, used, policy.quota(meter.pk), period.ends_at, is_live))
     return found
 

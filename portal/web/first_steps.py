@@ -9,7 +9,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from metering.event_store import store
+from metering.ledger.evidence import CALLS
 from tenants.access import Access
 from tenants.models import Role
 
@@ -32,9 +32,8 @@ def of(access: Access) -> list[Step]:
         return []
     tenant = access.tenant
     with connection.cursor() as cursor:
-        cursor.execute(_STATE, {"tenant": tenant.pk, "member": access.membership.pk})
+        cursor.execute(_STATE, {"tenant": tenant.pk, "member": access.membership.pk, "calls": CALLS})
         hidden, key, call, event, people, budget = cursor.fetchone()
-    event = event or (settings.EVENT_STORE != "postgresql" and store().has_events(tenant.pk))
     if hidden or all((key, call, event, people, budget)):
         return []
 
@@ -80,7 +79,10 @@ _STATE = """
     SELECT EXISTS (SELECT FROM metering_hiddenchecklist WHERE membership_id = %(member)s),
            EXISTS (SELECT FROM tenants_apikey WHERE tenant_id = %(tenant)s),
            EXISTS (SELECT FROM tenants_apikey WHERE tenant_id = %(tenant)s AND last_used_at IS NOT NULL),
-           EXISTS (SELECT FROM metering_eventidentity WHERE tenant_id = %(tenant)s),
+           -- Also where events lie in ClickHouse, which no page should wait for: their hours are marked, then rolled up.
+           EXISTS (SELECT FROM metering_eventidentity WHERE tenant_id = %(tenant)s)
+               OR EXISTS (SELECT FROM metering_dirtyhour WHERE tenant_id = %(tenant)s AND meter <> %(calls)s)
+               OR EXISTS (SELECT FROM metering_usagerollup WHERE tenant_id = %(tenant)s AND meter <> %(calls)s),
            (SELECT count(*) > 1 FROM tenants_membership WHERE tenant_id = %(tenant)s AND removed_at IS NULL)
                OR EXISTS (SELECT FROM tenants_invitation WHERE tenant_id = %(tenant)s AND revoked_at IS NULL),
            EXISTS (SELECT FROM metering_budget WHERE tenant_id = %(tenant)s AND is_active)

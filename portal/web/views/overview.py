@@ -180,7 +180,7 @@ def _charts(
             meter,
             chosen,
             now=now,
-            points=heading.days[meter.key]
+            points=heading.days.get(meter.key)  # None for a meter that is newer than what is kept: read now
             if own is None
             else queries.usage_series(tenant, meter.key, chosen.start, chosen.end, "day", None, membership=own),
             csv_url=f"{explorer}?meter={meter.key}&range=month&granularity=day&format=csv",

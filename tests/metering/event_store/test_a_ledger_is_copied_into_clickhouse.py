@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from metering.event_store import copying, store
+from metering.event_store import copying, moving, schema, store
 from metering.ledger import ingestion, rollups
 from metering.models import DirtyHour, UsageRollup
 from tests.metering.event_store.seeing import booked, rolled_up
@@ -70,6 +70,26 @@ def test_a_difference_is_told_and_mended_by_copying_again(kept, settings, acme, 
     day = (now - timedelta(days=1), now + timedelta(days=1))
     assert copying.compare(kept, *day) == {(acme.pk, "gpu_hours"): ((8, 16 * 10**6), (7, 7 * 10**6))}
     assert "Both ledgers say the same." in run("copy")
+
+
+def test_an_event_is_copied_with_its_identity_or_not_at_all(kept, settings, acme, now, monkeypatch):
+    """Booked while its page was copied: after the identities were read, before the events were."""
+    monkeypatch.setattr(copying, "ROWS_AT_ONCE", 1000)
+    late, stored = event("meanwhile", now - timedelta(hours=600, minutes=1), 9), []
+
+    def meanwhile(client, identities, events, chosen):
+        client.insert("event_identity", schema.IDENTITY_COLUMNS, b"".join(moving._copied(identities, chosen)))
+        if not stored:
+            stored.append(ingestion.book(acme, [late], now))
+        client.insert("usage_event", schema.EVENT_COLUMNS, b"".join(moving._copied(events, chosen)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "store", meanwhile)
+        with pytest.raises(CommandError, match="differ"):
+            run("copy")
+    assert "Both ledgers say the same." in run("copy")
+    settings.EVENT_STORE = "clickhouse"
+    assert [each.status for each in ingestion.book(acme, [late], now)] == ["duplicate"]
 
 
 def test_a_copy_that_differs_is_an_error(kept, acme):

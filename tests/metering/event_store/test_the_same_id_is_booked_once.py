@@ -73,9 +73,9 @@ def test_a_batch_that_fails_leaves_nothing_and_can_be_sent_again(engine, acme, n
             ingestion.book(acme, [event("a", now, 1)], now)
     engine.settle()
     assert not booked(acme)
-    assert not engine.has_events(acme.pk)
+    assert not engine.fingerprints(acme.pk, [("/gpu/node-1", "a")])
     assert statuses(ingestion.book(acme, [event("a", now, 2)], now)) == ["accepted"]
-    assert engine.has_events(acme.pk)
+    assert engine.fingerprints(acme.pk, [("/gpu/node-1", "a")])
 
 
 @pytest.mark.django_db(transaction=True)

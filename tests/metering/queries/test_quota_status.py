@@ -64,6 +64,22 @@ def test_used_left_and_reset_of_every_meter(acme, now):
     assert {(each.source, each.mode, each.live) for each in statuses} == {("tier", "hard", False)}
 
 
+def test_what_was_rolled_up_is_told_while_clickhouse_is_away(acme, now, settings, monkeypatch):
+    """And it is asked once only: each time could take as long as its timeout."""
+    used(acme, now)
+    asked = []
+    settings.EVENT_STORE, settings.CLICKHOUSE_URL = "clickhouse", "http://127.0.0.1:1/nobody"
+    exact = CallLedger.used
+
+    def counted(ledger, *args, **kwargs):
+        asked.append(args[1])
+        return exact(ledger, *args, **kwargs)
+
+    monkeypatch.setattr(CallLedger, "used", counted)
+    assert shown(queries.quota_status(acme, now)) == EXPECTED
+    assert asked == ["api_calls"]
+
+
 def test_many_tenants_at_once_say_the_same(acme, globex, now):
     used(acme, now)
     found = queries.quota_statuses([acme, globex], now)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -77,14 +77,18 @@ def test_what_stands_in_the_way_is_named(operator: Api, europe: Tier) -> None:
     UsageRollup.objects.filter(tenant=acme).delete()
     DirtyHour.objects.filter(tenant=acme).delete()
     budgets.set_budget(acme, Decimal(100), [80], "user:olga")
-    assert in_the_way(operator) == "1 active budget: end them"
+    book, running = PriceBook.objects.get(is_default=True), periods.period_at(acme, now).starts_at
+    price_books.assign(
+        acme, book, running - timedelta(days=40), running - timedelta(days=10), now, reason="x", actor=ACTOR, force=True
+    )
+    assert in_the_way(operator) == "1 active budget: end them", "a book that ended before the month binds nobody"
     invoice = issued_invoice(acme)
     words = in_the_way(operator)
     assert "usage up to" in words
     assert f"{invoice.number}, which can still be adjusted" in words
     price_books.assign(
         acme,
-        PriceBook.objects.get(is_default=True),
+        book,
         datetime(2100, 1, 1, tzinfo=UTC),
         None,
         now,
@@ -93,6 +97,23 @@ def test_what_stands_in_the_way_is_named(operator: Api, europe: Tier) -> None:
     )
     assert "a price book of its own" in in_the_way(operator)
     assert Tenant.objects.get(slug="acme").currency == "USD"
+
+
+def test_a_book_that_ended_in_the_old_currency_is_not_extended_into_the_new_one(operator: Api, europe: Tier) -> None:
+    acme, now = Tenant.objects.get(slug="acme"), timezone.now()
+    for model in (Budget, UsageRollup, DirtyHour):
+        model.objects.filter(tenant=acme).delete()
+    book, running = PriceBook.objects.get(is_default=True), periods.period_at(acme, now).starts_at
+    day = timedelta(days=1)
+    own = price_books.assign(
+        acme, book, running - 40 * day, running - 10 * day, now, reason="x", actor=ACTOR, force=True
+    )
+    assert operator.patch("tenants/acme", {"tier": "europe", "reason": "asked for"}).status_code == 200
+    with pytest.raises(price_books.Invalid, match="billed in EUR"):
+        price_books.end_own(own, running + day, now, reason="x", actor=ACTOR, force=True)
+    price_books.end_own(own, running - 5 * day, now, reason="x", actor=ACTOR, force=True)
+    own.refresh_from_db()
+    assert own.ends_at == running - 5 * day
 
 
 def test_a_new_tenant_is_in_the_currency_of_its_tier(operator: Api, europe: Tier) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from metering.costing import costs
 from metering.forecasting import Forecast, Range
-from metering.models import UsageRollup
+from metering.models import Meter, UsageRollup
 from portal.web import ahead
 
 from .conftest import Cast, text_of
@@ -56,4 +56,15 @@ def test_money_so_far_is_read_anew_each_time(cast: Cast, browse: Callable[[str],
     assert "$10.00" in text_of(alice.get(f"/t/acme/{page}"))
     UsageRollup.objects.filter(tenant=cast.acme).update(quantity_micro=8 * 3600 * 10**6)
     assert "$20.00" in text_of(alice.get(f"/t/acme/{page}")), "the forecast is kept, the cost is not"
+    cache.clear()
+
+
+def test_a_meter_that_was_added_a_moment_ago_has_its_chart(cast: Cast, browse: Callable[[str], Client]) -> None:
+    use(cast, 0, 4)
+    alice = browse("alice")
+    assert "Renders by day" not in text_of(alice.get("/t/acme/?part=charts"))
+    Meter.objects.create(key="renders", name="Renders", base_unit="image", display_unit="image", billing_unit="image")
+    answer = alice.get("/t/acme/?part=charts")
+    assert answer.status_code == 200
+    assert "Renders by day" in text_of(answer)
     cache.clear()

@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
 from metering.finance import movers
-from metering.models import UsageRollup
+from metering.models import DirtyHour, UsageRollup
 from tenants import apikeys
 
 from .conftest import Cast, text_of
@@ -61,3 +63,20 @@ def test_who_hides_them_does_not_see_them_again_and_others_do(cast: Cast, browse
         assert alice.post("/t/acme/first-steps/hide").status_code == 302
     assert "First steps" not in text_of(alice.get("/t/acme/"))
     assert "First steps" in text_of(browse("ada").get("/t/acme/"))
+
+
+@pytest.mark.parametrize("is_rolled_up", [False, True])
+def test_the_first_event_is_known_while_clickhouse_is_away(
+    cast: Cast, browse: Callable[[str], Client], settings: Any, is_rolled_up: bool
+) -> None:
+    settings.EVENT_STORE, settings.CLICKHOUSE_URL = "clickhouse", "http://127.0.0.1:1/nobody"
+    now, left = timezone.now(), 'Send the first usage event<span class="sr-only"> (To do)'
+    DirtyHour.objects.create(tenant=cast.acme, meter="api_calls", hour=now, marked_at=now)
+    assert left in text_of(browse("alice").get("/t/acme/")), "a call is no event"
+    if is_rolled_up:
+        use(cast, 0, 1, "H100")
+    else:
+        DirtyHour.objects.create(tenant=cast.acme, meter="gpu_hours", hour=now, marked_at=now)
+    body = text_of(browse("alice").get("/t/acme/"))
+    assert "Send the first usage event" in body
+    assert left not in body
