@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import itertools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,11 +20,18 @@ from tests.metering.event_store.clickhouse_server import FrontDoor, front_door
 numbers = itertools.count(1)
 
 
+@functools.cache
+def only_folder() -> str:
+    """chdb's folder: a process can have one, in whichever rooms of the tests it is asked for."""
+    made = tempfile.mkdtemp(prefix="chdb-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """chdb's folder: a process can have one."""
+def folder() -> str:
     pytest.importorskip("chdb", reason="chdb has no wheel for this platform")
-    return str(tmp_path_factory.mktemp("chdb"))
+    return only_folder()
 
 
 @pytest.fixture

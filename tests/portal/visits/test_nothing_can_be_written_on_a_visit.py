@@ -18,7 +18,7 @@ from tests.tenants.cast import Cast
 from .conftest import Browse, begin
 
 VALUES = {
-    "slug": "acme", "invoice_id": uuid.UUID(int=1), "reservation_id": uuid.UUID(int=1), "budget_id": uuid.UUID(int=1),
+    "slug": "acme", "invoice_id": uuid.UUID(int=1), "note_id": uuid.UUID(int=1), "reservation_id": uuid.UUID(int=1), "budget_id": uuid.UUID(int=1),
     "endpoint_id": uuid.UUID(int=1), "delivery_id": uuid.UUID(int=1), "invitation_id": uuid.UUID(int=1), "alert_id": 1, "position": 1,
     "kind": "csv", "key_id": "k", "member_id": 1, "session_id": 1, "token": "t", "export_id": uuid.UUID(int=1), "request_id": uuid.UUID(int=1),
 }  # fmt: skip
