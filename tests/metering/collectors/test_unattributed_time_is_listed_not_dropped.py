@@ -20,10 +20,10 @@ def test_held_seconds_without_a_name_are_listed_by_hour(gpus, proc):
 
 
 def test_a_process_of_unknown_age_counts_once_it_was_seen_twice(gpus):
-    gpus.are("gpu pids=999")
+    gpus.are("gpu pids=899")
     gpus.sample()
     gpus.later(60)
-    gpus.are("gpu pids=999,998")
+    gpus.are("gpu pids=899,898")
     assert sum(entry.micro_seconds for entry in gpus.sample().unattributed) == 60_000_000
 
 
