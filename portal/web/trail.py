@@ -63,6 +63,8 @@ class Names:
     meters: dict[str, str] = field(default_factory=dict)
     reservations: dict[str, str] = field(default_factory=dict)
     """What is reserved: "2 × H100"."""
+    own_people: set[str] = field(default_factory=set)
+    """Those of the acting users who are, or were, members of the tenant: the others are the platform's staff."""
     webhooks: dict[str, str] = field(default_factory=dict)
     """Where they lead."""
 
@@ -97,6 +99,10 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
             str(pk): name
             for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")
         }
+    people = {row.actor.removeprefix("user:") for row in rows if row.actor.startswith("user:")}
+    if people:
+        own = Membership.objects.filter(tenant=tenant, user__username__in=people)
+        names.own_people = set(own.values_list("user__username", flat=True))
     acting = {row.actor.removeprefix("key:") for row in rows if row.actor.startswith("key:")}
     if acting:
         names.acting_keys = dict(ApiKey.objects.filter(tenant=tenant, key_id__in=acting).values_list("key_id", "name"))
@@ -151,7 +157,7 @@ def _who(actor: str, names: Names) -> tuple[str, str]:
     kind, _colon, name = actor.partition(":")
     match kind:
         case "user":
-            return name, ""
+            return name, "" if name in names.own_people else _("Platform staff")
         case "operator" | "staff" | "admin":
             return name, _("Platform staff")
         case "token" | "operator-token":  # "k5jq2v7ma3xw4rnd (olivia)"; older entries have the id alone

@@ -133,6 +133,7 @@ def test_a_request_names_the_window_and_its_reason_stands_once(cast: Cast, lines
     )
     text = lines()
     assert "bob asked for more calls per hour" in text
+    assert "olivia Platform staff denied a request for more" in text  # by the admin, where she is a user like any other
     assert text.count("Full until May") == 1
 
 
