@@ -34,3 +34,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """The link in the mail leads to SITE_URL, whatever Host the request that asked for it named."""
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
         return settings.SITE_URL + path.replace("UID-KEY", quote(key))
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        """The same for the link that confirms an address."""
+        return settings.SITE_URL + reverse("account_confirm_email", args=[emailconfirmation.key])
