@@ -99,13 +99,7 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
             str(pk): name
             for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")
         }
-    people = {row.actor.removeprefix("user:") for row in rows if row.actor.startswith("user:")}
-    if people:
-        own = Membership.objects.filter(tenant=tenant, user__username__in=people)
-        names.own_people = set(own.values_list("user__username", flat=True))
-    acting = {row.actor.removeprefix("key:") for row in rows if row.actor.startswith("key:")}
-    if acting:
-        names.acting_keys = dict(ApiKey.objects.filter(tenant=tenant, key_id__in=acting).values_list("key_id", "name"))
+    _name_actors(rows, tenant, names)
     if "tenants_override" in ids:
         names.overrides = {
             str(pk): name
@@ -137,6 +131,17 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
     if ids.keys() & {"tenants_override", "tenants_quotarequest"}:
         names.meters = dict(Meter.objects.values_list("key", "name"))
     return names
+
+
+def _name_actors(rows: list[AuditEntry], tenant: Tenant, names: Names) -> None:
+    """Look up who acted: people of the tenant, and API keys."""
+    people = {row.actor.removeprefix("user:") for row in rows if row.actor.startswith("user:")}
+    if people:
+        own = Membership.objects.filter(tenant=tenant, user__username__in=people)
+        names.own_people = set(own.values_list("user__username", flat=True))
+    acting = {row.actor.removeprefix("key:") for row in rows if row.actor.startswith("key:")}
+    if acting:
+        names.acting_keys = dict(ApiKey.objects.filter(tenant=tenant, key_id__in=acting).values_list("key_id", "name"))
 
 
 def _line(entry: AuditEntry, tenant: Tenant, names: Names) -> Line:
