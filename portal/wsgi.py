@@ -19,8 +19,8 @@ def _import_clients() -> None:
 
     from portal.celery import app
 
-    caches["default"].client  # noqa: B018  (made when it is looked at)
-    app.connection_for_write().transport  # noqa: B018
+    for maker, made in ((caches["default"], "client"), (app.connection_for_write(), "transport")):
+        getattr(maker, made)  # made when it is looked at
 
 
 _import_clients()
