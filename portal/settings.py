@@ -301,6 +301,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""  # else the Host that the request named would stand in the subject
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 30 * 60  # dangerous acts ask again after that
 MFA_ADAPTER = "portal.people.second_factor.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]

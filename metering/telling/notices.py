@@ -30,7 +30,7 @@ _KINDS: Mapping[str, tuple[NoticeKind, str]] = {
     "quota-grant-ends": (NoticeKind.REQUEST, "quotas"),
     "gpu-idle": (NoticeKind.GPU, "gpus"),
     "gpu-release": (NoticeKind.GPU, "reservations"),
-    "access-changed": (NoticeKind.ACCESS, "members"),
+    "access-changed": (NoticeKind.ACCESS, "activity"),
 }
 """Mail → what it is about, and the page that explains it. A mail that is not here is sent at once and not listed."""
 _BUDGETS = (NoticeKind.BUDGET, NoticeKind.ANOMALY, NoticeKind.INVOICE)

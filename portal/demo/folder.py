@@ -18,7 +18,7 @@ from portal.embedded.process import write_private
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_FOLDER = ROOT / ".data"
 # Secrets that must stay the same over restarts: sessions and API keys of the last run shall work in the next.
-SECRETS = ("SECRET_KEY", "API_KEY_PEPPER", "METRICS_TOKEN", "DEMO_PASSWORD_SEED")
+SECRETS = ("SECRET_KEY", "API_KEY_PEPPER", "METRICS_TOKEN", "ALERTS_TOKEN", "DEMO_PASSWORD_SEED")
 
 
 class DemoError(RuntimeError):

@@ -30,6 +30,7 @@ from metering.models import (
     UnattributedGpuTime,
     UsageRollup,
 )
+from tenants import audit
 from tenants.models import Tenant
 
 DAYS = 62
@@ -89,7 +90,8 @@ def make(now: datetime) -> None:
         processes=["python (pid 48213): no PORTAL_TENANT in its environment"],
     )  # fmt: skip
     for position, (fact, pattern, slug) in enumerate(RULES, 1):
-        GpuOwnerRule.objects.create(position=position * 10, fact=fact, pattern=pattern, tenant=tenants[slug])
+        with audit.acting("system:demo", "demo data"):
+            GpuOwnerRule.objects.create(position=position * 10, fact=fact, pattern=pattern, tenant=tenants[slug])
     tick(now, timedelta(0))
 
 

@@ -10,6 +10,7 @@ from allauth.core import context
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from tenants.enforcement.middleware import client_address
 
@@ -18,6 +19,13 @@ from .fresh import is_fresh
 
 class AccountAdapter(DefaultAccountAdapter):
     """Closes the open sign-up."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "too_many_login_attempts": _(
+            "Too many failed sign-ins. Wait five minutes, or choose a new password under “Forgot it?”."
+        ),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -34,3 +42,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """The link in the mail leads to SITE_URL, whatever Host the request that asked for it named."""
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
         return settings.SITE_URL + path.replace("UID-KEY", quote(key))
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        """The same for the link that confirms an address."""
+        return settings.SITE_URL + reverse("account_confirm_email", args=[emailconfirmation.key])

@@ -87,6 +87,13 @@ def _name(meters: Mapping[str, Meter], key: str) -> str:
     return meters[key].name if key in meters else key
 
 
+def noticed(tenant: Tenant, *, with_costs: bool, count: int = 5) -> list[Alert]:
+    """What the monitoring noticed about the tenant in the last 30 days, newest first."""
+    return monitoring_alerts(
+        monitoring.of_tenant(tenant, timezone.now(), with_costs=with_costs, count=count), tenant.slug
+    )
+
+
 def recent(tenant: Tenant, meters: Mapping[str, Meter], *, with_budgets: bool, count: int = 5) -> list[Alert]:
     """The newest alerts of the tenant; budget alerts only for those who see costs."""
     quotas = quota_alerts(
@@ -98,7 +105,5 @@ def recent(tenant: Tenant, meters: Mapping[str, Meter], *, with_budgets: bool, c
     if with_budgets:
         rows = BudgetAlert.objects.filter(tenant=tenant).select_related("budget").order_by("-crossed_at")[:count]
         budgets = budget_alerts(rows, reverse("web:budget", args=[tenant.slug]))
-    reported = monitoring.of_tenant(tenant, timezone.now(), with_costs=with_budgets, count=count)
-    return sorted(
-        [*quotas, *budgets, *monitoring_alerts(reported, tenant.slug)], key=lambda alert: alert.at, reverse=True
-    )[:count]
+    reported = noticed(tenant, with_costs=with_budgets, count=count)
+    return sorted([*quotas, *budgets, *reported], key=lambda alert: alert.at, reverse=True)[:count]

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from metering.models import Budget, Meter, Reservation, ReservationState
+from metering.models import Budget, Meter, Reservation, ReservationState, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, Membership, Override, Role, Tenant, TenantState, Tier, User
 from tenants.models.apikey import Scope
 
@@ -63,6 +63,10 @@ class Names:
     meters: dict[str, str] = field(default_factory=dict)
     reservations: dict[str, str] = field(default_factory=dict)
     """What is reserved: "2 × H100"."""
+    own_people: set[str] = field(default_factory=set)
+    """Those of the acting users who are, or were, members of the tenant: the others are the platform's staff."""
+    webhooks: dict[str, str] = field(default_factory=dict)
+    """Where they lead."""
 
 
 def by_day(entries: Iterable[AuditEntry], tenant: Tenant) -> list[tuple[date, list[Line]]]:
@@ -95,9 +99,7 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
             str(pk): name
             for pk, name in ApiKey.objects.filter(tenant=tenant, pk__in=ids["tenants_apikey"]).values_list("pk", "name")
         }
-    acting = {row.actor.removeprefix("key:") for row in rows if row.actor.startswith("key:")}
-    if acting:
-        names.acting_keys = dict(ApiKey.objects.filter(tenant=tenant, key_id__in=acting).values_list("key_id", "name"))
+    _name_actors(rows, tenant, names)
     if "tenants_override" in ids:
         names.overrides = {
             str(pk): name
@@ -112,6 +114,9 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
         names.reservations = {
             str(pk): _gpus(gpus, model) for pk, gpus, model in held.values_list("pk", "gpus", "gpu_model")
         }
+    if "metering_webhookendpoint" in ids:
+        hooks = WebhookEndpoint.objects.filter(tenant=tenant, pk__in=ids["metering_webhookendpoint"])
+        names.webhooks = {str(pk): url for pk, url in hooks.values_list("pk", "url")}
     wanted = {
         str(value)
         for row in rows
@@ -128,12 +133,25 @@ def _names(rows: list[AuditEntry], tenant: Tenant) -> Names:
     return names
 
 
+def _name_actors(rows: list[AuditEntry], tenant: Tenant, names: Names) -> None:
+    """Look up who acted: people of the tenant, and API keys."""
+    people = {row.actor.removeprefix("user:") for row in rows if row.actor.startswith("user:")}
+    if people:
+        own = Membership.objects.filter(tenant=tenant, user__username__in=people)
+        names.own_people = set(own.values_list("user__username", flat=True))
+    acting = {row.actor.removeprefix("key:") for row in rows if row.actor.startswith("key:")}
+    if acting:
+        names.acting_keys = dict(ApiKey.objects.filter(tenant=tenant, key_id__in=acting).values_list("key_id", "name"))
+
+
 def _line(entry: AuditEntry, tenant: Tenant, names: Names) -> Line:
     who, badge = _who(entry.actor, names)
     sentence, shown = _sentence(entry, names)
     icon = _ICONS.get(entry.actor.partition(":")[0], "")
     time = formats.time_of_day(entry.at, tenant.time_zone)
-    return Line(who, badge, sentence, _changes(entry, shown, tenant, names), entry.reason, entry.at, time, icon)
+    changes = _changes(entry, shown, tenant, names)
+    reason = "" if any(change.new == entry.reason for change in changes) else entry.reason  # said once
+    return Line(who, badge, sentence, changes, reason, entry.at, time, icon)
 
 
 _ICONS = {"system": "system", "db": "storage", "key": "keys"}
@@ -144,7 +162,7 @@ def _who(actor: str, names: Names) -> tuple[str, str]:
     kind, _colon, name = actor.partition(":")
     match kind:
         case "user":
-            return name, ""
+            return name, "" if name in names.own_people else _("Platform staff")
         case "operator" | "staff" | "admin":
             return name, _("Platform staff")
         case "token" | "operator-token":  # "k5jq2v7ma3xw4rnd (olivia)"; older entries have the id alone
@@ -203,12 +221,17 @@ def _apikey(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_
 
 def _override(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
     name = new.get("name") or old.get("name") or names.overrides.get(row_id, "")
-    what = {"name": names.meters.get(name) or (_("calls per %(window)s") % {"window": name} if name else _("a limit"))}
+    what = {"name": _limit(name, names)}
     if operation == "INSERT":
         return _("set a limit of this tenant’s own for %(name)s") % what, ("limit", "valid_from", "valid_until", "mode")
     if new.get("revoked_at"):
         return _("ended the override of %(name)s") % what, ()
     return _("changed the override of %(name)s") % what, ("limit", "valid_from", "valid_until", "mode")
+
+
+def _limit(name: str, names: Names) -> str:
+    """What a limit counts: a meter's name, or calls in a window."""
+    return names.meters.get(name) or (_("calls per %(window)s") % {"window": name} if name else _("a limit"))
 
 
 def _tenant(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
@@ -259,7 +282,7 @@ def _threshold(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], r
 
 def _request(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
     name = new.get("name") or old.get("name") or ""
-    what = {"name": names.meters.get(name, name) or _("a limit")}
+    what = {"name": _limit(name, names)}
     if operation == "INSERT":
         return _("asked for more %(name)s") % what, ("asked", "justification")
     verbs = {
@@ -306,6 +329,54 @@ def _assignment(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], 
     return _("changed until when a GPU is assigned to this tenant"), ("ends_at",)
 
 
+def _owner_rule(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    verbs = {
+        "INSERT": _("set a rule by which GPU processes count as this tenant’s"),
+        "UPDATE": _("changed a rule by which GPU processes count as this tenant’s"),
+        "DELETE": _("took away a rule by which GPU processes count as this tenant’s"),
+    }
+    return verbs[operation], ("pattern", "node")
+
+
+def _webhook(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    where = {"url": new.get("url") or old.get("url") or names.webhooks.get(row_id) or _("a former address")}
+    if operation == "INSERT":
+        return _("added the webhook %(url)s") % where, ("event_types",)
+    if operation == "DELETE":
+        return _("removed the webhook %(url)s") % where, ()
+    if "secret" in new:
+        return _("rotated the signing secret of the webhook %(url)s") % where, ()
+    return _("changed the webhook %(url)s") % where, ("url", "event_types", "is_active")
+
+
+def _billing_profile(
+    operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names
+) -> Sentence:
+    return _("changed whom invoices are made out to"), ("legal_name",)
+
+
+def _own_book(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    if operation == "INSERT":
+        return _("gave this tenant prices of its own"), ("starts_at", "ends_at")
+    return _("changed until when this tenant has prices of its own"), ("ends_at",)
+
+
+def _credit_note(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    return _("issued the credit note %(number)s") % {"number": new.get("number") or ""}, ("total",)
+
+
+def _payment(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    return _("booked a payment"), ("amount",)
+
+
+def _gap_share(operation: str, old: Mapping[str, Any], new: Mapping[str, Any], row_id: str, names: Names) -> Sentence:
+    if operation == "INSERT":
+        return _("noted a gap in the readings"), ("starts_at", "ends_at")
+    if new.get("decision"):
+        return _("decided how a gap in the readings is billed"), ("reason",)
+    return _("noted more of a gap in the readings"), ("starts_at", "ends_at")
+
+
 def _gpus(gpus: int, model: str) -> str:
     return f"{gpus} × {model}"
 
@@ -330,6 +401,13 @@ _TABLES: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, Any], str, Nam
     "metering_invoice": _invoice,
     "metering_reservation": _reservation,
     "metering_gpuassignment": _assignment,
+    "metering_gpuownerrule": _owner_rule,
+    "metering_webhookendpoint": _webhook,
+    "metering_billingprofile": _billing_profile,
+    "metering_tenantpricebook": _own_book,
+    "metering_creditnote": _credit_note,
+    "metering_payment": _payment,
+    "metering_gapshare": _gap_share,
 }
 
 
@@ -356,7 +434,7 @@ def _label(column: str) -> str:
         "state_reason": _("Reason"), "detail": _("Detail"), "until": _("Until"), "amount": _("Amount"), "is_active": _("Active"), "muted_until": _("Muted until"),
         "recipients": _("Recipients"), "total": _("Total"), "void_reason": _("Reason"), "asked": _("Asked for"), "justification": _("Justification"), "granted": _("Granted"), "decision_reason": _("Reason"),
         "ends_at": _("At most until"), "starts_at": _("From"), "ended_at": _("Held until"), "fraction": _("Part of each GPU"), "expected_seconds": _("Expected to take"),
-        "estimate": _("Estimate"), "labels": _("Labels"),
+        "estimate": _("Estimate"), "reason": _("Reason"), "labels": _("Labels"), "url": _("Address"), "event_types": _("Events"), "pattern": _("Pattern"), "node": _("Node"), "legal_name": _("Made out to"),
     }  # fmt: skip
     return labels.get(column, column.replace("_", " "))
 

@@ -20,6 +20,11 @@ class LimitKind(models.TextChoices):
     QUOTA = "quota", _("Quota")
 
 
+def limit_words(kind: str, name: str) -> str:
+    """What a limit counts, for a row's title in the admin: "calls per minute", "gpu hours"."""
+    return f"calls per {name}" if kind == LimitKind.RATE_LIMIT else name.replace("_", " ")
+
+
 class OverrideQuerySet(models.QuerySet["Override"]):
     def in_force(self, now: datetime) -> OverrideQuerySet:
         """Started, not ended, not revoked at the aware instant `now`."""
@@ -74,4 +79,5 @@ class Override(models.Model):
         triggers = [audited()]
 
     def __str__(self) -> str:
-        return f"{self.tenant_id}: {self.name} → {self.limit if self.limit is not None else '∞'}"
+        limit = "∞" if self.limit is None else f"{Decimal(self.limit).normalize():,f}"
+        return f"{limit_words(self.kind, self.name)} → {limit}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
@@ -8,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..audit_triggers import audited, immutable
 from .grant_rule import GrantRule
-from .override import LimitKind, Override
+from .override import LimitKind, Override, limit_words
 from .tenant import Tenant
 
 
@@ -64,4 +65,4 @@ class QuotaRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} → {self.asked.normalize():f}"
+        return f"{limit_words(self.kind, self.name)} → {Decimal(self.asked).normalize():,f}"

@@ -15,6 +15,7 @@ from metering.telling import notices
 from tenants.access import Access
 from tenants.problems import ProblemError
 
+from .. import alerts
 from ..forms import show_problem
 from ..forms.notices import PaceForm
 from ..pages import Page, tenant_page
@@ -50,6 +51,7 @@ def index(request: HttpRequest, access: Access) -> Page:
             }
             for row in page
         ],
+        "noticed": alerts.noticed(access.tenant, with_costs=access.sees_costs) if page.number == 1 else [],
         "unread": notices.unread(member),
         "page_obj": page,
         "form": PaceForm(choices=notices.choices_of(member)),

@@ -65,3 +65,10 @@ def test_settings_of_the_persons_shell_do_not_reach_the_demo(tmp_path, monkeypat
     assert environment["DATABASE_URL"] == "postgres://private"
     assert not {"SECRET_KEY_FILE", "DATABASE_URL_FILE"} & set(environment)
     assert environment["LANG"] == "C.UTF-8"
+
+
+def test_every_token_of_a_door_is_made_once_and_kept(tmp_path):
+    first, second = (process_environment(DemoFolder(tmp_path), {}) for _ in range(2))
+    for name in ("METRICS_TOKEN", "ALERTS_TOKEN"):
+        assert len(first[name]) > 40
+        assert first[name] == second[name]

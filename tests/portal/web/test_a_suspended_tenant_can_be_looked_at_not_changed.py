@@ -20,7 +20,7 @@ def suspended(cast: Cast) -> Cast:
 def test_pages_say_so(suspended: Cast, browse: Callable[[str], Client]) -> None:
     body = text_of(browse("alice").get("/t/acme/keys"))
     assert "This tenant is suspended." in body
-    assert "Unpaid since May" in body
+    assert "The reason given: “Unpaid since May”. You can look" in body
     assert "Create key" not in body
 
 

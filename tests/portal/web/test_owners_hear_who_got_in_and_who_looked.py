@@ -27,4 +27,5 @@ def test_a_look_by_the_platforms_staff_is_told_with_its_reason(cast: Cast) -> No
     olivia.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
     visits.begin(cast.acme, Role.VIEWER, by=User.objects.get(pk=olivia.pk), reason="Ticket 4711", now=timezone.now())
     assert Notice.objects.filter(tenant=cast.acme, kind="access").count() == 2
+    assert set(Notice.objects.values_list("page", flat=True)) == {"activity"}  # which says who looked, when, and why
     assert "Ticket 4711" in Notification.objects.filter(kind="access-changed")[0].text

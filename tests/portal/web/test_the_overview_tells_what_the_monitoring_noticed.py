@@ -30,3 +30,14 @@ def test_own_alerts_by_role(browse: Callable[[str], Client]) -> None:
     assert "Noticed traffic" in member
     assert "Noticed costs" not in member
     assert "Noticed" not in browse("mallory").get("/t/globex/").content.decode()
+
+
+def test_the_notification_centre_tells_the_same(browse: Callable[[str], Client]) -> None:
+    _report(tenant="acme")
+    _report(tenant="acme", about="costs")
+    owner, member = (browse(who).get("/t/acme/notifications").content.decode() for who in ("alice", "bob"))
+    assert "Noticed traffic" in owner
+    assert "Noticed costs" in owner
+    assert "Noticed traffic" in member
+    assert "Noticed costs" not in member
+    assert "Noticed" not in browse("mallory").get("/t/globex/notifications").content.decode()

@@ -6,12 +6,14 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.test import Client
 from django.utils import timezone
 
-from metering.models import Budget
+from metering.models import Budget, WebhookEndpoint
 from metering.reservations import ending, granting
-from tenants import apikeys, audit, memberships, overrides, provisioning
+from portal.web import trail
+from tenants import apikeys, audit, memberships, overrides, provisioning, quota_requests
 
 from .conftest import Cast, text_of
 
@@ -118,3 +120,42 @@ def test_reservations(cast: Cast, lines: Callable[[], str]) -> None:
     )
     assert "bob gave back 2 × H100: the job has ended" in text
     assert "expected seconds" not in text
+
+
+def test_a_request_names_the_window_and_its_reason_stands_once(cast: Cast, lines: Callable[[], str]) -> None:
+    now = timezone.now()
+    wish = quota_requests.Wish("rate_limit", "hour", Decimal(1500), "Conference")
+    row = quota_requests.request(
+        cast.acme, wish, by=cast.membership("bob"), actor="user:bob", user=cast.people["bob"], now=now
+    )
+    quota_requests.deny(
+        cast.acme, row.public_id, reason="Full until May", actor="user:olivia", decided_by=None, now=now
+    )
+    text = lines()
+    assert "bob asked for more calls per hour" in text
+    assert "olivia Platform staff denied a request for more" in text  # by the admin, where she is a user like any other
+    assert text.count("Full until May") == 1
+
+
+def test_webhooks(cast: Cast, lines: Callable[[], str]) -> None:
+    with audit.acting("user:alice", "new receiver"):
+        hook = WebhookEndpoint.objects.create(tenant=cast.acme, url="https://hooks.example/a", secret="s")
+        hook.secret = "t"
+        hook.save()
+        hook.is_active = False
+        hook.save()
+    text = lines()
+    assert "alice added the webhook https://hooks.example/a" in text
+    assert "alice rotated the signing secret of the webhook https://hooks.example/a" in text
+    assert "alice changed the webhook https://hooks.example/a Active: yes → no" in text
+
+
+def test_every_audited_table_of_a_tenant_has_words() -> None:
+    audited = {
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.name == "tenant" for field in model._meta.get_fields())
+        and any("audit" in trigger.name for trigger in getattr(model._meta, "triggers", ()))
+    }
+    assert len(audited) > 10
+    assert audited <= trail._TABLES.keys()
