@@ -12,7 +12,7 @@ from metering.event_store import floor, store
 from metering.ledger import ingestion, rollups
 from metering.models import DirtyHour, EventIdentity, Invoice, JobRun, LegalEntity, QuarantinedEvent
 from tenants import periods
-from tests.metering.event_store.conftest import clickhouse, database, door, engine, folder  # noqa: F401
+from tests.metering.event_store.engines import clickhouse, database, door, engine, folder  # noqa: F401
 from tests.metering.event_store.seeing import booked, rolled_up
 from tests.metering.events import event
 
