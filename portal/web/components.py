@@ -135,7 +135,7 @@ def diff(now: Decimal | None, before: Decimal | None) -> Diff:
     change = (now - before) / abs(before) * 100
     rounded = change.quantize(Decimal(1))
     if rounded == 0:
-        return Diff("±0%", "", _("unchanged"))
+        return Diff("0%", "", _("unchanged"))
     sign = "+" if rounded > 0 else "−"
     size = f"{abs(rounded):,}"
     label = _("%(size)s%% more") if rounded > 0 else _("%(size)s%% less")

@@ -74,6 +74,9 @@ def test_a_started_version_can_only_be_read(olivia: Client, book: PriceBook) -> 
     assert olivia.post(page_of(started), {"audit_reason": "x", "note": "x"}).status_code == 403
     price = started.prices.get(meter="gpu_hours")
     assert price.unit_price == Decimal("2.5")
+    book_page = olivia.get(reverse("admin:metering_pricebook_change", args=[book.pk]))
+    assert "2.5 USD per GPU hour" in text_of(page)
+    assert "GPU hours: 2.5 USD per GPU hour" in text_of(book_page)
 
 
 def test_a_price_that_makes_no_sense_is_refused_with_all_other_changes(olivia: Client, book: PriceBook) -> None:
