@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
@@ -91,6 +92,9 @@ class PriceInline(Inline):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if self.has_change_permission(request, obj) else ("terms",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        return super().get_queryset(request).select_related("version__book")
+
     @cached_property
     def meters(self) -> dict[str, Meter]:
         """Read once: an inline lives as long as its page."""
@@ -150,7 +154,7 @@ class VersionInline(LookOnly, Inline):
     @display(description=_("Prices"))
     def prices_in_words(self, version: PriceBookVersion) -> str:
         said = [price_in_words(price, version.book.currency, self.meters) for price in version.prices.all()]
-        return format_html_join(format_html("<br>"), "{}", ((each,) for each in said)) or "–"
+        return format_html_join(SafeString("<br>"), "{}", ((each,) for each in said)) or "–"
 
 
 class TierBookInline(LookOnly, TabularInline):
