@@ -90,7 +90,8 @@ class BudgetDetailSerializer(serializers.Serializer[Any]):
     remaining = serializers.CharField(allow_null=True, help_text="Negative when the budget is exceeded.")
     percent = serializers.CharField(allow_null=True, help_text="The part of it that is spent.")
     measured = serializers.CharField(
-        allow_null=True, help_text="What the thresholds look at: `spent`, or the likely cost of the period with the basis `forecast`."
+        allow_null=True,
+        help_text="What the thresholds look at: `spent`, or the likely cost of the period with the basis `forecast`.",
     )
     measured_percent = serializers.CharField(allow_null=True, help_text="`measured` as a part of the budget.")
     projected = serializers.CharField(

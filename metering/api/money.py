@@ -334,13 +334,16 @@ def _budget(status: budgets.BudgetStatus) -> dict[str, Any]:
         "thresholds": list(status.thresholds),
         "recipients": sorted({address for threshold in thresholds for address in threshold.recipients}),
         "alerts": [
-            {"percent": each.percent, "cost": _in(each.currency, each.cost), "crossed_at": each.crossed_at} for each in alerts
+            {"percent": each.percent, "cost": _in(each.currency, each.cost), "crossed_at": each.crossed_at}
+            for each in alerts
         ],
     }
 
 
 def _no_budget(currency: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(("amount", "period", "spent", "remaining", "percent", "measured", "measured_percent", "projected"))
+    nothing = dict.fromkeys(
+        ("amount", "period", "spent", "remaining", "percent", "measured", "measured_percent", "projected")
+    )
     return {**nothing, "currency": currency, "thresholds": [], "recipients": [], "alerts": []}
 
 

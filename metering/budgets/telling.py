@@ -48,7 +48,11 @@ def back_under(current: BudgetStatus, lifted: Sequence[BudgetAlert], book: spend
     """Owe the webhook, and a mail to those who were told of the marks: the budget was raised, and they are not reached any more."""
     tenant, lowest = current.budget.tenant, lifted[0]
     if tenant is not None:
-        data = {**_data(current, book), "percent": lowest.percent, "resumed": sorted({a.action for a in lifted} - {"notify"})}
+        data = {
+            **_data(current, book),
+            "percent": lowest.percent,
+            "resumed": sorted({a.action for a in lifted} - {"notify"}),
+        }
         webhooks.owe(tenant, BUDGET_BACK_UNDER, f"budget-back-under-{lowest.pk}", data, now)
     if _is_muted(current, now):
         return

@@ -261,9 +261,7 @@ def _outlook(facts: BudgetFacts, period: str) -> list[dict[str, Any]]:
     if end is None:
         return []
     currency = facts.amount.currency
-    low, likely, high = (
-        wording.money_short(value, currency) for value in (end.p10, end.p50, end.p90)
-    )
+    low, likely, high = (wording.money_short(value, currency) for value in (end.p10, end.p50, end.p90))
     stats = [{"label": f"Expected for {period}", "value": likely, "note": f"likely {low} to {high}"}]
     exceeds = facts.forecast.exceeds(facts.amount.amount) if facts.forecast else None
     if exceeds and not exceeds.already and exceeds.expected:

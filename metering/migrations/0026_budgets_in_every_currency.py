@@ -10,7 +10,10 @@ from django.db import migrations, models
 
 def _amount(**options: Any) -> models.DecimalField:
     return models.DecimalField(
-        max_digits=17, decimal_places=3, validators=[django.core.validators.MinValueValidator(Decimal("0.001"))], **options
+        max_digits=17,
+        decimal_places=3,
+        validators=[django.core.validators.MinValueValidator(Decimal("0.001"))],
+        **options,
     )
 
 

@@ -27,7 +27,9 @@ def terms_in_words(price: Price, currency: str, meters: Mapping[str, Meter]) -> 
     one, many = WORDS.get(meter.billing_unit, (meter.billing_unit, meter.billing_unit)) if meter else ("unit", "units")
     money = _Money(currency)
     charge = "" if price.meter == EVERYTHING else _charge(price, money, one, many)
-    return "; ".join([*filter(None, [charge]), *_conditions(price.params, money, many, whole=price.meter == EVERYTHING)])
+    return "; ".join(
+        [*filter(None, [charge]), *_conditions(price.params, money, many, whole=price.meter == EVERYTHING)]
+    )
 
 
 class _Money:

@@ -232,9 +232,7 @@ def only_the_h100_has_a_price() -> None:
     book = PriceBook.objects.create(slug="h100", name="H100", currency="USD")
     start = datetime(2020, 1, 1, tzinfo=UTC)
     version = PriceBookVersion.objects.create(book=book, number=1, starts_at=start)
-    Price.objects.create(
-        version=version, meter="gpu_hours", unit_price=Decimal(2), dim_key="model", dim_value="H100"
-    )
+    Price.objects.create(version=version, meter="gpu_hours", unit_price=Decimal(2), dim_key="model", dim_value="H100")
     version.published_at = start
     version.save()
     for tenant in Tenant.objects.all():
