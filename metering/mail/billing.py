@@ -79,11 +79,11 @@ class TakenBackFacts:
 
 def credit_note_issued(facts: TakenBackFacts) -> Letter:
     """Money is given back on an invoice: how much, why, and what that leaves to be paid or paid back."""
-    rest = "Nothing is left to be paid of it."
+    rest = "Nothing of the invoice is left to be paid."
     if facts.to_give_back:
         rest = f"{_say(facts.to_give_back)} was paid beyond what it comes to now, and is paid back to you."
     elif facts.outstanding:
-        rest = f"{_say(facts.outstanding)} of it is still to be paid."
+        rest = f"{_say(facts.outstanding)} of the invoice is still to be paid."
     context = {**_taken_back(facts), "number": facts.number, "rest": rest}
     return render("credit-note-issued", context)
 

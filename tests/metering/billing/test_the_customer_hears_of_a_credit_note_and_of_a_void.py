@@ -34,7 +34,7 @@ def test_a_credit_note_says_what_is_left_to_pay(acme: Tenant, carol: Membership,
     assert (mail.kind, mail.recipient) == ("credit-note-issued", "carol@acme.example")
     assert mail.subject == f"Credit note {note.number} for {invoice.number}: $10.00"
     assert "Reason: Outage on 3 July" in mail.text
-    assert "$15.00 of it is still to be paid." in mail.text
+    assert "$15.00 of the invoice is still to be paid." in mail.text
     assert f"/t/{acme.slug}/invoices/{invoice.public_id}" in mail.text
 
 
@@ -46,7 +46,7 @@ def test_after_a_payment_it_says_what_is_paid_back(carol: Membership, invoice: I
 
 def test_a_whole_credit_leaves_nothing(carol: Membership, invoice: Invoice) -> None:
     payments.credit(invoice, None, "goodwill", AUGUST)
-    assert "Nothing is left to be paid of it." in mails()[-1].text
+    assert "Nothing of the invoice is left to be paid." in mails()[-1].text
 
 
 def test_a_void_invoice_need_not_be_paid(acme: Tenant, carol: Membership, invoice: Invoice) -> None:

@@ -94,7 +94,9 @@ def test_the_past_is_not_repriced_by_accident(olivia: Client, book: PriceBook) -
     version = draft(olivia, book)
     PriceBookVersion.objects.filter(pk=version.pk).update(starts_at=version.starts_at - timedelta(days=9))
     url = reverse("admin:metering_pricebookversion_publish", args=[version.pk])
-    assert "starts in the past" in dry_run(olivia, version)
+    page = dry_run(olivia, version)
+    assert "starts in the past" in page
+    assert "GPU hours: 2.5 USD per GPU hour" in page
     assert olivia.post(url, {"confirmed": "1", "reason": "x"}).status_code == 200
     version.refresh_from_db()
     assert version.published_at is None
