@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -23,6 +24,7 @@ from metering.billing import closing, payments
 from metering.billing.drafting import PeriodOpenError
 from metering.billing.issuing import InvoiceStateError
 from metering.billing.parties import NoEntityError
+from metering.costing import costs
 from metering.models import (
     EmptyMonth,
     GapPolicy,
@@ -32,6 +34,7 @@ from metering.models import (
     JobRun,
     JobState,
     QuarantinedEvent,
+    UnknownKind,
     UnknownUsage,
 )
 from metering.money import Money
@@ -42,6 +45,9 @@ from tenants.models import BillingPeriod, Tenant
 from tenants.problems import Conflict
 
 PER_PAGE = 100
+CHUNK = 200
+A_DAY = timedelta(days=1)
+"""Months of tenants begin up to 14 hours before and end up to 12 hours after those of UTC."""
 STATES = ("running", "open", "draft", "grace", "issued", "paid", "void", "nothing")
 
 
@@ -89,7 +95,8 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
     gaps = _gaps(periods)
     empty = set(EmptyMonth.objects.filter(period__key=month).values_list("tenant", flat=True))
     quarantined = _count(QuarantinedEvent.objects.filter(resolved_at=None))
-    unpriced = _count(UnknownUsage.objects.filter(resolved_at=None))
+    tenants = list(Tenant.objects.select_related("tier").order_by("slug"))
+    unpriced = _unpriced(tenants, month, now)
     return [
         _state(
             tenant,
@@ -99,7 +106,7 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
             now,
             without="void" if tenant.pk in voided else "nothing" if tenant.pk in empty else "open",
         )(gaps[tenant.pk], quarantined[tenant.pk], unpriced[tenant.pk])
-        for tenant in Tenant.objects.order_by("slug")
+        for tenant in tenants
     ]
 
 
@@ -110,6 +117,25 @@ def _gaps(periods: dict[int, BillingPeriod]) -> Counter[int]:
     for tenant_id, starts_at, ends_at in rows:
         period = periods.get(tenant_id)
         found[tenant_id] += bool(period and starts_at < period.ends_at and ends_at > period.starts_at)
+    return found
+
+
+def _unpriced(tenants: Sequence[Tenant], month: str, now: datetime) -> Counter[int]:
+    """How many things each tenant used in that month that no price covers today. Only who may have any is rated.
+
+    The list of unknown usage knows the present month's alone; when it has seen a value says in which months it can be.
+    """
+    start, end = calendar.month_bounds("UTC", month)
+    rows = UnknownUsage.objects.filter(
+        kind=UnknownKind.NO_PRICE, first_seen_at__lt=end + A_DAY, last_seen_at__gte=start - A_DAY
+    )
+    chosen = set(rows.values_list("tenant", flat=True))
+    some = [tenant for tenant in tenants if tenant.pk in chosen]
+    found: Counter[int] = Counter()
+    for first in range(0, len(some), CHUNK):
+        for statement in costs.statements(some[first : first + CHUNK], now, month):
+            held = {(each.meter, each.dim_value) for each in statement.quarantined if each.reason != "negative_total"}
+            found[statement.tenant.pk] = len(held)
     return found
 
 
@@ -168,7 +194,6 @@ def closing_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
         {
             **model_admin.admin_site.each_context(request),
             "title": _("Close a month"),
-            "opts": model_admin.model._meta,
             "month": month,
             "previous": calendar.previous_month(month),
             "next": calendar.next_month(month) if calendar.next_month(month) <= calendar.month_key("UTC", now) else "",

@@ -10,8 +10,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import number_format
-from django.utils.html import format_html
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
@@ -22,28 +23,21 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from metering import memo
 from metering.costing import price_dry_runs
 from metering.models import Meter, Price, PriceBook, PriceBookVersion, TenantPriceBook, TierPriceBook
 from metering.prices import price_books
+from metering.prices.in_words import price_in_words, terms_in_words
 from metering.pricing import EVERYTHING
 from tenants import audit
 from tenants.admin.base import AuditedAdmin, Inline, LookOnly, require
 from tenants.admin.confirm import Confirmation, ReasonOnly
-from tenants.admin.wording import badge, meter_name, trimmed_limit
+from tenants.admin.wording import badge, trimmed_limit
 
 from .own_book import end_page, give_page, take_back_page
 from .price_dry_run import dry_run_page
-from .price_form import PriceForm, steps_to_text
+from .price_form import PriceForm
 from .tier_book import assign_tier_page
-
-
-def price_in_words(price: Price) -> str:
-    """'GPU hours (model H100): 3.10 USD, graduated'."""
-    value = number_format(price.unit_price.normalize(), use_l10n=True)
-    where = f" ({price.dim_key} {price.dim_value})" if price.dim_value else ""
-    how = "" if price.charge_model == "per_unit" else f", {price.get_charge_model_display().lower()}"
-    more = params_in_words(price.params)
-    return f"{meter_name(price.meter)}{where}: {value} {price.version.book.currency}{how}{f' ({more})' if more else ''}"
 
 
 def version_badge(version: PriceBookVersion) -> str:
@@ -77,20 +71,6 @@ class Publish(ReasonOnly):
     field_order = ("force", "reason")
 
 
-def params_in_words(params: dict[str, Any]) -> str:
-    """'100 units free; at least 50, beyond it × 1.5'."""
-    words = [steps_to_text(params["tiers"]).replace("\n", "; ")] if "tiers" in params else []
-    for name, text in (
-        ("size", _("packages of %s")),
-        ("allowance", _("%s units free")),
-        ("minimum", _("at least %s")),
-        ("overage_factor", _("beyond it × %s")),
-    ):
-        if name in params:
-            words.append(str(text) % params[name])
-    return "; ".join(words)
-
-
 class PriceInline(Inline):
     """Prices of a draft; a started version only shows its own."""
 
@@ -107,14 +87,22 @@ class PriceInline(Inline):
         """A started version says in words what a draft has fields for."""
         if self.has_change_permission(request, obj):
             return self.fields
-        return ("meter", "charge_model", "unit_price", "dim_key", "dim_value", "conditions")
+        return ("meter", "dim_key", "dim_value", "terms")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if self.has_change_permission(request, obj) else ("conditions",)
+        return () if self.has_change_permission(request, obj) else ("terms",)
 
-    @display(description=_("Conditions"))
-    def conditions(self, price: Price) -> str:
-        return params_in_words(price.params) or "–"
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        return super().get_queryset(request).select_related("version__book")
+
+    @cached_property
+    def meters(self) -> dict[str, Meter]:
+        """Read once: an inline lives as long as its page."""
+        return memo.meters()
+
+    @display(description=_("Price"))
+    def terms(self, price: Price) -> str:
+        return terms_in_words(price, price.version.book.currency, self.meters)
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         """Offers the meters that exist, and the whole bill; asked once for all rows."""
@@ -149,6 +137,11 @@ class VersionInline(LookOnly, Inline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceBookVersion]:
         return super().get_queryset(request).prefetch_related("prices").select_related("book")
 
+    @cached_property
+    def meters(self) -> dict[str, Meter]:
+        """Read once: an inline lives as long as its page."""
+        return memo.meters()
+
     @display(description=_("Version"))
     def page(self, version: PriceBookVersion) -> str:
         url = reverse("admin:metering_pricebookversion_change", args=[version.pk])
@@ -160,7 +153,8 @@ class VersionInline(LookOnly, Inline):
 
     @display(description=_("Prices"))
     def prices_in_words(self, version: PriceBookVersion) -> str:
-        return " · ".join(price_in_words(price) for price in version.prices.all()) or "–"
+        said = [price_in_words(price, version.book.currency, self.meters) for price in version.prices.all()]
+        return format_html_join(SafeString("<br>"), "{}", ((each,) for each in said)) or "–"
 
 
 class TierBookInline(LookOnly, TabularInline):
@@ -318,7 +312,7 @@ class PriceBookVersionAdmin(AuditedAdmin):
             title=_("Publish %(version)s") % {"version": version},
             text=_("From %(start)s on, usage is billed by these prices. A started version never changes.")
             % {"start": f"{version.starts_at:%Y-%m-%d %H:%M} UTC"},
-            rows=[(meter_name(price.meter), price_in_words(price)) for price in version.prices.all()],
+            rows=_rows(version),
             form=Publish,
             run=run,
             button=_("Publish"),
@@ -418,3 +412,10 @@ def _own(object_id: int) -> TenantPriceBook:
 admin.site.register(PriceBook, PriceBookAdmin)
 admin.site.register(PriceBookVersion, PriceBookVersionAdmin)
 admin.site.register(TenantPriceBook, TenantPriceBookAdmin)
+
+
+def _rows(version: PriceBookVersion) -> list[tuple[str, str]]:
+    """Name and price of each, as a confirmation lists them."""
+    meters = memo.meters()
+    said = [price_in_words(price, version.book.currency, meters) for price in version.prices.all()]
+    return [(name, terms) for name, _, terms in (each.partition(": ") for each in said)]

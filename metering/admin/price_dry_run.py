@@ -17,9 +17,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
+from metering import memo
 from metering.costing import price_dry_runs
 from metering.models import DryRunState, PriceBookVersion, PriceDryRun, PriceDryRunRow
 from metering.money import Money
+from metering.prices.in_words import price_in_words
 from tenants import audit
 from tenants.admin.base import require
 from tenants.models import Tenant
@@ -94,6 +96,7 @@ def dry_run_page(request: HttpRequest, page: ModelAdmin, object_id: int) -> Http
             "run": run,
             "going": run is not None and run.state in (DryRunState.QUEUED, DryRunState.RUNNING),
             "percent_done": run.done / run.total * 100 if run and run.total else 0,
+            "prices": _said(version),
             "stale": run is not None and run.fingerprint != price_dry_runs.fingerprint(version),
             "may_publish": version.published_at is None and price_dry_runs.standing(version, now) is not None,
             "back_dated": version.starts_at <= now,
@@ -152,3 +155,9 @@ def _sums(run: PriceDryRun) -> list[Sum]:
         )
         for (is_current, currency), pairs in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
     ]
+
+
+def _said(version: PriceBookVersion) -> list[str]:
+    """The prices that are tried, one sentence each."""
+    meters = memo.meters()
+    return [price_in_words(price, version.book.currency, meters) for price in version.prices.all()]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import StrictChoice, StrictText, choices
-from tenants.api.serializers import QuerySerializer
+from tenants.api.serializers import PageQuery
 from tenants.api.views import OPERATOR, ApiView, TenantView
 from tenants.models import Tenant
 from tenants.models.apikey import Scope
@@ -60,7 +62,7 @@ class AnomalySerializer(serializers.BaseSerializer[Any]):
         }
 
 
-class AnomaliesQuery(QuerySerializer):
+class AnomaliesQuery(PageQuery):
     """Which days."""
 
     direction = StrictChoice(choices=choices(AnomalyDirection.values), required=False)
@@ -89,8 +91,8 @@ class AnomaliesView(TenantView):
     @operation("anomalies_list", "List unusual days", query=AnomaliesQuery, answer=_PAGE_OF_THEM, tags=TAGS, examples=[example("A dear day", _PAGE)])  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """Newest first. A day is judged once, six hours after it is over; at most one false alarm in 100 days is promised."""
-        rows = SpendAnomaly.objects.filter(tenant=self.tenant, **self.params).select_related("tenant")
-        return self.page(rows.order_by("-day", "-id"), AnomalySerializer)
+        rows = SpendAnomaly.objects.filter(tenant=self.tenant)
+        return self.page(_asked(rows, self.params), AnomalySerializer)
 
 
 class PlatformAnomaliesView(ApiView):
@@ -102,11 +104,16 @@ class PlatformAnomaliesView(ApiView):
     @operation("platform_anomalies_list", "List unusual days of all tenants", query=PlatformAnomaliesQuery, answer=_PAGE_OF_THEM, tags=TAGS, of_tenant=False, examples=[example("A dear day", _PAGE)], problems=["operator_required"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """Newest first. For platform operators and support."""
-        wanted = dict(self.params)
-        slug = wanted.pop("tenant", None)
-        rows = SpendAnomaly.objects.filter(**wanted).select_related("tenant")
+        slug = self.params.get("tenant")
+        rows = SpendAnomaly.objects.all()
         if slug is not None:
             if not Tenant.objects.filter(slug=slug).exists():
                 raise Invalid(FieldError("?tenant", "unknown", "There is no such tenant."))
             rows = rows.filter(tenant__slug=slug)
-        return self.page(rows.order_by("-day", "-id"), AnomalySerializer)
+        return self.page(_asked(rows, self.params), AnomalySerializer)
+
+
+def _asked(rows: QuerySet[SpendAnomaly], params: Mapping[str, Any]) -> QuerySet[SpendAnomaly]:
+    """The days of the direction that was asked for, newest first, with their tenant."""
+    found = rows.select_related("tenant").order_by("-day", "-id")
+    return found.filter(direction=params["direction"]) if "direction" in params else found

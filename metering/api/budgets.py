@@ -59,7 +59,7 @@ class AlertSerializer(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     percent = serializers.IntegerField()
-    cost = serializers.CharField()
+    cost = serializers.CharField(help_text="`measured` when it was crossed.")
     amount = serializers.CharField()
     action = serializers.CharField(help_text="What was done because of it.")
     crossed_at = serializers.DateTimeField()
@@ -70,7 +70,7 @@ class AlertSerializer(serializers.Serializer[Any]):
 
 
 class BudgetDetailSerializer(serializers.Serializer[Any]):
-    """A budget and how much of it is spent. `spent` is null when it cannot be compared with the cost (another currency)."""
+    """A budget and how much of it is spent. Amounts are null when it cannot be compared with the cost (another currency)."""
 
     id = serializers.CharField()
     name = serializers.CharField()
@@ -88,7 +88,12 @@ class BudgetDetailSerializer(serializers.Serializer[Any]):
     period = PeriodSerializer(allow_null=True)
     spent = serializers.CharField(allow_null=True)
     remaining = serializers.CharField(allow_null=True, help_text="Negative when the budget is exceeded.")
-    percent = serializers.CharField(allow_null=True)
+    percent = serializers.CharField(allow_null=True, help_text="The part of it that is spent.")
+    measured = serializers.CharField(
+        allow_null=True,
+        help_text="What the thresholds look at: `spent`, or the likely cost of the period with the basis `forecast`.",
+    )
+    measured_percent = serializers.CharField(allow_null=True, help_text="`measured` as a part of the budget.")
     projected = serializers.CharField(
         allow_null=True, help_text="The likely cost at the end of the period; null under three days of history."
     )
@@ -111,8 +116,8 @@ class BudgetListSerializer(serializers.Serializer[Any]):
 
 class _PlanFields(StrictSerializer):
     amount = StrictDecimal(
-        max_digits=16,
-        decimal_places=2,
+        max_digits=17,
+        decimal_places=3,
         required=False,
         allow_null=True,
         help_text="A fixed amount, in the currency of the prices.",
@@ -122,8 +127,8 @@ class _PlanFields(StrictSerializer):
         help_text="Instead: a share of what the period before has cost, worked out once a period.",
     )  # fmt: skip
     floor = StrictDecimal(
-        max_digits=16,
-        decimal_places=2,
+        max_digits=17,
+        decimal_places=3,
         required=False,
         allow_null=True,
         help_text="With `percent_of_last`: at least this much.",
@@ -182,7 +187,7 @@ _EXAMPLE = {
     "scope_value": "gpu_hours", "basis": "actual", "amount": "2000.00", "percent_of_last": None, "floor": None, "currency": "USD",
     "thresholds": _THRESHOLDS, "muted_until": None,
     "period": {"key": "2026-07", "start": "2026-06-30T22:00:00Z", "end": "2026-07-31T22:00:00Z"}, "spent": "1650.00",
-    "remaining": "350.00", "percent": "82.50", "projected": "2105.00",
+    "remaining": "350.00", "percent": "82.50", "measured": "1650.00", "measured_percent": "82.50", "projected": "2105.00",
     "forecast": {"p10": "1985.10", "p50": "2105.00", "p90": "2240.40"}, "quality": "good",
     "exceeds": {"already": False, "earliest": "2026-07-26", "expected": "2026-07-29", "latest": None}, "in_force": [],
     "alerts": [{
@@ -392,9 +397,11 @@ def _shown(
         ],
         "muted_until": budget.muted_until,
         "period": status.period if status else None,
-        "spent": status.spent.decimal_string() if status else None,
-        "remaining": status.left.decimal_string() if status else None,
-        "percent": f"{status.percent:f}" if status else None,
+        "spent": status.so_far.decimal_string() if status else None,
+        "remaining": (status.amount - status.so_far).decimal_string() if status else None,
+        "percent": f"{status.so_far_percent:f}" if status else None,
+        "measured": status.spent.decimal_string() if status else None,
+        "measured_percent": f"{status.percent:f}" if status else None,
         "projected": status.projected.decimal_string() if status and status.projected else None,
         "forecast": range_of(forecast, budget.currency),
         "quality": forecast.quality if forecast else "none",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -198,7 +199,12 @@ class BudgetSerializer(serializers.Serializer[Any]):
     period = PeriodSerializer(allow_null=True)
     spent = serializers.CharField(allow_null=True)
     remaining = serializers.CharField(allow_null=True, help_text="Negative when the budget is exceeded.")
-    percent = serializers.CharField(allow_null=True)
+    percent = serializers.CharField(allow_null=True, help_text="The part of it that is spent.")
+    measured = serializers.CharField(
+        allow_null=True,
+        help_text="What the thresholds look at: `spent`, or the likely cost of the period with the basis `forecast`.",
+    )
+    measured_percent = serializers.CharField(allow_null=True, help_text="`measured` as a part of the budget.")
     projected = serializers.CharField(allow_null=True, help_text="The expected cost of the whole period.")
     thresholds = serializers.ListField(
         child=serializers.IntegerField(), help_text="Percentages at which an e-mail is sent, once a period."
@@ -212,7 +218,7 @@ class BudgetSerializer(serializers.Serializer[Any]):
 class BudgetBodySerializer(StrictSerializer):
     """The monthly budget to set, in the tenant's currency."""
 
-    amount = StrictDecimal(max_digits=16, decimal_places=2)
+    amount = StrictDecimal(max_digits=17, decimal_places=3, help_text="With the digits of the currency.")
     thresholds = StrictList(
         child=StrictInteger(min_value=1, max_value=1000),
         required=False,
@@ -230,6 +236,7 @@ class BudgetBodySerializer(StrictSerializer):
 
 _BUDGET = {
     "amount": "10000.00", "currency": "USD", "period": _COSTS["period"], "spent": "8012.40", "remaining": "1987.60", "percent": "80.12",
+    "measured": "8012.40", "measured_percent": "80.12",
     "projected": "9950.00", "thresholds": [80, 90, 100], "recipients": ["finance@acme.example"],
     "alerts": [{"percent": 80, "cost": "8001.15", "crossed_at": "2026-07-14T16:20:00Z"}],
 }  # fmt: skip
@@ -318,21 +325,31 @@ def _budget(status: budgets.BudgetStatus) -> dict[str, Any]:
         "amount": status.amount.decimal_string(),
         "currency": status.amount.currency,
         "period": status.period,
-        "spent": status.spent.decimal_string(),
-        "remaining": status.left.decimal_string(),
-        "percent": f"{status.percent:f}",
+        "spent": status.so_far.decimal_string(),
+        "remaining": (status.amount - status.so_far).decimal_string(),
+        "percent": f"{status.so_far_percent:f}",
+        "measured": status.spent.decimal_string(),
+        "measured_percent": f"{status.percent:f}",
         "projected": _money(status.projected),
         "thresholds": list(status.thresholds),
         "recipients": sorted({address for threshold in thresholds for address in threshold.recipients}),
         "alerts": [
-            {"percent": each.percent, "cost": f"{each.cost:f}", "crossed_at": each.crossed_at} for each in alerts
+            {"percent": each.percent, "cost": _in(each.currency, each.cost), "crossed_at": each.crossed_at}
+            for each in alerts
         ],
     }
 
 
 def _no_budget(currency: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(("amount", "period", "spent", "remaining", "percent", "projected"))
+    nothing = dict.fromkeys(
+        ("amount", "period", "spent", "remaining", "percent", "measured", "measured_percent", "projected")
+    )
     return {**nothing, "currency": currency, "thresholds": [], "recipients": [], "alerts": []}
+
+
+def _in(currency: str, amount: Decimal) -> str:
+    """With the digits of the currency."""
+    return round_line(amount, currency).decimal_string()
 
 
 def _money(amount: Money | None) -> str | None:

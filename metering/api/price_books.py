@@ -18,7 +18,7 @@ from metering.prices import price_books
 from tenants import access
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import StrictChoice, StrictText, choices, parse_instant
-from tenants.api.serializers import StrictSerializer
+from tenants.api.serializers import PageQuery, StrictSerializer
 from tenants.api.views import OPERATOR, ApiView
 from tenants.models.tenant import CURRENCIES
 from tenants.problems import invalid
@@ -32,7 +32,8 @@ MOST_PRICES = 200
 PARAMS = (
     'What the model needs, numbers as decimal strings: graduated and volume `{"tiers": [{"up_to": "1000", "unit_price": "0.002", "flat": "5"}, '
     '{"up_to": null, "unit_price": "0.001"}]}`, package `{"size": "100"}`; any usage model also `"allowance": "1000"`, '
-    '`"minimum": "50.00"` and with it `"overage_factor": "1.5"`.'
+    '`"minimum": "50.00"` and with it `"overage_factor": "1.5"`. Of a tier: `up_to` is its last unit (null or left out: no end, only in the last '
+    "tier), `unit_price` the price of a unit in it, `flat` a fee that falls due with the first unit in it (left out: none)."
 )
 
 
@@ -194,8 +195,9 @@ class PriceBooksView(ApiView):
     """All books."""
 
     needs = {"GET": OPERATOR, "POST": OPERATOR}
+    queries = {"GET": PageQuery}
 
-    @operation("price_books_list", "List price books", answer=page_of(PriceBookShape), tags=TAGS, of_tenant=False, problems=["operator_required"])  # fmt: skip
+    @operation("price_books_list", "List price books", query=PageQuery, answer=page_of(PriceBookShape), tags=TAGS, of_tenant=False, problems=["operator_required"])  # fmt: skip
     def get(self, request: Request) -> Response:
         """For operators."""
         return self.page(PriceBook.objects.order_by("slug"), PriceBookSerializer)
@@ -211,8 +213,9 @@ class VersionsView(ApiView):
     """A book's versions."""
 
     needs = {"GET": OPERATOR, "POST": OPERATOR}
+    queries = {"GET": PageQuery}
 
-    @operation("price_versions_list", "List versions", answer=page_of(VersionShape), tags=TAGS, of_tenant=False, problems=["operator_required", "not_found"])  # fmt: skip
+    @operation("price_versions_list", "List versions", query=PageQuery, answer=page_of(VersionShape), tags=TAGS, of_tenant=False, problems=["operator_required", "not_found"])  # fmt: skip
     def get(self, request: Request, book: str) -> Response:
         """Newest start first, drafts included."""
         rows = _find(book).versions.select_related("book").prefetch_related("prices").order_by("-starts_at")

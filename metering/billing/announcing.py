@@ -1,12 +1,14 @@
-"""Telling people of an issued invoice: a mail to the billing contact, a webhook to the tenant's systems.
+"""Telling people of an issued invoice, of a credit note and of a void one: a mail to the billing contact, a webhook to the tenant's systems.
 
-Issuing only notes whom to tell, in its own transaction; mails are written afterwards, so that closing a month does not wait for them.
+Issuing only notes whom to tell, in its own transaction; mails are written afterwards, so that closing a month does not wait for them. What
+a person does to one invoice is told in the same transaction, after the news that it was issued; its webhooks are metering.webhooks.listening's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,9 +19,10 @@ from metering.telling import notifications
 from tenants.models import Membership, Role, Tenant
 
 from ..mail import wording
-from ..mail.billing import InvoiceFacts, invoice_issued
+from ..mail.billing import InvoiceFacts, TakenBackFacts, credit_note_issued, invoice_issued, invoice_void
 from ..mail.letters import CostLine
-from ..models import Invoice, OwedAnnouncement
+from ..mail.rendering import Letter
+from ..models import CreditNote, Invoice, OwedAnnouncement
 from ..money import Money
 from ..webhooks import delivery
 
@@ -63,6 +66,40 @@ def _announce(invoice: Invoice, now: datetime) -> None:
     data = {name: snapshot[name] for name in ("number", "currency", "subtotal", "tax", "total")}
     data |= {"invoice": str(invoice.public_id), "period": snapshot["period"]["key"]}
     delivery.owe(invoice.tenant, "invoice.issued", f"invoice-issued-{invoice.pk}", data, now)
+
+
+def tell_void(invoice: Invoice, now: datetime) -> None:
+    """Owe the mail that the invoice need not be paid, in the caller's transaction."""
+    catch_up(invoice, now)
+    letter = invoice_void(_taken_back(invoice, invoice.total, invoice.void_reason, now))
+    _owe_to_payer(invoice, letter, f"invoice-void:{invoice.pk}", now)
+
+
+def tell_credit(note: CreditNote, left: Money, back: Money, now: datetime) -> None:
+    """Owe the mail about a credit note, in the caller's transaction. `left` is still to be paid of its invoice, `back` to be paid back."""
+    catch_up(note.invoice, now)
+    facts = _taken_back(note.invoice, note.total, note.reason, now)
+    facts = replace(facts, number=note.number, outstanding=left, to_give_back=back)
+    _owe_to_payer(note.invoice, credit_note_issued(facts), f"credit-note:{note.pk}", now)
+
+
+def catch_up(invoice: Invoice, now: datetime) -> None:
+    """Announce the invoice first where that is still owed: nobody is to hear of its end before its beginning."""
+    if OwedAnnouncement.objects.filter(invoice=invoice).delete()[0]:
+        _announce(invoice, now)
+
+
+def _taken_back(invoice: Invoice, total: Decimal, reason: str, now: datetime) -> TakenBackFacts:
+    snapshot = json.loads(invoice.snapshot)
+    return TakenBackFacts(
+        invoice.number, snapshot["customer"]["tenant"], snapshot["seller"]["name"], snapshot["customer"]["name"],
+        snapshot["period"]["time_zone"], snapshot["period"]["key"], reason, Money(total, invoice.currency), now, str(invoice.public_id),
+    )  # fmt: skip
+
+
+def _owe_to_payer(invoice: Invoice, letter: Letter, key: str, now: datetime) -> None:
+    email = json.loads(invoice.snapshot)["customer"]["email"]
+    notifications.owe(letter, key=key, recipients=recipients(invoice.tenant, email), tenant=invoice.tenant, now=now)
 
 
 def recipients(tenant: Tenant, billing_email: str) -> list[str]:

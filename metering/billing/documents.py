@@ -109,6 +109,7 @@ def html(snapshot: dict[str, Any], *, state: str = InvoiceState.ISSUED) -> str:
         "due_on": date.fromisoformat(snapshot["due_on"]) if snapshot.get("due_on") else None,
         "tax_label": _tax_label(snapshot),
         "lines": [_face(line, snapshot["currency"]) for line in snapshot.get("lines", [])],
+        "gaps": [{**gap, **_edges(gap, zone)} for gap in snapshot.get("gaps", [])],
         **{name: f"{Decimal(snapshot[name]):,}" for name in ("subtotal", "tax", "total")},
     }
     return render_to_string(f"invoices/{snapshot['document']}.html", context)
@@ -135,6 +136,15 @@ def _face(line: dict[str, Any], currency: str) -> dict[str, Any]:
         "amount": f"{Money(Decimal(line['amount']), currency).amount:,f}",
         "steps": line["detail"].get("explanation", []),
     }
+
+
+def _edges(gap: dict[str, Any], zone: ZoneInfo) -> dict[str, str]:
+    """When a gap began and ended, written as every date of the document and in the zone of its period; '' while it is open."""
+    said = {}
+    for edge in ("from", "to"):
+        local = datetime.fromisoformat(gap[edge]).astimezone(zone) if gap[edge] else None
+        said[edge] = f"{local.day} {local:%B %Y, %H:%M}" if local else ""
+    return said
 
 
 def _pdf(snapshot: dict[str, Any]) -> bytes:

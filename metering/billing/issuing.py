@@ -19,7 +19,7 @@ from ..models import CreditNote, Invoice, InvoiceState, LegalEntity, NumberSeque
 from ..models.invoice import INVOICE_TRANSITIONS
 from ..money import Money, plain
 from ..pricing import Quarantined
-from . import drafting, parties, writing
+from . import announcing, drafting, parties, writing
 from .drafting import Bill
 from .lines import canonical, digest
 
@@ -85,6 +85,7 @@ def void(invoice: Invoice, reason: str, now: datetime) -> Invoice:
         raise InvoiceStateError(f"{locked.number} has payments or credit notes. Credit the rest instead of voiding it.")
     locked.state, locked.voided_at, locked.void_reason = InvoiceState.VOID, now, reason.strip()[:300]
     locked.save(update_fields=["state", "voided_at", "void_reason"])
+    announcing.tell_void(locked, now)
     return locked
 
 

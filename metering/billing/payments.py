@@ -12,6 +12,7 @@ from tenants.models import User
 
 from ..models import CreditNote, Invoice, InvoiceState, Payment
 from ..money import Money, total
+from . import announcing
 from .issuing import InvoiceStateError, lock
 from .issuing import credit as issue_credit
 
@@ -64,9 +65,11 @@ def record(invoice: Invoice, receipt: Receipt, recorded_by: User | None = None) 
 
 @transaction.atomic
 def credit(invoice: Invoice, amount: Money | None, reason: str, now: datetime) -> CreditNote:
-    """`issuing.credit`; an invoice on which nothing is open any more is paid."""
+    """`issuing.credit`; an invoice on which nothing is open any more is paid, and its customer is told."""
     note = issue_credit(invoice, amount, reason, now)
-    settle(lock(invoice), now)
+    credited = lock(invoice)
+    settle(credited, now)
+    announcing.tell_credit(note, outstanding(credited), to_give_back(credited), now)
     return note
 
 

@@ -75,11 +75,9 @@ def sentence(current: BudgetStatus, action: str) -> str:
         BudgetAction.BLOCK_GPU: "New GPU reservations are refused",
         BudgetAction.BLOCK: "Calls are refused",
     }[BudgetAction(action)]
-    spent = "is forecast to be passed" if budget.basis == "forecast" else "is spent"
-    return (
-        f"{wording.percent(current.percent)} of the budget “{name[:60]}” ({amount}) {spent}. {what} until {until}, or until the "
-        "budget is raised."
-    )
+    part = f"{wording.percent(current.percent)} of the budget “{name[:60]}” ({amount})"
+    said = f"The forecast reaches {part}." if current.is_forecast else f"{part} is spent."
+    return f"{said} {what} until {until}, or until the budget is raised."
 
 
 def lift_all(budget: Budget, now: datetime, actor: str = ACTOR, reason: str = "The budget was ended.") -> int:

@@ -180,6 +180,7 @@ def _alert(current: BudgetStatus, mark: int, now: datetime) -> BudgetAlert:
         amount=current.amount.amount,
         currency=current.amount.currency,
         crossed_at=now,
+        told=[],
     )
 
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 from metering.budgets import spending
 from metering.costing.projections import Projection
 from metering.forecasting import Forecast
-from metering.models import Budget
+from metering.models import Budget, BudgetBasis
 from metering.money import Money, MoneyError, round_line
 from metering.periods import Period
 from tenants.models import Tenant
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 class BudgetStatus:
     """A budget now. `percent` is exact to two places, rounded down; `left` is negative when it is exceeded.
 
-    `spent` is what the thresholds look at: the cost so far, or the likely cost at the period's end for a budget that goes by it.
+    `spent`, and with it `percent` and `left`, is what the thresholds look at: the cost so far, or the likely cost at the period's end
+    for a budget that goes by it. `so_far` is what is really spent.
 
     `projected` is the likely amount at the end of the period, None where none can be said; `forecast` has its range and days.
     """
@@ -37,6 +38,16 @@ class BudgetStatus:
     thresholds: tuple[int, ...]
     projected: Money | None = None
     forecast: Forecast | None = None
+
+    @property
+    def is_forecast(self) -> bool:
+        """Do the thresholds go by the forecast?"""
+        return self.budget.basis == BudgetBasis.FORECAST
+
+    @property
+    def so_far_percent(self) -> Decimal:
+        """The part of the budget that is really spent, exact to two places, rounded down."""
+        return _percent(self.so_far.ratio(self.amount))
 
     @property
     def so_far(self) -> Money:

@@ -17,6 +17,7 @@ MOST_THRESHOLDS = 10
 MOST_RECIPIENTS = 20
 MOST_PERCENT = 1000
 HIGHEST = Decimal(10) ** 14
+MOST_DIGITS = 3
 LADDER = (BudgetAction.NOTIFY, BudgetAction.THROTTLE, BudgetAction.BLOCK_GPU, BudgetAction.BLOCK)
 
 
@@ -64,8 +65,8 @@ def amount_errors(amount: object, currency: str, pointer: str = "/amount") -> li
         Money(amount, currency)
     except MoneyError:
         return [FieldError(pointer, "invalid", f"{currency} has no amounts as fine as {amount:f}.")]
-    if amount != round(amount, 2):
-        return [FieldError(pointer, "invalid", "A budget has at most two digits after the point.")]
+    if amount != round(amount, MOST_DIGITS):
+        return [FieldError(pointer, "invalid", f"A budget has at most {MOST_DIGITS} digits after the point.")]
     return []
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from metering.budgets import spending
 from metering.models import Budget
-from metering.money import MoneyError, exact, round_line
+from metering.money import MINOR_DIGITS, MoneyError, exact, round_line
 from tenants.audit import acting
 
 
@@ -22,7 +22,7 @@ def settle(budget: Budget, now: datetime, book: spending.Book | None = None) -> 
     key = book.period(budget).key
     if budget.settled_for == key:
         return False
-    floor = budget.floor or Decimal("0.01")
+    floor = budget.floor or Decimal(1).scaleb(-MINOR_DIGITS[budget.currency])
     try:
         before = book.spent_before(budget)
         share = round_line(exact(before.amount) * budget.percent_of_last / 100, budget.currency).amount

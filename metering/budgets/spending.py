@@ -52,13 +52,16 @@ class Book:
 
         Raises CurrencyMismatch when the tenant is billed in another currency than the budget's.
         """
-        if budget.tenant is None:
-            period = period_at("UTC", self.now, _kind(budget))
-            return period, total([money for _, money in self._by_tenant(budget, period)], budget.currency)
-        period = self._period(budget, budget.tenant)
-        amounts = [amount for key in self._months(period) for amount in self._amounts(budget, budget.tenant, key)]
-        so_far, expected = total(amounts, budget.currency), self._expected(budget)
-        return period, so_far if expected is None else max(so_far, expected)
+        so_far, expected = self.so_far(budget), self._expected(budget)
+        return self.period(budget), so_far if expected is None else max(so_far, expected)
+
+    def so_far(self, budget: Budget) -> Money:
+        """What the period of the budget has cost until now, whatever its thresholds go by. Raises CurrencyMismatch."""
+        period, tenant = self.period(budget), budget.tenant
+        if tenant is None:
+            return total([money for _, money in self._by_tenant(budget, period)], budget.currency)
+        amounts = [amount for key in self._months(period) for amount in self._amounts(budget, tenant, key)]
+        return total(amounts, budget.currency)
 
     def period(self, budget: Budget) -> Period:
         """The period of the budget that contains now."""
@@ -167,7 +170,7 @@ class Book:
 
     def _expected(self, budget: Budget) -> Money | None:
         """What the period will probably cost, for a budget that goes by it. None with a short history."""
-        if budget.basis != BudgetBasis.FORECAST:
+        if budget.basis != BudgetBasis.FORECAST or budget.tenant is None:
             return None
         forecast = self.forecast(budget)
         end = forecast.end if forecast else None

@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 def crossed(current: BudgetStatus, alerts: Sequence[BudgetAlert], book: spending.Book, now: datetime) -> None:
-    """Owe the webhook and the mails of marks that were crossed at once: one mail a person, about the highest."""
+    """Owe the webhook and the mails of marks that were crossed at once: one mail a person, about the highest. Keeps who was told."""
     budget, tenant, highest = current.budget, current.budget.tenant, alerts[-1]
     log.info("budget.alert", extra={"budget": budget.pk, "percent": highest.percent, "period": highest.period_key})
     if tenant is not None:
-        data = {**_data(current), "percent": highest.percent, "action": _hardest(alerts)}
+        data = {**_data(current, book), "percent": highest.percent, "action": _hardest(alerts)}
         webhooks.owe(tenant, BUDGET_THRESHOLD, f"budget-alert-{highest.pk}", data, now)
     if _is_muted(current, now):
         return
@@ -40,17 +40,25 @@ def crossed(current: BudgetStatus, alerts: Sequence[BudgetAlert], book: spending
             letter = budget_alert(_facts(current, highest, book, listed=is_listed), now)
             key = f"budget-alert:{highest.pk}"
             notifications.owe(letter, key=key, recipients=people, tenant=tenant, now=now)
+    told = [address.lower() for address in (*listed, *others)]
+    BudgetAlert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(told=told)
 
 
 def back_under(current: BudgetStatus, lifted: Sequence[BudgetAlert], book: spending.Book, now: datetime) -> None:
-    """Owe the webhook and the mails that say: the budget was raised, and these marks are not reached any more."""
+    """Owe the webhook, and a mail to those who were told of the marks: the budget was raised, and they are not reached any more."""
     tenant, lowest = current.budget.tenant, lifted[0]
     if tenant is not None:
-        data = {**_data(current), "percent": lowest.percent, "resumed": sorted({a.action for a in lifted} - {"notify"})}
+        data = {
+            **_data(current, book),
+            "percent": lowest.percent,
+            "resumed": sorted({a.action for a in lifted} - {"notify"}),
+        }
         webhooks.owe(tenant, BUDGET_BACK_UNDER, f"budget-back-under-{lowest.pk}", data, now)
     if _is_muted(current, now):
         return
-    listed, others = _people(current, lifted)
+    people = _who_was_told(current, lifted)
+    if not people:
+        return
     facts = BackUnderFacts(
         name=tenant.name if tenant else "Platform",
         slug=tenant.slug if tenant else None,
@@ -63,18 +71,27 @@ def back_under(current: BudgetStatus, lifted: Sequence[BudgetAlert], book: spend
         marks=[alert.percent for alert in lifted],
         period_key=current.period.key,
         resumed=any(alert.action != BudgetAction.NOTIFY for alert in lifted),
+        by_forecast=current.is_forecast,
     )
     letter = back_under_notice(facts, now)
-    notifications.owe(
-        letter, key=f"budget-back-under:{lowest.pk}", recipients=[*listed, *others], tenant=tenant, now=now
-    )
+    notifications.owe(letter, key=f"budget-back-under:{lowest.pk}", recipients=people, tenant=tenant, now=now)
 
 
-def _data(current: BudgetStatus) -> dict[str, str]:
+def _who_was_told(current: BudgetStatus, lifted: Sequence[BudgetAlert]) -> list[str]:
+    """The addresses that heard of one of the marks, less people who have left the tenant since."""
+    told = {address for alert in lifted for address in alert.told or ()}
+    unknown = [alert for alert in lifted if alert.told is None]
+    if unknown:  # from before it was written down: whom it would tell today
+        told |= {address.lower() for some in _people(current, unknown) for address in some}
+    return sorted(told - recipients.who_left(current.budget.tenant, told))
+
+
+def _data(current: BudgetStatus, book: spending.Book) -> dict[str, str]:
+    """`spent` is what is spent; `measured` is what the thresholds look at, with the basis "forecast" the likely cost of the period."""
     budget = current.budget
     return {
         "budget": str(budget.public_id), "name": budget.name, "period": current.period.key, "basis": budget.basis,
-        "spent": current.spent.decimal_string(), "amount": current.amount.decimal_string(), "currency": current.amount.currency,
+        "spent": book.so_far(budget).decimal_string(), "measured": current.spent.decimal_string(), "amount": current.amount.decimal_string(), "currency": current.amount.currency,
     }  # fmt: skip
 
 
@@ -117,7 +134,8 @@ def _facts(current: BudgetStatus, alert: BudgetAlert, book: spending.Book, *, li
         remark=book.remark(budget),
         consequence=_consequence(current, alert),
         level="" if tenant else next(level for least, level in LEVELS if alert.percent >= least),
-        by_forecast=budget.basis == "forecast",
+        by_forecast=current.is_forecast,
+        so_far=book.so_far(budget),
     )
 
 

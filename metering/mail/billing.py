@@ -54,5 +54,60 @@ def invoice_issued(facts: InvoiceFacts) -> Letter:
     return render("invoice-issued", context)
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBackFacts:
+    """An issued invoice that is void, or that a credit note gives money back on; as the documents have it."""
+
+    invoice: str
+    slug: str
+    seller: str
+    customer: str
+    zone: str
+    period_key: str
+    reason: str
+    total: Money
+    """Of the invoice that is void, or of the credit note."""
+    at: datetime
+    public_id: str
+    number: str = ""
+    """The credit note's."""
+    outstanding: Money | None = None
+    """What is still to be paid of the credited invoice."""
+    to_give_back: Money | None = None
+    """What was paid beyond what the credited invoice comes to now."""
+
+
+def credit_note_issued(facts: TakenBackFacts) -> Letter:
+    """Money is given back on an invoice: how much, why, and what that leaves to be paid or paid back."""
+    rest = "Nothing of the invoice is left to be paid."
+    if facts.to_give_back:
+        rest = f"{_say(facts.to_give_back)} was paid beyond what it comes to now, and is paid back to you."
+    elif facts.outstanding:
+        rest = f"{_say(facts.outstanding)} of the invoice is still to be paid."
+    context = {**_taken_back(facts), "number": facts.number, "rest": rest}
+    return render("credit-note-issued", context)
+
+
+def invoice_void(facts: TakenBackFacts) -> Letter:
+    """An invoice is taken back: it need not be paid."""
+    return render("invoice-void", _taken_back(facts))
+
+
+def _taken_back(facts: TakenBackFacts) -> dict[str, str]:
+    return {
+        "tone": "",
+        "invoice": facts.invoice,
+        "seller": facts.seller,
+        "customer": facts.customer,
+        "zone": facts.zone,
+        "period": wording.period(facts.period_key),
+        "day": wording.day(facts.at, facts.zone),
+        "reason": wording.one_line(facts.reason),
+        "total": _say(facts.total),
+        "url": page("web:invoice", facts.slug, facts.public_id),
+        "page_label": "Open the invoice",
+    }
+
+
 def _say(money: Money) -> str:
     return wording.money(money.amount, money.currency)

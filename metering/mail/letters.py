@@ -47,7 +47,8 @@ class BudgetFacts:
     level: str = ""
     """Of the platform's budget: info, warning or critical."""
     by_forecast: bool = False
-    """`spent` is what the period will probably cost, not what it has cost so far."""
+    """`spent` is what the period will probably cost, not what it has cost so far; that is `so_far` then."""
+    so_far: Money | None = None
 
 
 def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
@@ -84,7 +85,8 @@ def budget_alert(facts: BudgetFacts, now: datetime) -> Letter:
         "period": period,
         "unit": unit,
         "bar": _bar(facts.percent),
-        "stats": [_left(facts.spent, facts.amount), *_outlook(facts, period)],
+        "so_far": _money(facts.so_far or facts.spent),
+        "stats": [*_lefts(facts), *_outlook(facts, period)],
         "lines": [
             {"label": line.label, "quantity": line.quantity, "amount": _money(line.amount)} for line in facts.lines
         ],
@@ -119,6 +121,8 @@ class BackUnderFacts:
     marks: Sequence[int]
     period_key: str
     resumed: bool = False
+    by_forecast: bool = False
+    """`spent` is what the period will probably cost."""
 
 
 def back_under_notice(facts: BackUnderFacts, now: datetime) -> Letter:
@@ -138,11 +142,12 @@ def back_under_notice(facts: BackUnderFacts, now: datetime) -> Letter:
         "unit": "quarter" if "Q" in facts.period_key else "month",
         "before": wording.money(facts.before, facts.amount.currency),
         "percent": wording.percent(facts.percent),
-        "percent_spent": f"{wording.percent(facts.percent)} spent",
+        "percent_spent": f"{wording.percent(facts.percent)} {'expected' if facts.by_forecast else 'spent'}",
+        "is_spent": "is expected" if facts.by_forecast else "is spent",
         "budget_amount": f"Budget {amount}",
         "period": wording.period(facts.period_key),
         "bar": _bar(facts.percent),
-        "stats": [_left(facts.spent, facts.amount)],
+        "stats": [_left(facts.spent, facts.amount, by_forecast=facts.by_forecast)],
         "consequence": f"{again}You hear from us again when one of these thresholds is crossed anew.",
         "url": page("web:budget", facts.slug) if facts.slug else page("admin:index"),
         "page_label": "Open the budget" if facts.slug else "Open the administration",
@@ -235,10 +240,19 @@ def _bar(percent: Decimal) -> dict[str, int]:
     return {"fill": fill, "over": 0, "rest": 100 - fill}
 
 
-def _left(spent: Money, amount: Money) -> dict[str, Any]:
+def _left(spent: Money, amount: Money, *, by_forecast: bool = False) -> dict[str, Any]:
     if spent > amount:
-        return {"label": "Over budget", "value": _money(spent - amount), "tone": "bad"}
-    return {"label": "Left", "value": _money(amount - spent)}
+        label = "Expected over budget" if by_forecast else "Over budget"
+        return {"label": label, "value": _money(spent - amount), "tone": "bad"}
+    return {"label": "Expected to be left" if by_forecast else "Left", "value": _money(amount - spent)}
+
+
+def _lefts(facts: BudgetFacts) -> list[dict[str, Any]]:
+    """What is left; with a forecast, what is spent until now, and what is left of the budget then."""
+    found = [_left(facts.spent, facts.amount, by_forecast=facts.by_forecast)]
+    if facts.by_forecast and facts.so_far is not None:
+        found.insert(0, {"label": "Spent so far", "value": _money(facts.so_far)})
+    return found
 
 
 def _outlook(facts: BudgetFacts, period: str) -> list[dict[str, Any]]:
@@ -247,9 +261,7 @@ def _outlook(facts: BudgetFacts, period: str) -> list[dict[str, Any]]:
     if end is None:
         return []
     currency = facts.amount.currency
-    low, likely, high = (
-        wording.money(value.quantize(Decimal(1)), currency).removesuffix(".00") for value in (end.p10, end.p50, end.p90)
-    )
+    low, likely, high = (wording.money_short(value, currency) for value in (end.p10, end.p50, end.p90))
     stats = [{"label": f"Expected for {period}", "value": likely, "note": f"likely {low} to {high}"}]
     exceeds = facts.forecast.exceeds(facts.amount.amount) if facts.forecast else None
     if exceeds and not exceeds.already and exceeds.expected:

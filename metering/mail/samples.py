@@ -10,6 +10,7 @@ from metering.forecasting import Forecast, Range
 from metering.money import Money
 
 from .anomalies import AnomalyFacts, spend_anomaly
+from .billing import TakenBackFacts, credit_note_issued, invoice_void
 from .digest import Item, access_changed, digest, export_ready
 from .finance import Report, Row, finance_letter
 from .gpus import IdleFacts, NobodysFacts, ReleaseFacts, idle, release_announced, released, unattributed
@@ -186,6 +187,20 @@ def file_ready() -> Letter:
     )
 
 
+_TAKEN_BACK = TakenBackFacts(
+    "INV-000041", "acme", "Aurelius Compute AG", "Acme Radiology", "Europe/Zurich", "2026-06", "Outage on 3 June", _usd("120.00"), NOW,
+    "4b1f6f0e-0f0e-4a53-8f3e-1f6a3d3c2b1a", "INV-CN-000007", outstanding=_usd("7981.00"),
+)  # fmt: skip
+
+
+def credit_note() -> Letter:
+    return credit_note_issued(_TAKEN_BACK)
+
+
+def void() -> Letter:
+    return invoice_void(_TAKEN_BACK)
+
+
 SAMPLES: dict[str, Callable[[], Letter]] = {
     "notice-digest": notices_of_a_day,
     "access-changed": joined,
@@ -197,6 +212,8 @@ SAMPLES: dict[str, Callable[[], Letter]] = {
     "budget-platform": platform_budget,
     "anomaly": anomaly,
     "finance-report": finance,
+    "credit-note": credit_note,
+    "invoice-void": void,
     "quota-80": quota_80,
     "quota-full": quota_full,
     "quota-storage": storage_quota,

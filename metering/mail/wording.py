@@ -21,6 +21,12 @@ def money(amount: Decimal, currency: str) -> str:
     return format_currency(amount, currency, locale=LOCALE)
 
 
+def money_short(amount: Decimal, currency: str) -> str:
+    """'$8,312': without the minor unit, in any currency."""
+    whole = amount.quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    return format_currency(whole, currency, format="¤#,##0", locale=LOCALE, currency_digits=False)
+
+
 def percent(value: Decimal) -> str:
     """'83%' for 83.4, never rounded up: 99.97 reads 99%, so that 100% means used up."""
     return f"{format_decimal(int(value), locale=LOCALE)}%"

@@ -13,6 +13,13 @@ from tenants.audit_triggers import audited
 from tenants.models import Tenant
 from tenants.models.tenant import CURRENCIES
 
+from ..money import round_line
+
+
+def in_minor_units(amount: Decimal, currency: str) -> str:
+    """'100.00 USD', '100 JPY', '25.125 KWD'."""
+    return f"{round_line(amount, currency).decimal_string()} {currency}"
+
 
 class BudgetPeriod(models.TextChoices):
     MONTH = "month", _("Calendar month")
@@ -42,7 +49,7 @@ class BudgetAction(models.TextChoices):
 class Budget(models.Model):
     """An amount that a tenant (or, without a tenant, the whole platform) wants to stay under in a period of its own time zone.
 
-    With `percent_of_last` the amount is that share of what the period before has cost, at least `floor`; it is worked out once in each
+    Amounts have the digits of their currency, at most three (fils). With `percent_of_last` the amount is that share of what the period before has cost, at least `floor`; it is worked out once in each
     period and kept in `amount`, `settled_for` says for which one. One that was ended is not active and stays, with its alerts.
     """
 
@@ -56,7 +63,7 @@ class Budget(models.Model):
     )
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, default="Monthly budget")
-    amount = models.DecimalField(max_digits=16, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))])
+    amount = models.DecimalField(max_digits=17, decimal_places=3, validators=[MinValueValidator(Decimal("0.001"))])
     currency = models.CharField(max_length=3, default="USD", choices=[(code, code) for code in CURRENCIES])
     percent_of_last = models.PositiveSmallIntegerField(
         null=True,
@@ -66,11 +73,11 @@ class Budget(models.Model):
         help_text=_("Empty: the amount is fixed."),
     )
     floor = models.DecimalField(
-        max_digits=16,
-        decimal_places=2,
+        max_digits=17,
+        decimal_places=3,
         null=True,
         blank=True,
-        validators=[MinValueValidator(Decimal("0.01"))],
+        validators=[MinValueValidator(Decimal("0.001"))],
         verbose_name=_("but at least"),
     )
     settled_for = models.CharField(max_length=7, blank=True, default="", db_default="", editable=False)
@@ -107,7 +114,7 @@ class Budget(models.Model):
         triggers = [audited()]
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.amount} {self.currency}"
+        return f"{self.name}: {in_minor_units(self.amount, self.currency)}"
 
 
 class BudgetThreshold(models.Model):
@@ -136,15 +143,16 @@ class BudgetAlert(models.Model):
     """A threshold was crossed in a period: once per budget, period and percent, however often it is looked at.
 
     `cleared_at` is set when a raised budget brought the cost back under the mark: then a new crossing is news again. `action` is what
-    was done because of it; while it stands and the threshold says the same, it is not done a second time.
+    was done because of it; while it stands and the threshold says the same, it is not done a second time. `told` are the addresses that
+    heard of it (null: kept before that was written down), for whom a later "back under" is news.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="alerts")
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="budget_alerts")
     period_key = models.CharField(max_length=7)
     percent = models.PositiveSmallIntegerField()
-    cost = models.DecimalField(max_digits=16, decimal_places=2)
-    amount = models.DecimalField(max_digits=16, decimal_places=2)
+    cost = models.DecimalField(max_digits=17, decimal_places=3)
+    amount = models.DecimalField(max_digits=17, decimal_places=3)
     currency = models.CharField(max_length=3, default="USD")
     crossed_at = models.DateTimeField(default=timezone.now)
     action = models.CharField(
@@ -154,6 +162,7 @@ class BudgetAlert(models.Model):
     acknowledged_by = models.CharField(max_length=160, blank=True, default="", db_default="")
     acknowledged_note = models.CharField(max_length=300, blank=True, default="", db_default="")
     cleared_at = models.DateTimeField(null=True, blank=True)
+    told = ArrayField(models.EmailField(), null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-crossed_at"]
@@ -166,4 +175,4 @@ class BudgetAlert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.percent} % of {self.amount} {self.currency}, {self.period_key}"
+        return f"{self.percent} % of {in_minor_units(self.amount, self.currency)}, {self.period_key}"

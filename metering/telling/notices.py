@@ -26,6 +26,8 @@ _KINDS: Mapping[str, tuple[NoticeKind, str]] = {
     "quota-alert": (NoticeKind.QUOTA, "quotas"),
     "spend-anomaly": (NoticeKind.ANOMALY, "budget"),
     "invoice-issued": (NoticeKind.INVOICE, "invoices"),
+    "invoice-void": (NoticeKind.INVOICE, "invoices"),
+    "credit-note-issued": (NoticeKind.INVOICE, "invoices"),
     "quota-request-decided": (NoticeKind.REQUEST, "quotas"),
     "quota-grant-ends": (NoticeKind.REQUEST, "quotas"),
     "gpu-idle": (NoticeKind.GPU, "gpus"),

@@ -14,6 +14,7 @@ from tenants import signals
 from tenants.models import Tenant
 
 from ..models import CreditNote, Invoice, InvoiceState
+from ..money import Money
 from . import events
 from .delivery import owe
 
@@ -52,7 +53,7 @@ def _invoice_saved(sender: object, instance: Invoice, update_fields: frozenset[s
     if not event or update_fields is None or "state" not in update_fields:
         return
     data = {
-        "invoice": str(instance.public_id), "number": instance.number, "currency": instance.currency, "total": f"{instance.total:f}",
+        "invoice": str(instance.public_id), "number": instance.number, "currency": instance.currency, "total": Money(instance.total, instance.currency).decimal_string(),
         "reason": instance.void_reason,
     }  # fmt: skip
     owe(instance.tenant, event, f"{event.replace('.', '-')}-{instance.pk}", data, getattr(instance, at))
@@ -63,6 +64,6 @@ def _credit_note_saved(sender: object, instance: CreditNote, created: bool, **_:
         return
     data = {
         "invoice": str(instance.invoice.public_id), "number": instance.number, "currency": instance.invoice.currency,
-        "total": f"{instance.total:f}",
+        "total": Money(instance.total, instance.currency).decimal_string(),
     }  # fmt: skip
     owe(instance.invoice.tenant, events.CREDIT_NOTE_ISSUED, f"credit-note-{instance.pk}", data, instance.issued_at)

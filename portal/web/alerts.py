@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from metering import monitoring
-from metering.models import BudgetAlert, Meter, MonitoringAlert
+from metering.models import BudgetAlert, BudgetBasis, Meter, MonitoringAlert
 from metering.models.quota_alert import QuotaAlert
 from tenants.models import Tenant
 
@@ -35,9 +35,17 @@ def budget_alerts(rows: Iterable[BudgetAlert], url: str = "") -> list[Alert]:
     return [
         Alert(
             tone="bad" if row.percent >= 100 else "warn",
-            title=_("%(percent)s of the budget “%(name)s” is spent")
+            title=(
+                _("The forecast reaches %(percent)s of the budget “%(name)s”")
+                if row.budget.basis == BudgetBasis.FORECAST
+                else _("%(percent)s of the budget “%(name)s” is spent")
+            )
             % {"percent": formats.percent(row.percent), "name": row.budget.name},
-            text=_("%(cost)s of %(amount)s in %(month)s")
+            text=(
+                _("%(cost)s expected of %(amount)s in %(month)s")
+                if row.budget.basis == BudgetBasis.FORECAST
+                else _("%(cost)s of %(amount)s in %(month)s")
+            )
             % {
                 "cost": formats.money(row.cost, row.currency),
                 "amount": formats.money_short(row.amount, row.currency),

@@ -62,8 +62,12 @@ def card(
         if status is None:
             return None
         spent, forecast = status.so_far, status.forecast
+    else:
+        status = None
     marks = sorted(threshold.percent for threshold in budget.thresholds.all())
     found = describe(budget.amount, spent.amount, budget.currency, marks, forecast)
+    if status is not None and status.is_forecast:
+        found = by_forecast(found, status)
     return replace(found, others=tuple(_at_risk(each for each in statuses if each.budget.pk != budget.pk)))
 
 
@@ -74,6 +78,17 @@ def _at_risk(statuses: Iterable[budgets.BudgetStatus]) -> Iterator[tuple[str, st
             percent = status.so_far.amount / status.amount.amount * 100
             said, tone = _sentence(percent, exceeds, known=True)
             yield status.budget.name, said, tone
+
+
+def by_forecast(card: BudgetCard, status: budgets.BudgetStatus) -> BudgetCard:
+    """The card of a budget whose thresholds go by the forecast: it says first how far that reaches."""
+    if status.projected is None:
+        return card
+    said = _("The forecast reaches %(percent)s of the budget, and its thresholds go by that.") % {
+        "percent": formats.percent(status.percent)
+    }
+    tone = "bad" if status.percent >= 100 else card.tone or ("warn" if status.percent >= components.WARN_AT else "")
+    return replace(card, sentence=f"{said} {card.sentence}", tone=tone)
 
 
 def describe(

@@ -74,7 +74,7 @@ def bar(
     scale = FULL / full_scale
     ticks = _with_room(ticks, scale)
     marks = tuple(
-        Tick(_width(at * scale), text, "end" if at * scale >= END else "middle", value >= at, at == FULL)
+        Tick(_width(at * scale), text, _anchor(at * scale, text), value >= at, at == FULL)
         for at, text in ticks
         if at <= full_scale
     )
@@ -84,17 +84,28 @@ def bar(
     )
 
 
+def _half(text: str) -> Decimal:
+    """Half of a label, in percent of a narrow bar: a digit is about 2 % of it."""
+    return Decimal(len(text))
+
+
+def _anchor(x: Decimal, text: str) -> str:
+    """A label stands under its mark, and keeps within the bar where it would leave it."""
+    if x >= END:
+        return "end"
+    return "start" if x < _half(text) else "middle"
+
+
 def _with_room(ticks: Sequence[tuple[Decimal, str]], scale: Decimal) -> list[tuple[Decimal, str]]:
     """The ticks without the labels that would run into the next one; from the right, so that the largest mark keeps its own."""
     found: list[tuple[Decimal, str]] = []
     edge = Decimal(200)
     for at, text in sorted(ticks, reverse=True):
-        half = Decimal(len(text))  # a digit is about 2 % of a narrow bar, half of the label on each side
-        at_end = at * scale >= END
-        room = at * scale + (0 if at_end else half) <= edge
+        x, half, anchor = at * scale, _half(text), _anchor(at * scale, text)
+        room = x + half * {"end": 0, "middle": 1, "start": 2}[anchor] <= edge
         found.append((at, text if room else ""))
         if room:
-            edge = at * scale - half * (2 if at_end else 1) - 1
+            edge = x - half * {"end": 2, "middle": 1, "start": 0}[anchor] - 1
     return found[::-1]
 
 
@@ -135,7 +146,7 @@ def diff(now: Decimal | None, before: Decimal | None) -> Diff:
     change = (now - before) / abs(before) * 100
     rounded = change.quantize(Decimal(1))
     if rounded == 0:
-        return Diff("±0%", "", _("unchanged"))
+        return Diff("0%", "", _("unchanged"))
     sign = "+" if rounded > 0 else "−"
     size = f"{abs(rounded):,}"
     label = _("%(size)s%% more") if rounded > 0 else _("%(size)s%% less")

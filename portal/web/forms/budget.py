@@ -26,9 +26,9 @@ def _amount(label: Any, **options: Any) -> forms.DecimalField:
     return forms.DecimalField(
         label=label,
         required=False,
-        min_value=Decimal("0.01"),
-        max_digits=14,
-        decimal_places=2,
+        min_value=Decimal("0.001"),
+        max_digits=15,
+        decimal_places=3,
         error_messages={"min_value": _("A budget is more than zero.")},
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
         **options,

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from metering import budgets
 from metering.budgets import Plan, Step
 from metering.forecasting import FALSE_ALARM_RATE
-from metering.models import Budget, BudgetAlert, Meter, SpendAnomaly
+from metering.models import Budget, BudgetAlert, BudgetThreshold, Meter, SpendAnomaly
 from tenants import audit, blocks
 from tenants.access import Access
 from tenants.models import Role
@@ -200,13 +200,21 @@ def _card(
         card = budget_reading.describe(
             status.amount.amount, status.so_far.amount, status.amount.currency, status.thresholds, status.forecast
         )
+        if status.is_forecast:
+            card = budget_reading.by_forecast(card, status)
     return {
         "budget": budget,
         "card": card,
         "about": _about(budget, meters),
-        "acts": [row for row in budget.thresholds.all() if row.action != "notify"],
+        "acts": [(row.percent, _lower_first(row)) for row in budget.thresholds.all() if row.action != "notify"],
         "muted": budget.muted_until is not None and budget.muted_until > now,
     }
+
+
+def _lower_first(row: BudgetThreshold) -> str:
+    """'refuse new GPU reservations' within a sentence."""
+    words = str(row.get_action_display())
+    return words[:1].lower() + words[1:]
 
 
 def _about(budget: Budget, meters: readings.Meters) -> str:

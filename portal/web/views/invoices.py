@@ -218,7 +218,7 @@ def _row(invoice: Invoice) -> dict[str, Any]:
         "back": formats.money(back) if (back := payments.to_give_back(invoice)) else "",
         "issued_at": invoice.issued_at,
         "issue_after": invoice.issue_after,
-        "due_on": invoice.due_on,
+        "due_on": formats.day(invoice.due_on, "UTC") if invoice.due_on else "",
         "is_overdue": invoice.is_overdue(timezone.now()),
         "void_reason": invoice.void_reason,
     }
@@ -255,7 +255,7 @@ def _by_day(hours: list[evidence.LineHour], time_zone: str) -> list[dict[str, An
         quantity = sum((row.quantity for row in its), Decimal(0))
         found.append(
             {
-                "day": day,
+                "day": formats.day(day, "UTC"),
                 "text": f"{formats.number(quantity, 6)} {formats.unit_name(its[0].unit, quantity)}".strip(),
                 "events": sum(row.events for row in its),
                 "gap": sum(row.gap for row in its),

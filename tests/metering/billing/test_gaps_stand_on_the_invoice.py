@@ -59,6 +59,8 @@ def test_every_form_of_the_invoice_says_what_was_done(acme: Tenant, july: Billin
     page = documents.html(json.loads(invoice.snapshot))
     assert "Billed at the last known value" in page
     assert "the driver did not answer" in page
+    assert "8 July 2026, 15:00" in page, "as every date of the document, and in the zone of the invoice"
+    assert "T13:00:00" not in page
     (line,) = invoice.lines.all()
     assert line.quantity == 4
 

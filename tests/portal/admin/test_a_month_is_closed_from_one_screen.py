@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from metering.admin.closing import month_states
+from metering.alerts import unknown_usage
 from metering.billing import closing
 from metering.ledger import ingestion, rollups
 from metering.models import (
@@ -24,6 +26,10 @@ from metering.models import (
     Meter,
     MeteringGap,
     Payment,
+    Price,
+    PriceBook,
+    PriceBookVersion,
+    TenantPriceBook,
 )
 from metering.usage import gap_shares
 from tenants import calendar, periods
@@ -220,3 +226,43 @@ def test_a_month_in_which_nothing_was_used_is_nothing_to_invoice(olivia: Client,
     EmptyMonth.objects.create(tenant=cast.acme, period=period, found_at=timezone.now())
     states = {each.tenant.slug: each.state for each in month_states(LAST, timezone.now())}
     assert states["acme"] == "nothing"
+
+
+def only_the_h100_has_a_price() -> None:
+    book = PriceBook.objects.create(slug="h100", name="H100", currency="USD")
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    version = PriceBookVersion.objects.create(book=book, number=1, starts_at=start)
+    Price.objects.create(version=version, meter="gpu_hours", unit_price=Decimal(2), dim_key="model", dim_value="H100")
+    version.published_at = start
+    version.save()
+    for tenant in Tenant.objects.all():
+        TenantPriceBook.objects.create(tenant=tenant, book=book, starts_at=start, reason="a test")
+
+
+def test_only_what_the_month_itself_used_without_a_price_waits(olivia: Client, cast: Cast) -> None:
+    now = timezone.now()
+    last, present = (periods.period_by_key(cast.acme, key) for key in (LAST, calendar.month_key("UTC", now)))
+    only_the_h100_has_a_price()
+    for tenant, period, id in ((cast.acme, last, "a"), (cast.globex, present, "g")):
+        at = max(period.starts_at, min(period.ends_at, now) - timedelta(minutes=5))
+        ingestion.book(tenant, [event(id, at, "10", "gpu_hours", model="X999")], at)
+        rollups.run(at)
+        unknown_usage.check_all(at)
+
+    def waiting(month: str) -> dict[str, int]:
+        return {each.tenant.slug: each.unpriced for each in month_states(month, now) if each.unpriced}
+
+    unknown_usage.check_all(now)
+    assert waiting(LAST) == {"acme": 1}
+    assert waiting(present.key) == {"globex": 1}
+    assert waiting(calendar.previous_month(LAST)) == {}
+
+
+def test_the_page_is_called_what_it_is(olivia: Client) -> None:
+    html = page(olivia)
+    title = re.search(r"<title>(.*?)</title>", html, re.DOTALL)
+    assert title is not None
+    assert title[1].split()[:3] == ["Close", "a", "month"]
+    header = html.partition('id="header-inner"')[2].partition("pa-filters")[0]
+    assert "Close a month" in header
+    assert ">Metering<" not in re.sub(r"\s", "", header)

@@ -74,6 +74,9 @@ def test_a_started_version_can_only_be_read(olivia: Client, book: PriceBook) -> 
     assert olivia.post(page_of(started), {"audit_reason": "x", "note": "x"}).status_code == 403
     price = started.prices.get(meter="gpu_hours")
     assert price.unit_price == Decimal("2.5")
+    book_page = olivia.get(reverse("admin:metering_pricebook_change", args=[book.pk]))
+    assert "2.5 USD per GPU hour" in text_of(page)
+    assert "GPU hours: 2.5 USD per GPU hour" in text_of(book_page)
 
 
 def test_a_price_that_makes_no_sense_is_refused_with_all_other_changes(olivia: Client, book: PriceBook) -> None:
@@ -91,7 +94,9 @@ def test_the_past_is_not_repriced_by_accident(olivia: Client, book: PriceBook) -
     version = draft(olivia, book)
     PriceBookVersion.objects.filter(pk=version.pk).update(starts_at=version.starts_at - timedelta(days=9))
     url = reverse("admin:metering_pricebookversion_publish", args=[version.pk])
-    assert "starts in the past" in dry_run(olivia, version)
+    page = dry_run(olivia, version)
+    assert "starts in the past" in page
+    assert "GPU hours: 2.5 USD per GPU hour" in page
     assert olivia.post(url, {"confirmed": "1", "reason": "x"}).status_code == 200
     version.refresh_from_db()
     assert version.published_at is None

@@ -80,7 +80,8 @@ class TestBudget:
     def test_none_is_set_at_first(self, callers: Callers) -> None:
         body = callers.key("read").get("tenants/acme/budget").json()
         assert body == {
-            "amount": None, "currency": "USD", "period": None, "spent": None, "remaining": None, "percent": None, "projected": None,
+            "amount": None, "currency": "USD", "period": None, "spent": None, "remaining": None, "percent": None, "measured": None,
+            "measured_percent": None, "projected": None,
             "thresholds": [], "recipients": [], "alerts": [],
         }  # fmt: skip
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from metering.billing import payments
 from metering.ledger import ingestion, rollups
 from metering.money import Money
+from portal.web import formats
 from tests.metering.billing.invoices import issued_invoice
 from tests.metering.events import event
 from tests.tenants.cast import Cast
@@ -24,6 +25,8 @@ def test_list_invoice_line_hour_reading(browse: Callable[[str], Client], cast: C
     page = text_of(alice.get(f"/t/acme/invoices/{invoice.public_id}"))
     assert "$25.00" in page
     assert "10 GPU hours" in page
+    assert invoice.due_on is not None
+    assert f"due on {formats.day(invoice.due_on, 'UTC')}" in page, "written as the other dates of the page"
     line = alice.get(f"/t/acme/invoices/{invoice.public_id}/lines/1")
     assert "10 × 2.5 = 25" in text_of(line)
     (day,) = line.context["days"]
