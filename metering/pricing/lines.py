@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..money import Money, Number, allocate, exact, plain, total
 from ..periods import Period, utc
@@ -19,14 +19,7 @@ LINE_KINDS: tuple[LineKind, ...] = ("usage", "fee", "shortfall", "overage")
 Reason: TypeAlias = Literal["no_price_in_force", "unknown_meter", "unknown_value", "negative_total"]
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Segment:
-    """`quantity` priced units (calls, GPU hours, GB-months) of one meter, used in [start, end) under the same dimensions.
-
-    The quantity is exact and signed: a correction is negative, at the time of the event that it corrects. Without `end` the usage
-    happened at the instant `start`. `evidence` is whatever leads back to the readings (rollup keys, event ids); rating hands it on.
-    """
-
+class _Segment(NamedTuple):
     meter: str
     quantity: Fraction
     start: datetime
@@ -34,43 +27,38 @@ class Segment:
     dims: Mapping[str, str]
     evidence: tuple[str, ...]
 
-    def __init__(
-        self,
+
+class Segment(_Segment):
+    """`quantity` priced units (calls, GPU hours, GB-months) of one meter, used in [start, end) under the same dimensions.
+
+    The quantity is exact and signed: a correction is negative, at the time of the event that it corrects. Without `end` the usage
+    happened at the instant `start`. `evidence` is whatever leads back to the readings (rollup keys, event ids); rating hands it on.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
         meter: str,
         quantity: Number,
         start: datetime,
         end: datetime | None = None,
         dims: Mapping[str, str] | None = None,
         evidence: Sequence[str] = (),
-    ) -> None:
+    ) -> Segment:
         begin = utc(start)
         finish = begin if end is None else utc(end)
         if finish < begin:
             raise PriceError(f"a segment of {meter} ends before it starts")
-        fill = object.__setattr__  # one by one: a bill of many segments takes a third of the time of a loop
-        fill(self, "meter", meter)
-        fill(self, "quantity", exact(quantity))
-        fill(self, "start", begin)
-        fill(self, "end", finish)
-        fill(self, "dims", dims or {})
-        fill(self, "evidence", tuple(evidence))
+        return super().__new__(cls, meter, exact(quantity), begin, finish, dims or {}, tuple(evidence))
 
     @classmethod
     def summed(cls, meter: str, quantity: Fraction, start: datetime, end: datetime, dims: Mapping[str, str]) -> Segment:
         """A segment of [start, end), both in UTC and in order, as a database sums them: nothing is left to check."""
-        made = object.__new__(cls)
-        fill = object.__setattr__
-        fill(made, "meter", meter)
-        fill(made, "quantity", quantity)
-        fill(made, "start", start)
-        fill(made, "end", end)
-        fill(made, "dims", dims)
-        fill(made, "evidence", ())
-        return made
+        return tuple.__new__(cls, (meter, quantity, start, end, dims, ()))
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a bill: rounded once, from the exact `unrounded` amount, and able to say how it came about.
 
     `versions` name the price versions (several where the price did not change from one to the next), `parts` are the steps of the
@@ -86,10 +74,14 @@ class Line:
     start: datetime
     end: datetime
     quantity: Fraction
-    unrounded: Fraction
     amount: Money
     parts: tuple[Part, ...]
     segments: tuple[Segment, ...] = ()
+
+    @property
+    def unrounded(self) -> Fraction:
+        """What the parts come to, exact: the amount before its one rounding."""
+        return self.parts[0].amount if len(self.parts) == 1 else sum((part.amount for part in self.parts), Fraction(0))
 
     @property
     def key(self) -> str:
@@ -119,6 +111,7 @@ class Line:
     def explanation(self) -> list[str]:
         """The arithmetic in words, one sentence per part and a last one with the rounding and the price versions."""
         steps = []
+        unrounded = self.unrounded
         for part in self.parts:
             if self.kind == "shortfall":
                 steps.append(f"{part.reason}: {_digits(abs(part.amount), 8)}")
@@ -126,9 +119,9 @@ class Line:
             fee = f" + {plain(part.fee, 8)}" if part.fee else ""
             step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(part.amount, 8)}"
             steps.append(f"{part.reason}: {step}")
-        is_exact = exact(self.amount.amount) == self.unrounded
+        is_exact = exact(self.amount.amount) == unrounded
         says = "is" if is_exact else "rounded to whole minor units, once, is"
-        return [*steps, f"{_digits(self.unrounded, 8)} {says} {self.amount} ({', '.join(self.versions)})"]
+        return [*steps, f"{_digits(unrounded, 8)} {says} {self.amount} ({', '.join(self.versions)})"]
 
     def as_dict(self) -> dict[str, Any]:
         """The line as JSON values for a frozen snapshot: numbers as strings (exact ones as "n/d"), instants in ISO 8601."""

@@ -21,7 +21,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-from ..money import Money, round_line, total
+from ..money import Money, round_line, round_product, total
 from ..periods import Period, days
 from .book import EVERYTHING, Price, PriceVersion, Selector
 from .charges import FREE, PER_UNIT, FlatFee, Part, PerUnit, PriceError, UsageCharge, in_full
@@ -81,8 +81,8 @@ class _Run:
     start: datetime
     end: datetime
     versions: tuple[str, ...] = ()
-    plain_price: Fraction | None = None
-    """The price of a unit where it is the one price of its meter in all of the period, and nothing but the quantity counts."""
+    plain: PerUnit | None = None
+    """The charge where it is the one price of its meter in all of the period, and nothing but the quantity counts."""
 
     def covers(self, segment: Segment) -> bool:
         """Whether this price, and no other of its version, is the one for the segment's dimensions."""
@@ -174,7 +174,7 @@ def _runs(spans: Sequence[Span], meter: str, is_whole: bool) -> Iterator[_Run]:
         charge = run.price.charge
         is_mere = not (run.dimension[0] or run.price.allowance or run.price.commitment)
         if is_whole and is_mere and len(found) == 1 and isinstance(charge, PerUnit):
-            run.plain_price = in_full(charge.unit_price)
+            run.plain = charge
         yield run
 
 
@@ -210,7 +210,7 @@ class _Bill:
     def rate_meter(self, meter: str, segments: list[Segment]) -> None:
         """Add the meter's lines: usage or fee, then the commitments of its prices; and hold what has no price."""
         runs = self.plan.runs.get(meter, ())
-        if len(runs) == 1 and runs[0].plain_price is not None and self._plain(runs[0], runs[0].plain_price, segments):
+        if len(runs) == 1 and runs[0].plain is not None and self._plain(runs[0], runs[0].plain, segments):
             return
         self._hold_unpriced(meter, segments)
         committed: dict[Selector, list[tuple[_Run, Line | None]]] = {}
@@ -229,18 +229,17 @@ class _Bill:
             ]
             self._add_commitment(selector, spent, its[-1][0].last)
 
-    def _plain(self, run: _Run, price: Fraction, segments: list[Segment]) -> bool:
+    def _plain(self, run: _Run, charge: PerUnit, segments: list[Segment]) -> bool:
         """Add the line of a mere price in force all month, as `_usage` would; False for what needs a closer look (a negative total)."""
         if not segments:
             return True
         quantity = _sum(segments)
         if quantity.numerator < 0:
             return False
-        amount = Fraction(quantity.numerator * price.numerator, quantity.denominator * price.denominator)
-        charge = run.price.charge
-        parts = (Part(PER_UNIT, quantity, charge.unit_price, amount),) if quantity else ()  # type: ignore[union-attr]  # per unit
+        amount = round_product(quantity, in_full(charge.unit_price), self.currency)
+        parts = (Part(PER_UNIT, quantity, charge.unit_price),) if quantity else ()
         its = tuple(segments) if len(segments) == 1 else tuple(sorted(segments, key=_in_time))
-        self.lines.append((run.first, self._line("usage", run, quantity, parts, its)))
+        self.lines.append((run.first, self._line("usage", run, quantity, amount, parts, its)))
         return True
 
     def rate_commitment_of_bill(self) -> None:
@@ -293,35 +292,29 @@ class _Bill:
         low, high = _at_least_zero(before), _at_least_zero(after)
         reached = high if whole is after else max(whole, high)
         parts = tuple(_parts(charge, in_full(run.price.allowance), low, high, reached))
-        return self._line("usage", run, high - low if low else high, parts, tuple(sorted(used, key=_in_time)))
+        quantity = high - low if low else high
+        return self._line("usage", run, quantity, self._rounded(parts), parts, tuple(sorted(used, key=_in_time)))
 
     def _fee(self, run: _Run, charge: FlatFee) -> Line | None:
         begun = sum(span.accrued for span in self.spans[run.first : run.last + 1])
         if not begun:
             return None
-        share = Fraction(begun, self.days)
-        part = Part(f"{begun} of {self.days} days", share, charge.amount, share * Fraction(charge.amount))
-        return self._line("fee", run, Fraction(begun), (part,))
+        parts = (Part(f"{begun} of {self.days} days", Fraction(begun, self.days), charge.amount),)
+        return self._line("fee", run, Fraction(begun), self._rounded(parts), parts)
 
+    def _rounded(self, parts: tuple[Part, ...]) -> Money:
+        return round_line(sum((part.amount for part in parts), _ZERO), self.currency)
+
+    @staticmethod
     def _line(
-        self, kind: LineKind, run: _Run, quantity: Fraction, parts: tuple[Part, ...], segments: tuple[Segment, ...] = ()
+        kind: LineKind,
+        run: _Run,
+        quantity: Fraction,
+        amount: Money,
+        parts: tuple[Part, ...],
+        segments: tuple[Segment, ...] = (),
     ) -> Line:
-        unrounded = parts[0].amount if len(parts) == 1 else sum((part.amount for part in parts), _ZERO)
-        meter, key, value = run.price.selector
-        return Line(
-            kind,
-            meter,
-            key,
-            value,
-            versions=run.versions,
-            start=run.start,
-            end=run.end,
-            quantity=quantity,
-            unrounded=unrounded,
-            amount=round_line(unrounded, self.currency),
-            parts=parts,
-            segments=segments,
-        )
+        return Line(kind, *run.price.selector, run.versions, run.start, run.end, quantity, amount, parts, segments)
 
 
 def _why_unpriced(span: Span | None, segment: Segment) -> tuple[Reason, str, str] | None:
@@ -351,7 +344,7 @@ def _parts(charge: UsageCharge, allowance: Fraction, low: Fraction, high: Fracti
     before, after = max(low - allowance, _ZERO), max(high - allowance, _ZERO)
     free = (high - low) - (after - before)
     if free:
-        yield Part(FREE, free, Decimal(0), _ZERO)
+        yield Part(FREE, free, Decimal(0))
     if after != before:
         yield from charge.charge(before, after, max(whole - allowance, _ZERO))
 
