@@ -69,19 +69,23 @@ def timelines(
     versions = {**books.versions, **(instead or {})}
     of_tiers = {**books.of_tiers, **(tiers_instead or {})}
     shared = books.shared if as_it_is else {}
+    by_tier: dict[int, Versions] = {}
     found: dict[int, Versions] = {}
     for tenant in everyone:
         its = terms[tenant.pk]
         of_its_own = (own_instead or {}).get(tenant.pk, its.own)
         if of_its_own or len(its.tiers) > 1:
             own = [BookInForce(versions[book], start, end) for book, start, end in of_its_own]
-            by_tier = _whole_months(books_of(its.tiers, of_tiers, books.default), books.currencies, tenant.time_zone)
-            found[tenant.pk] = timeline(_layer(by_tier, versions), own)
+            rows = _whole_months(books_of(its.tiers, of_tiers, books.default), books.currencies, tenant.time_zone)
+            found[tenant.pk] = timeline(_layer(rows, versions), own)
         else:
-            key = tuple(books_of([(its.tiers[0][0], ALWAYS)], of_tiers, books.default))
-            if key not in shared:
-                shared[key] = timeline(_layer(key, versions))
-            found[tenant.pk] = shared[key]
+            tier = its.tiers[0][0]
+            if tier not in by_tier:
+                key = tuple(books_of([(tier, ALWAYS)], of_tiers, books.default))
+                if key not in shared:
+                    shared[key] = timeline(_layer(key, versions))
+                by_tier[tier] = shared[key]
+            found[tenant.pk] = by_tier[tier]
     return found
 
 
