@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -26,7 +26,7 @@ from ..periods import Period, days
 from .book import EVERYTHING, Price, PriceVersion, Selector
 from .charges import FREE, PER_UNIT, FlatFee, Part, PerUnit, PriceError, UsageCharge, in_full
 from .commitments import Spent, commitment_line
-from .lines import LINE_KINDS, Line, LineKind, Quarantined, Rating, Reason, Segment
+from .lines import LINE_KINDS, Line, Quarantined, Rating, Reason, Segment
 from .spans import Active, Span, active, currency_of, spans_of
 
 _HOUR: Final = timedelta(hours=1)
@@ -62,7 +62,9 @@ def rate(
         bill.rate_meter(meter, usage.get(meter, []))
     if plan.has_commitment:
         bill.rate_commitment_of_bill()
-    lines = sorted((line for _, line in bill.lines), key=_order)
+    lines = [line for _, line in bill.lines]
+    if not plan.is_plain:
+        lines.sort(key=_order)
     return Rating(period, bill.currency, tuple(lines), tuple(bill.quarantined))
 
 
@@ -81,6 +83,8 @@ class _Run:
     start: datetime
     end: datetime
     versions: tuple[str, ...] = ()
+    heading: tuple[str, str, str, tuple[str, ...], datetime, datetime] = field(init=False)
+    """What its lines begin with: meter, dimension, value, versions, start, end."""
     plain: PerUnit | None = None
     """The charge where it is the one price of its meter in all of the period, and nothing but the quantity counts."""
 
@@ -104,6 +108,8 @@ class _Plan:
     has_commitment: bool
     is_whole: bool
     """One price version holds for all of the period: no usage can cross a change."""
+    is_plain: bool
+    """Nothing but plain prices: a meter has at most one line, and lines come in the order of their meters."""
 
 
 class _SamePrices:
@@ -123,32 +129,34 @@ class _SamePrices:
 
 def _plan_for(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
     """The plan; the one made before where many tenants are rated by the same prices, with fees for all of the month or for none of it."""
-    if bounds.start >= bounds.end:
-        bounds = Active(period.end, period.end, period.end)
-    is_common = bounds.start in (period.start, period.end) and bounds.end == bounds.as_of == period.end
-    if is_common and type(versions) is tuple:
-        return _common_plan(_SamePrices(versions), period, bounds)
+    is_all = bounds.start == period.start and bounds.end == bounds.as_of == period.end
+    is_none = bounds.start >= bounds.end
+    if (is_all or is_none) and type(versions) is tuple:
+        return _common_plan(_SamePrices(versions), period, is_all)
     return _plan(versions, period, bounds)
 
 
 @lru_cache(maxsize=64)
-def _common_plan(prices: _SamePrices, period: Period, bounds: Active) -> _Plan:
-    return _plan(prices.versions, period, bounds)
+def _common_plan(prices: _SamePrices, period: Period, is_all: bool) -> _Plan:
+    start = period.start if is_all else period.end
+    return _plan(prices.versions, period, Active(start, period.end, period.end))
 
 
 def _plan(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
     spans = tuple(spans_of(versions, period, bounds))
     is_whole = len(spans) == 1 and spans[0].start == period.start and spans[0].end == period.end
     meters = tuple(sorted({price.meter for span in spans for price in span.version.prices}))
+    runs = {meter: tuple(_runs(spans, meter, is_whole)) for meter in meters}
     return _Plan(
         spans=spans,
         currency=currency_of(spans, None) if spans else "",
         days=len(days(period)),
         starts=tuple(span.start for span in spans),
         meters=meters,
-        runs={meter: tuple(_runs(spans, meter, is_whole)) for meter in meters},
-        has_commitment=any(span.version.commitment for span in spans),
+        runs=runs,
+        has_commitment=(has_commitment := any(span.version.commitment for span in spans)),
         is_whole=is_whole,
+        is_plain=not has_commitment and all(run.plain for its in runs.values() for run in its),
     )
 
 
@@ -171,6 +179,7 @@ def _runs(spans: Sequence[Span], meter: str, is_whole: bool) -> Iterator[_Run]:
         its = spans[run.first : run.last + 1]
         run.end = its[-1].end
         run.versions = tuple(dict.fromkeys(span.version.ref for span in its))
+        run.heading = (*run.price.selector, run.versions, run.start, run.end)
         charge = run.price.charge
         is_mere = not (run.dimension[0] or run.price.allowance or run.price.commitment)
         if is_whole and is_mere and len(found) == 1 and isinstance(charge, PerUnit):
@@ -234,12 +243,13 @@ class _Bill:
         if not segments:
             return True
         quantity = _sum(segments)
-        if quantity.numerator < 0:
+        numerator = quantity.numerator
+        if numerator < 0:
             return False
         amount = round_product(quantity, in_full(charge.unit_price), self.currency)
-        parts = (Part(PER_UNIT, quantity, charge.unit_price),) if quantity else ()
+        parts = (Part(PER_UNIT, quantity, charge.unit_price),) if numerator else ()
         its = tuple(segments) if len(segments) == 1 else tuple(sorted(segments, key=_in_time))
-        self.lines.append((run.first, self._line("usage", run, quantity, amount, parts, its)))
+        self.lines.append((run.first, Line("usage", *run.heading, quantity, amount, parts, its)))
         return True
 
     def rate_commitment_of_bill(self) -> None:
@@ -293,28 +303,17 @@ class _Bill:
         reached = high if whole is after else max(whole, high)
         parts = tuple(_parts(charge, in_full(run.price.allowance), low, high, reached))
         quantity = high - low if low else high
-        return self._line("usage", run, quantity, self._rounded(parts), parts, tuple(sorted(used, key=_in_time)))
+        return Line("usage", *run.heading, quantity, self._rounded(parts), parts, tuple(sorted(used, key=_in_time)))
 
     def _fee(self, run: _Run, charge: FlatFee) -> Line | None:
         begun = sum(span.accrued for span in self.spans[run.first : run.last + 1])
         if not begun:
             return None
         parts = (Part(f"{begun} of {self.days} days", Fraction(begun, self.days), charge.amount),)
-        return self._line("fee", run, Fraction(begun), self._rounded(parts), parts)
+        return Line("fee", *run.heading, Fraction(begun), self._rounded(parts), parts)
 
     def _rounded(self, parts: tuple[Part, ...]) -> Money:
         return round_line(sum((part.amount for part in parts), _ZERO), self.currency)
-
-    @staticmethod
-    def _line(
-        kind: LineKind,
-        run: _Run,
-        quantity: Fraction,
-        amount: Money,
-        parts: tuple[Part, ...],
-        segments: tuple[Segment, ...] = (),
-    ) -> Line:
-        return Line(kind, *run.price.selector, run.versions, run.start, run.end, quantity, amount, parts, segments)
 
 
 def _why_unpriced(span: Span | None, segment: Segment) -> tuple[Reason, str, str] | None:

@@ -17,7 +17,7 @@ from fractions import Fraction
 
 from django.db import connection, transaction
 
-from metering import memo
+from metering import memo, sql
 from metering.models import Aggregation, GapDecision, GapPolicy, GapShare, Invoice, Meter, MeteringGap
 from metering.money import MoneyError, exact, plain
 from metering.periods import Period
@@ -169,7 +169,7 @@ def _shares(tenants: tuple[int, ...], first: datetime, last: datetime) -> dict[i
 
     def read() -> dict[int, list[GapShare]]:
         found: dict[int, list[GapShare]] = defaultdict(list)
-        for share in GapShare.objects.raw(_SHARES, [list(tenants), first, last]):
+        for share in GapShare.objects.raw(_SHARES, [sql.ids(tenants), first, last]):
             found[share.tenant_id].append(share)
         return found
 
@@ -368,7 +368,7 @@ def _span(seconds: int) -> str:
 
 
 _SHARES = """
-    SELECT * FROM metering_gapshare WHERE tenant_id = ANY(%s) AND ends_at > %s AND starts_at < %s ORDER BY id
+    SELECT * FROM metering_gapshare WHERE tenant_id = ANY(%s::bigint[]) AND ends_at > %s AND starts_at < %s ORDER BY id
 """
 _PLACE = """
     (NOT dims ? 'node' OR dims->>'node' = %(node)s)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from metering import memo
+from metering import memo, sql
 from metering.models import Aggregation, Meter
 from metering.periods import Period, covering
 from tenants.models import Tenant
@@ -107,10 +107,10 @@ def _of_one_time(
         cursor.execute(
             f"""
             SELECT tenant_id, meter, {bucket_of}, sum(quantity_micro){columns} FROM metering_usagerollup
-            WHERE tenant_id = ANY(%s) AND hour >= %s AND hour < %s
+            WHERE tenant_id = ANY(%s::bigint[]) AND hour >= %s AND hour < %s
             GROUP BY tenant_id, meter, 3{"".join(f", {5 + position}" for position in range(len(dimensions)))}
             """,  # noqa: S608  (only placeholders and positions vary)
-            [*([list(edges)] if edges else []), *dimensions, [tenant_id for tenant_id, _ in spans], spans[0][1].start, spans[0][1].end],
+            [*([list(edges)] if edges else []), *dimensions, sql.ids(tenant_id for tenant_id, _ in spans), spans[0][1].start, spans[0][1].end],
         )
         return cursor.fetchall()
 
