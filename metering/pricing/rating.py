@@ -54,10 +54,7 @@ def rate(
     """
     plan = _plan_for(versions, period, active(period, active_from, active_until, as_of))
     bill = _Bill(period, currency_of(plan.spans, currency) if currency or not plan.spans else plan.currency, plan)
-    usage: dict[str, list[Segment]] = {}
-    for segment in segments:
-        bill.check(segment)
-        usage.setdefault(segment.meter, []).append(segment)
+    usage = bill.by_meter(segments)
     for meter in plan.meters if usage.keys() <= plan.runs.keys() else sorted({*usage, *plan.meters}):
         bill.rate_meter(meter, usage.get(meter, []))
     if plan.has_commitment:
@@ -147,6 +144,7 @@ def _plan(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _
     is_whole = len(spans) == 1 and spans[0].start == period.start and spans[0].end == period.end
     meters = tuple(sorted({price.meter for span in spans for price in span.version.prices}))
     runs = {meter: tuple(_runs(spans, meter, is_whole)) for meter in meters}
+    has_commitment = any(span.version.commitment for span in spans)
     return _Plan(
         spans=spans,
         currency=currency_of(spans, None) if spans else "",
@@ -154,7 +152,7 @@ def _plan(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _
         starts=tuple(span.start for span in spans),
         meters=meters,
         runs=runs,
-        has_commitment=(has_commitment := any(span.version.commitment for span in spans)),
+        has_commitment=has_commitment,
         is_whole=is_whole,
         is_plain=not has_commitment and all(run.plain for its in runs.values() for run in its),
     )
@@ -207,11 +205,21 @@ class _Bill:
         self.lines: list[tuple[int, Line]] = []
         self.quarantined: list[Quarantined] = []
 
-    def check(self, segment: Segment) -> None:
-        """`PriceError` for a segment that no single price can be in force for."""
-        if not self.period.start <= segment.start < self.period.end or segment.end > self.period.end:
-            raise PriceError(f"usage of {segment.meter} at {segment.start.isoformat()} lies outside {self.period.key}")
-        if not self.plan.is_whole and segment.end - segment.start > _HOUR:
+    def by_meter(self, segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+        """The segments of each meter. `PriceError` for one that no single price can be in force for."""
+        found: dict[str, list[Segment]] = {}
+        first, end, can_cross = self.period.start, self.period.end, not self.plan.is_whole
+        for segment in segments:
+            if not first <= segment.start < end or segment.end > end:
+                at = segment.start.isoformat()
+                raise PriceError(f"usage of {segment.meter} at {at} lies outside {self.period.key}")
+            if can_cross:
+                self._check_crossing(segment)
+            found.setdefault(segment.meter, []).append(segment)
+        return found
+
+    def _check_crossing(self, segment: Segment) -> None:
+        if segment.end - segment.start > _HOUR:
             last = segment.end - timedelta(microseconds=1)
             if self._span_at(segment.start) is not self._span_at(last):
                 raise PriceError(f"usage of {segment.meter} from {segment.start.isoformat()} crosses a price change")

@@ -110,7 +110,13 @@ def _of_one_time(
             WHERE tenant_id = ANY(%s::bigint[]) AND hour >= %s AND hour < %s
             GROUP BY tenant_id, meter, 3{"".join(f", {5 + position}" for position in range(len(dimensions)))}
             """,  # noqa: S608  (only placeholders and positions vary)
-            [*([list(edges)] if edges else []), *dimensions, sql.ids(tenant_id for tenant_id, _ in spans), spans[0][1].start, spans[0][1].end],
+            [
+                *([list(edges)] if edges else []),
+                *dimensions,
+                sql.ids(tenant_id for tenant_id, _ in spans),
+                spans[0][1].start,
+                spans[0][1].end,
+            ],
         )
         return cursor.fetchall()
 
