@@ -82,13 +82,13 @@ def of_spans(
     units = {key: (it.display_factor, it.aggregation == LEVEL) for key, it in meters.items()}
     known: dict[tuple[str | None, ...], Mapping[str, str]] = {}
     for row in rows:
-        key, meter, bucket, micro = row[:4]
+        (key, meter, bucket, micro), values = row[:4], row[4:]
         if meter not in units:
             continue
-        dims = known.get(row[4:])
+        dims = known.get(values)
         if dims is None:
-            named = zip(dimensions, row[4:], strict=True)
-            dims = known[row[4:]] = {name: value for name, value in named if value is not None}
+            named = zip(dimensions, values, strict=True)
+            dims = known[values] = {name: value for name, value in named if value is not None}
         span, used = found[key]
         start, end = span.start, span.end
         if edges:
