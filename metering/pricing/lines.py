@@ -81,7 +81,7 @@ class Line(NamedTuple):
     @property
     def unrounded(self) -> Fraction:
         """What the parts come to, exact: the amount before its one rounding."""
-        return self.parts[0].amount if len(self.parts) == 1 else sum((part.amount for part in self.parts), Fraction(0))
+        return _sum([part.amount for part in self.parts])
 
     @property
     def key(self) -> str:
@@ -111,13 +111,14 @@ class Line(NamedTuple):
     def explanation(self) -> list[str]:
         """The arithmetic in words, one sentence per part and a last one with the rounding and the price versions."""
         steps = []
-        unrounded = self.unrounded
-        for part in self.parts:
+        amounts = [part.amount for part in self.parts]
+        unrounded = _sum(amounts)
+        for part, amount in zip(self.parts, amounts, strict=True):
             if self.kind == "shortfall":
-                steps.append(f"{part.reason}: {_digits(abs(part.amount), 8)}")
+                steps.append(f"{part.reason}: {_digits(abs(amount), 8)}")
                 continue
             fee = f" + {plain(part.fee, 8)}" if part.fee else ""
-            step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(part.amount, 8)}"
+            step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(amount, 8)}"
             steps.append(f"{part.reason}: {step}")
         is_exact = exact(self.amount.amount) == unrounded
         says = "is" if is_exact else "rounded to whole minor units, once, is"
@@ -126,6 +127,7 @@ class Line(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """The line as JSON values for a frozen snapshot: numbers as strings (exact ones as "n/d"), instants in ISO 8601."""
         price = self.unit_price
+        amounts = [part.amount for part in self.parts]
         return {
             "key": self.key,
             "kind": self.kind,
@@ -138,10 +140,10 @@ class Line(NamedTuple):
             "quantity": plain(self.quantity),
             "quantity_exact": str(self.quantity),
             "unit_price": None if price is None else _price(price),
-            "unrounded_exact": str(self.unrounded),
+            "unrounded_exact": str(_sum(amounts)),
             "amount": self.amount.decimal_string(),
             "currency": self.amount.currency,
-            "parts": [_part(part) for part in self.parts],
+            "parts": [_part(part, amount) for part, amount in zip(self.parts, amounts, strict=True)],
             "segments": [_segment(segment) for segment in self.segments],
         }
 
@@ -160,13 +162,17 @@ def _digits(value: Fraction, places: int) -> str:
     return f"{'-' if value < 0 else ''}{plain(cut, places)}…"
 
 
-def _part(part: Part) -> dict[str, str]:
+def _sum(amounts: Sequence[Fraction]) -> Fraction:
+    return amounts[0] if len(amounts) == 1 else sum(amounts, Fraction(0))
+
+
+def _part(part: Part, amount: Fraction) -> dict[str, str]:
     return {
         "reason": part.reason,
         "quantity": str(part.quantity),
         "unit_price": _price(part.unit_price),
         "fee": str(part.fee),
-        "amount": str(part.amount),
+        "amount": str(amount),
     }
 
 
