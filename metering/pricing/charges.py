@@ -41,7 +41,8 @@ class Part(NamedTuple):
     @property
     def amount(self) -> Fraction:
         """What the step comes to, exact."""
-        product = self.quantity * in_full(self.unit_price)
+        quantity, price = self.quantity, in_full(self.unit_price)
+        product = Fraction(quantity.numerator * price.numerator, quantity.denominator * price.denominator)
         return product + self.fee if self.fee else product
 
 

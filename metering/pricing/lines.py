@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from ..money import Money, Number, allocate, exact, plain, total
+from ..money import Money, Number, allocate, exact, minor_digits, plain, total
 from ..periods import Period, utc
 from .charges import FREE, Part, PriceError
 
@@ -120,7 +120,7 @@ class Line(NamedTuple):
             fee = f" + {plain(part.fee, 8)}" if part.fee else ""
             step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(amount, 8)}"
             steps.append(f"{part.reason}: {step}")
-        is_exact = exact(self.amount.amount) == unrounded
+        is_exact = 10 ** minor_digits(self.amount.currency) % unrounded.denominator == 0
         says = "is" if is_exact else "rounded to whole minor units, once, is"
         return [*steps, f"{_digits(unrounded, 8)} {says} {self.amount} ({', '.join(self.versions)})"]
 
