@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final, TypeAlias, final
@@ -41,6 +41,7 @@ MINOR_DIGITS: Final[dict[str, int]] = {
 
 MAX_INTEGER_DIGITS: Final = 15
 MAX_DECIMALS: Final = 12
+_TOO_MUCH: Final = {code: 10 ** (MAX_INTEGER_DIGITS + digits) for code, digits in MINOR_DIGITS.items()}
 MICRO_CENT_PLACES: Final = 8
 """A micro-cent is 10^-8 of the major unit (10^-6 of a US cent); unrounded amounts are *shown* and stored at this scale."""
 
@@ -92,7 +93,10 @@ def round_half_up(value: Number, places: int) -> Decimal:
 def _units(value: Number, places: int) -> int:
     """`value` in units of 10^-places, half away from zero."""
     fraction = exact(value)
-    numerator, denominator = fraction.numerator, fraction.denominator
+    return _units_of(fraction.numerator, fraction.denominator, places)
+
+
+def _units_of(numerator: int, denominator: int, places: int) -> int:
     units: int = (2 * abs(numerator) * 10**places + denominator) // (2 * denominator)
     return -units if numerator < 0 else units
 
@@ -111,30 +115,30 @@ def plain(value: Number, places: int = 6) -> str:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Money:
-    """An amount in whole minor units of a currency, e.g. Money(Decimal("12.30"), "USD").
+    """An amount in whole minor units of a currency, e.g. Money(Decimal("12.30"), "USD"), whose `minor` is 1230.
 
     Refuses floats, NaN, infinities, amounts finer than the minor unit (use `round_line`) and |amount| ≥ 10^15.
     Adding, subtracting and ordering need one currency (`CurrencyMismatch`); `==` between currencies is False.
     """
 
-    amount: Decimal
+    minor: int
     currency: str
-    minor: int = field(init=False, repr=False, compare=False)
-    """The amount in minor units, e.g. 1230 for $12.30."""
 
-    def __post_init__(self) -> None:
-        if isinstance(self.amount, bool) or not isinstance(self.amount, int | Decimal):
-            raise TypeError(f"an amount of money is a Decimal, not {type(self.amount).__name__}")
-        places = minor_digits(self.currency)
-        units = exact(self.amount) * 10**places
+    def __init__(self, amount: Decimal, currency: str) -> None:
+        if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+            raise TypeError(f"an amount of money is a Decimal, not {type(amount).__name__}")
+        units = exact(amount) * 10 ** minor_digits(currency)
         if units.denominator != 1:
-            raise MoneyError(f"{self.amount} {self.currency} is finer than the minor unit; use round_line")
-        if abs(units.numerator) >= 10 ** (MAX_INTEGER_DIGITS + places):
-            raise MoneyError(f"an amount of money stays below 10^{MAX_INTEGER_DIGITS} {self.currency}")
-        object.__setattr__(self, "amount", _decimal_of_units(units.numerator, places))
-        object.__setattr__(self, "minor", units.numerator)
+            raise MoneyError(f"{amount} {currency} is finer than the minor unit; use round_line")
+        self._fill(units.numerator, currency)
+
+    def _fill(self, units: int, currency: str) -> None:
+        if abs(units) >= _TOO_MUCH[currency]:
+            raise MoneyError(f"an amount of money stays below 10^{MAX_INTEGER_DIGITS} {currency}")
+        object.__setattr__(self, "minor", units)
+        object.__setattr__(self, "currency", currency)
 
     @classmethod
     def zero(cls, currency: str) -> Money:
@@ -144,15 +148,11 @@ class Money:
     @classmethod
     def of_minor(cls, units: int, currency: str) -> Money:
         """`units` cents (yen, fils …) of `currency`."""
-        places = minor_digits(currency)
+        minor_digits(currency)
         if type(units) is not int:
             raise TypeError(f"minor units are whole: an int, not {type(units).__name__}")
-        if abs(units) >= 10 ** (MAX_INTEGER_DIGITS + places):
-            raise MoneyError(f"an amount of money stays below 10^{MAX_INTEGER_DIGITS} {currency}")
-        made = object.__new__(cls)  # bills make many: what __post_init__ would find out is known here
-        object.__setattr__(made, "amount", _decimal_of_units(units, places))
-        object.__setattr__(made, "currency", currency)
-        object.__setattr__(made, "minor", units)
+        made = object.__new__(cls)
+        made._fill(units, currency)
         return made
 
     @classmethod
@@ -160,6 +160,11 @@ class Money:
         """Read a plain decimal such as "12.30"; `MoneyError` for anything else, also for more digits than the currency has."""
         places = minor_digits(currency)
         return cls(parse_decimal(text, signed=signed, decimals=places), currency)
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in the major unit, with all its minor digits."""
+        return _decimal_of_units(self.minor, MINOR_DIGITS[self.currency])
 
     def __add__(self, other: Money) -> Money:
         if not isinstance(other, Money):
@@ -202,6 +207,9 @@ class Money:
     def __bool__(self) -> bool:
         return self.minor != 0
 
+    def __repr__(self) -> str:
+        return f"Money(amount={self.amount!r}, currency={self.currency!r})"
+
     def __str__(self) -> str:
         return f"{self.decimal_string()} {self.currency}"
 
@@ -235,6 +243,12 @@ def round_line(unrounded: Number, currency: str) -> Money:
     Called once per line, never on a part of a line and never on a sum of lines.
     """
     return Money.of_minor(_units(unrounded, minor_digits(currency)), currency)
+
+
+def round_product(quantity: Fraction, price: Fraction, currency: str) -> Money:
+    """`round_line(quantity * price, currency)`, without reducing the product to its lowest terms: most lines of bills are one."""
+    numerator, denominator = quantity.numerator * price.numerator, quantity.denominator * price.denominator
+    return Money.of_minor(_units_of(numerator, denominator, minor_digits(currency)), currency)
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from django.db import connection
 
-from metering import memo
+from metering import memo, sql
 from metering.pricing import BookInForce, PriceRow, PriceVersion, parse_version, timeline
 from tenants import calendar
 from tenants.models import Tenant
@@ -69,19 +69,24 @@ def timelines(
     versions = {**books.versions, **(instead or {})}
     of_tiers = {**books.of_tiers, **(tiers_instead or {})}
     shared = books.shared if as_it_is else {}
+    by_tier: dict[int, Versions] = {}
     found: dict[int, Versions] = {}
     for tenant in everyone:
-        its = terms[tenant.pk]
-        of_its_own = (own_instead or {}).get(tenant.pk, its.own)
+        tenant_id = tenant.pk
+        its = terms[tenant_id]
+        of_its_own = (own_instead or {}).get(tenant_id, its.own)
         if of_its_own or len(its.tiers) > 1:
             own = [BookInForce(versions[book], start, end) for book, start, end in of_its_own]
-            by_tier = _whole_months(books_of(its.tiers, of_tiers, books.default), books.currencies, tenant.time_zone)
-            found[tenant.pk] = timeline(_layer(by_tier, versions), own)
+            rows = _whole_months(books_of(its.tiers, of_tiers, books.default), books.currencies, tenant.time_zone)
+            found[tenant_id] = timeline(_layer(rows, versions), own)
         else:
-            key = tuple(books_of([(its.tiers[0][0], ALWAYS)], of_tiers, books.default))
-            if key not in shared:
-                shared[key] = timeline(_layer(key, versions))
-            found[tenant.pk] = shared[key]
+            tier = its.tiers[0][0]
+            if tier not in by_tier:
+                key = tuple(books_of([(tier, ALWAYS)], of_tiers, books.default))
+                if key not in shared:
+                    shared[key] = timeline(_layer(key, versions))
+                by_tier[tier] = shared[key]
+            found[tenant_id] = by_tier[tier]
     return found
 
 
@@ -136,21 +141,24 @@ def _layer(books: Sequence[tuple[int | None, datetime]], versions: Mapping[int, 
 
 
 def _terms(tenants: Sequence[Tenant]) -> dict[int, Terms]:
-    return memo.once(("terms", *(tenant.pk for tenant in tenants)), lambda: _read_terms(tenants))
+    present = {tenant.pk: tenant.tier_id for tenant in tenants}
+    return memo.once(("terms", *present), lambda: _read_terms(present))
 
 
-def _read_terms(tenants: Sequence[Tenant]) -> dict[int, Terms]:
+def _read_terms(present: Mapping[int, int]) -> dict[int, Terms]:
+    """`present` has the tenants' tiers as they are, which hold where no history says otherwise."""
     found: dict[int, Terms] = defaultdict(Terms)
     with connection.cursor() as cursor:
-        cursor.execute(_TERMS, {"tenants": [tenant.pk for tenant in tenants]})
+        cursor.execute(_TERMS, {"tenants": sql.ids(present)})
         for tenant_id, book, tier, start, end in cursor.fetchall():
             its = found[tenant_id]
             if book is not None:
                 its.own.append((book, start, end))
             else:
                 its.tiers.append((tier, start if its.tiers else ALWAYS))
-    for tenant in tenants:
-        found[tenant.pk].tiers = found[tenant.pk].tiers or [(tenant.tier_id, ALWAYS)]
+    for tenant_id, tier in present.items():
+        its = found[tenant_id]
+        its.tiers = its.tiers or [(tier, ALWAYS)]
     return found
 
 
@@ -206,8 +214,8 @@ _BOOKS = """
 _TERMS = """
     SELECT tenant_id, book_id, tier_id, starts_at, ends_at FROM (
         SELECT tenant_id, book_id, NULL::bigint AS tier_id, starts_at, ends_at, id FROM metering_tenantpricebook
-        WHERE tenant_id = ANY(%(tenants)s)
+        WHERE tenant_id = ANY(%(tenants)s::bigint[])
         UNION ALL
-        SELECT tenant_id, NULL, tier_id, starts_at, NULL, id FROM tenants_tierhistory WHERE tenant_id = ANY(%(tenants)s)
+        SELECT tenant_id, NULL, tier_id, starts_at, NULL, id FROM tenants_tierhistory WHERE tenant_id = ANY(%(tenants)s::bigint[])
     ) terms ORDER BY starts_at, id
 """

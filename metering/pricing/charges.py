@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ..money import exact, plain
 
@@ -30,15 +30,20 @@ FREE: Final = "free allowance"
 """The reason of the part that an allowance takes off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One step of a line's arithmetic: `quantity` × `unit_price` + `fee` = `amount` (unrounded), and why."""
 
     reason: str
     quantity: Fraction
     unit_price: Decimal
-    amount: Fraction
     fee: Fraction = Fraction(0)
+
+    @property
+    def amount(self) -> Fraction:
+        """What the step comes to, exact."""
+        quantity, price = self.quantity, in_full(self.unit_price)
+        product = Fraction(quantity.numerator * price.numerator, quantity.denominator * price.denominator)
+        return product + self.fee if self.fee else product
 
 
 @lru_cache(maxsize=4096)
@@ -66,7 +71,7 @@ class PerUnit:
     def charge(self, before: Fraction, after: Fraction, total: Fraction) -> Iterator[Part]:
         """quantity × unit price."""
         quantity = after - before if before else after
-        yield Part(PER_UNIT, quantity, self.unit_price, quantity * in_full(self.unit_price))
+        yield Part(PER_UNIT, quantity, self.unit_price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class Graduated:
         """One part per step that the usage passes through. Going backwards (a correction) gives the same parts, negative."""
         if after < before:
             for part in self.charge(after, before, total):
-                yield Part(part.reason, -part.quantity, part.unit_price, -part.amount, -part.fee)
+                yield Part(part.reason, -part.quantity, part.unit_price, -part.fee)
             return
         low = Fraction(0)
         for tier in self.tiers:
@@ -116,7 +121,7 @@ class Graduated:
             fee = Fraction(tier.fee) if before <= low < after else Fraction(0)
             if quantity or fee:
                 step = f"above {plain(low)}" if tier.up_to is None else f"{plain(low)} to {plain(high)}"
-                yield Part(step, quantity, tier.unit_price, quantity * Fraction(tier.unit_price) + fee, fee)
+                yield Part(step, quantity, tier.unit_price, fee)
             low = high
 
 
@@ -138,7 +143,7 @@ class Volume:
         tier = next(step for step in self.tiers if step.up_to is None or total <= Fraction(step.up_to))
         quantity = after - before
         fee = Fraction(tier.fee) * quantity / total if total else Fraction(0)
-        yield Part(f"volume {plain(total)}", quantity, tier.unit_price, quantity * Fraction(tier.unit_price) + fee, fee)
+        yield Part(f"volume {plain(total)}", quantity, tier.unit_price, fee)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ class Package:
         """packages newly started × price; the part's quantity counts packages."""
         size = Fraction(self.size)
         packages = Fraction(ceil(after / size) - ceil(before / size))
-        yield Part(f"packages of {plain(self.size)}", packages, self.unit_price, packages * Fraction(self.unit_price))
+        yield Part(f"packages of {plain(self.size)}", packages, self.unit_price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from ..money import MAX_DECIMALS, Money, round_half_up, round_line, total
@@ -37,8 +38,8 @@ def commitment_line(selector: tuple[str, str, str], spent: Sequence[Spent], days
     accrued = _minimum(spent, [sum(span.accrued for span in each.spans) for each in spent], days, currency)
     if used < accrued:
         steps = (
-            Part("minimum", Fraction(1), accrued.amount, Fraction(accrued.amount)),
-            Part("less what was used", Fraction(-1), used.amount, -Fraction(used.amount)),
+            Part("minimum", Fraction(1), accrued.amount),
+            Part("less what was used", Fraction(-1), used.amount),
         )
         return _line("shortfall", selector, spent, steps, currency)
     whole = _minimum(spent, [sum(span.days for span in each.spans) for each in spent], days, currency)
@@ -56,9 +57,14 @@ def _beyond(spent: Sequence[Spent], minimum: Money) -> Iterator[Part]:
     for each in spent:
         before, used = used, used + each.amount
         over = Fraction((max(used, minimum) - max(before, minimum)).amount)
-        surcharge = Fraction(each.commitment.overage_factor) - 1
+        surcharge = _less_one(each.commitment.overage_factor)
         if over and surcharge:
-            yield Part("beyond the minimum", over, round_half_up(surcharge, MAX_DECIMALS), over * surcharge)
+            yield Part("beyond the minimum", over, surcharge)
+
+
+def _less_one(factor: Decimal) -> Decimal:
+    """Exact, as no subtraction in a decimal context is."""
+    return round_half_up(Fraction(factor) - 1, max(MAX_DECIMALS, -int(factor.as_tuple().exponent)))
 
 
 def _line(
@@ -75,7 +81,6 @@ def _line(
         start=spans[0].start,
         end=spans[-1].end,
         quantity=unrounded if kind == "shortfall" else sum((part.quantity for part in parts), Fraction(0)),
-        unrounded=unrounded,
         amount=round_line(unrounded, currency),
         parts=parts,
     )

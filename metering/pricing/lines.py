@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from ..money import Money, Number, allocate, exact, plain, total
+from ..money import Money, Number, allocate, exact, minor_digits, plain, total
 from ..periods import Period, utc
 from .charges import FREE, Part, PriceError
 
@@ -19,14 +19,7 @@ LINE_KINDS: tuple[LineKind, ...] = ("usage", "fee", "shortfall", "overage")
 Reason: TypeAlias = Literal["no_price_in_force", "unknown_meter", "unknown_value", "negative_total"]
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Segment:
-    """`quantity` priced units (calls, GPU hours, GB-months) of one meter, used in [start, end) under the same dimensions.
-
-    The quantity is exact and signed: a correction is negative, at the time of the event that it corrects. Without `end` the usage
-    happened at the instant `start`. `evidence` is whatever leads back to the readings (rollup keys, event ids); rating hands it on.
-    """
-
+class _Segment(NamedTuple):
     meter: str
     quantity: Fraction
     start: datetime
@@ -34,43 +27,38 @@ class Segment:
     dims: Mapping[str, str]
     evidence: tuple[str, ...]
 
-    def __init__(
-        self,
+
+class Segment(_Segment):
+    """`quantity` priced units (calls, GPU hours, GB-months) of one meter, used in [start, end) under the same dimensions.
+
+    The quantity is exact and signed: a correction is negative, at the time of the event that it corrects. Without `end` the usage
+    happened at the instant `start`. `evidence` is whatever leads back to the readings (rollup keys, event ids); rating hands it on.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
         meter: str,
         quantity: Number,
         start: datetime,
         end: datetime | None = None,
         dims: Mapping[str, str] | None = None,
         evidence: Sequence[str] = (),
-    ) -> None:
+    ) -> Segment:
         begin = utc(start)
         finish = begin if end is None else utc(end)
         if finish < begin:
             raise PriceError(f"a segment of {meter} ends before it starts")
-        fill = object.__setattr__  # one by one: a bill of many segments takes a third of the time of a loop
-        fill(self, "meter", meter)
-        fill(self, "quantity", exact(quantity))
-        fill(self, "start", begin)
-        fill(self, "end", finish)
-        fill(self, "dims", dims or {})
-        fill(self, "evidence", tuple(evidence))
+        return super().__new__(cls, meter, exact(quantity), begin, finish, dims or {}, tuple(evidence))
 
     @classmethod
     def summed(cls, meter: str, quantity: Fraction, start: datetime, end: datetime, dims: Mapping[str, str]) -> Segment:
         """A segment of [start, end), both in UTC and in order, as a database sums them: nothing is left to check."""
-        made = object.__new__(cls)
-        fill = object.__setattr__
-        fill(made, "meter", meter)
-        fill(made, "quantity", quantity)
-        fill(made, "start", start)
-        fill(made, "end", end)
-        fill(made, "dims", dims)
-        fill(made, "evidence", ())
-        return made
+        return tuple.__new__(cls, (meter, quantity, start, end, dims, ()))
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a bill: rounded once, from the exact `unrounded` amount, and able to say how it came about.
 
     `versions` name the price versions (several where the price did not change from one to the next), `parts` are the steps of the
@@ -86,10 +74,14 @@ class Line:
     start: datetime
     end: datetime
     quantity: Fraction
-    unrounded: Fraction
     amount: Money
     parts: tuple[Part, ...]
     segments: tuple[Segment, ...] = ()
+
+    @property
+    def unrounded(self) -> Fraction:
+        """What the parts come to, exact: the amount before its one rounding."""
+        return _sum([part.amount for part in self.parts])
 
     @property
     def key(self) -> str:
@@ -119,20 +111,23 @@ class Line:
     def explanation(self) -> list[str]:
         """The arithmetic in words, one sentence per part and a last one with the rounding and the price versions."""
         steps = []
-        for part in self.parts:
+        amounts = [part.amount for part in self.parts]
+        unrounded = _sum(amounts)
+        for part, amount in zip(self.parts, amounts, strict=True):
             if self.kind == "shortfall":
-                steps.append(f"{part.reason}: {_digits(abs(part.amount), 8)}")
+                steps.append(f"{part.reason}: {_digits(abs(amount), 8)}")
                 continue
             fee = f" + {plain(part.fee, 8)}" if part.fee else ""
-            step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(part.amount, 8)}"
+            step = f"{_digits(part.quantity, 6)} × {_price(part.unit_price)}{fee} = {_digits(amount, 8)}"
             steps.append(f"{part.reason}: {step}")
-        is_exact = exact(self.amount.amount) == self.unrounded
+        is_exact = 10 ** minor_digits(self.amount.currency) % unrounded.denominator == 0
         says = "is" if is_exact else "rounded to whole minor units, once, is"
-        return [*steps, f"{_digits(self.unrounded, 8)} {says} {self.amount} ({', '.join(self.versions)})"]
+        return [*steps, f"{_digits(unrounded, 8)} {says} {self.amount} ({', '.join(self.versions)})"]
 
     def as_dict(self) -> dict[str, Any]:
         """The line as JSON values for a frozen snapshot: numbers as strings (exact ones as "n/d"), instants in ISO 8601."""
         price = self.unit_price
+        amounts = [part.amount for part in self.parts]
         return {
             "key": self.key,
             "kind": self.kind,
@@ -145,10 +140,10 @@ class Line:
             "quantity": plain(self.quantity),
             "quantity_exact": str(self.quantity),
             "unit_price": None if price is None else _price(price),
-            "unrounded_exact": str(self.unrounded),
+            "unrounded_exact": str(_sum(amounts)),
             "amount": self.amount.decimal_string(),
             "currency": self.amount.currency,
-            "parts": [_part(part) for part in self.parts],
+            "parts": [_part(part, amount) for part, amount in zip(self.parts, amounts, strict=True)],
             "segments": [_segment(segment) for segment in self.segments],
         }
 
@@ -167,13 +162,17 @@ def _digits(value: Fraction, places: int) -> str:
     return f"{'-' if value < 0 else ''}{plain(cut, places)}…"
 
 
-def _part(part: Part) -> dict[str, str]:
+def _sum(amounts: Sequence[Fraction]) -> Fraction:
+    return amounts[0] if len(amounts) == 1 else sum(amounts, Fraction(0))
+
+
+def _part(part: Part, amount: Fraction) -> dict[str, str]:
     return {
         "reason": part.reason,
         "quantity": str(part.quantity),
         "unit_price": _price(part.unit_price),
         "fee": str(part.fee),
-        "amount": str(part.amount),
+        "amount": str(amount),
     }
 
 

@@ -23,7 +23,7 @@ def priced_quantity(micro: int, factor: int, month: Period | None = None) -> Fra
     >>> priced_quantity(1_800_000_000, 3600)   # half a GPU hour
     Fraction(1, 2)
     """
-    if isinstance(micro, bool) or not isinstance(micro, int) or factor <= 0:
+    if type(micro) is not int or factor <= 0:
         raise PriceError("stored quantities are whole micro-units, and a factor is above zero")
     return Fraction(micro, MICRO * factor * (month.seconds if month else 1))
 

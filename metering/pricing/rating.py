@@ -14,19 +14,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-from ..money import Money, round_line, total
+from ..money import Money, round_line, round_product, total
 from ..periods import Period, days
 from .book import EVERYTHING, Price, PriceVersion, Selector
 from .charges import FREE, PER_UNIT, FlatFee, Part, PerUnit, PriceError, UsageCharge, in_full
 from .commitments import Spent, commitment_line
-from .lines import LINE_KINDS, Line, LineKind, Quarantined, Rating, Reason, Segment
+from .lines import LINE_KINDS, Line, Quarantined, Rating, Reason, Segment
 from .spans import Active, Span, active, currency_of, spans_of
 
 _HOUR: Final = timedelta(hours=1)
@@ -54,15 +54,14 @@ def rate(
     """
     plan = _plan_for(versions, period, active(period, active_from, active_until, as_of))
     bill = _Bill(period, currency_of(plan.spans, currency) if currency or not plan.spans else plan.currency, plan)
-    usage: dict[str, list[Segment]] = {}
-    for segment in segments:
-        bill.check(segment)
-        usage.setdefault(segment.meter, []).append(segment)
+    usage = bill.by_meter(segments)
     for meter in plan.meters if usage.keys() <= plan.runs.keys() else sorted({*usage, *plan.meters}):
         bill.rate_meter(meter, usage.get(meter, []))
     if plan.has_commitment:
         bill.rate_commitment_of_bill()
-    lines = sorted((line for _, line in bill.lines), key=_order)
+    lines = [line for _, line in bill.lines]
+    if not plan.is_plain:
+        lines.sort(key=_order)
     return Rating(period, bill.currency, tuple(lines), tuple(bill.quarantined))
 
 
@@ -81,8 +80,10 @@ class _Run:
     start: datetime
     end: datetime
     versions: tuple[str, ...] = ()
-    plain_price: Fraction | None = None
-    """The price of a unit where it is the one price of its meter in all of the period, and nothing but the quantity counts."""
+    heading: tuple[str, str, str, tuple[str, ...], datetime, datetime] = field(init=False)
+    """What its lines begin with: meter, dimension, value, versions, start, end."""
+    plain: PerUnit | None = None
+    """The charge where it is the one price of its meter in all of the period, and nothing but the quantity counts."""
 
     def covers(self, segment: Segment) -> bool:
         """Whether this price, and no other of its version, is the one for the segment's dimensions."""
@@ -104,6 +105,8 @@ class _Plan:
     has_commitment: bool
     is_whole: bool
     """One price version holds for all of the period: no usage can cross a change."""
+    is_plain: bool
+    """Nothing but plain prices: a meter has at most one line, and lines come in the order of their meters."""
 
 
 class _SamePrices:
@@ -123,32 +126,35 @@ class _SamePrices:
 
 def _plan_for(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
     """The plan; the one made before where many tenants are rated by the same prices, with fees for all of the month or for none of it."""
-    if bounds.start >= bounds.end:
-        bounds = Active(period.end, period.end, period.end)
-    is_common = bounds.start in (period.start, period.end) and bounds.end == bounds.as_of == period.end
-    if is_common and type(versions) is tuple:
-        return _common_plan(_SamePrices(versions), period, bounds)
+    is_all = bounds.start == period.start and bounds.end == bounds.as_of == period.end
+    is_none = bounds.start >= bounds.end
+    if (is_all or is_none) and type(versions) is tuple:
+        return _common_plan(_SamePrices(versions), period, is_all)
     return _plan(versions, period, bounds)
 
 
 @lru_cache(maxsize=64)
-def _common_plan(prices: _SamePrices, period: Period, bounds: Active) -> _Plan:
-    return _plan(prices.versions, period, bounds)
+def _common_plan(prices: _SamePrices, period: Period, is_all: bool) -> _Plan:
+    start = period.start if is_all else period.end
+    return _plan(prices.versions, period, Active(start, period.end, period.end))
 
 
 def _plan(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
     spans = tuple(spans_of(versions, period, bounds))
     is_whole = len(spans) == 1 and spans[0].start == period.start and spans[0].end == period.end
     meters = tuple(sorted({price.meter for span in spans for price in span.version.prices}))
+    runs = {meter: tuple(_runs(spans, meter, is_whole)) for meter in meters}
+    has_commitment = any(span.version.commitment for span in spans)
     return _Plan(
         spans=spans,
         currency=currency_of(spans, None) if spans else "",
         days=len(days(period)),
         starts=tuple(span.start for span in spans),
         meters=meters,
-        runs={meter: tuple(_runs(spans, meter, is_whole)) for meter in meters},
-        has_commitment=any(span.version.commitment for span in spans),
+        runs=runs,
+        has_commitment=has_commitment,
         is_whole=is_whole,
+        is_plain=not has_commitment and all(run.plain for its in runs.values() for run in its),
     )
 
 
@@ -171,10 +177,11 @@ def _runs(spans: Sequence[Span], meter: str, is_whole: bool) -> Iterator[_Run]:
         its = spans[run.first : run.last + 1]
         run.end = its[-1].end
         run.versions = tuple(dict.fromkeys(span.version.ref for span in its))
+        run.heading = (*run.price.selector, run.versions, run.start, run.end)
         charge = run.price.charge
         is_mere = not (run.dimension[0] or run.price.allowance or run.price.commitment)
         if is_whole and is_mere and len(found) == 1 and isinstance(charge, PerUnit):
-            run.plain_price = in_full(charge.unit_price)
+            run.plain = charge
         yield run
 
 
@@ -198,11 +205,21 @@ class _Bill:
         self.lines: list[tuple[int, Line]] = []
         self.quarantined: list[Quarantined] = []
 
-    def check(self, segment: Segment) -> None:
-        """`PriceError` for a segment that no single price can be in force for."""
-        if not self.period.start <= segment.start < self.period.end or segment.end > self.period.end:
-            raise PriceError(f"usage of {segment.meter} at {segment.start.isoformat()} lies outside {self.period.key}")
-        if not self.plan.is_whole and segment.end - segment.start > _HOUR:
+    def by_meter(self, segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+        """The segments of each meter. `PriceError` for one that no single price can be in force for."""
+        found: dict[str, list[Segment]] = {}
+        first, end, can_cross = self.period.start, self.period.end, not self.plan.is_whole
+        for segment in segments:
+            if not first <= segment.start < end or segment.end > end:
+                at = segment.start.isoformat()
+                raise PriceError(f"usage of {segment.meter} at {at} lies outside {self.period.key}")
+            if can_cross:
+                self._check_crossing(segment)
+            found.setdefault(segment.meter, []).append(segment)
+        return found
+
+    def _check_crossing(self, segment: Segment) -> None:
+        if segment.end - segment.start > _HOUR:
             last = segment.end - timedelta(microseconds=1)
             if self._span_at(segment.start) is not self._span_at(last):
                 raise PriceError(f"usage of {segment.meter} from {segment.start.isoformat()} crosses a price change")
@@ -210,7 +227,7 @@ class _Bill:
     def rate_meter(self, meter: str, segments: list[Segment]) -> None:
         """Add the meter's lines: usage or fee, then the commitments of its prices; and hold what has no price."""
         runs = self.plan.runs.get(meter, ())
-        if len(runs) == 1 and runs[0].plain_price is not None and self._plain(runs[0], runs[0].plain_price, segments):
+        if len(runs) == 1 and runs[0].plain is not None and self._plain(runs[0], runs[0].plain, segments):
             return
         self._hold_unpriced(meter, segments)
         committed: dict[Selector, list[tuple[_Run, Line | None]]] = {}
@@ -229,18 +246,18 @@ class _Bill:
             ]
             self._add_commitment(selector, spent, its[-1][0].last)
 
-    def _plain(self, run: _Run, price: Fraction, segments: list[Segment]) -> bool:
+    def _plain(self, run: _Run, charge: PerUnit, segments: list[Segment]) -> bool:
         """Add the line of a mere price in force all month, as `_usage` would; False for what needs a closer look (a negative total)."""
         if not segments:
             return True
         quantity = _sum(segments)
-        if quantity.numerator < 0:
+        numerator = quantity.numerator
+        if numerator < 0:
             return False
-        amount = Fraction(quantity.numerator * price.numerator, quantity.denominator * price.denominator)
-        charge = run.price.charge
-        parts = (Part(PER_UNIT, quantity, charge.unit_price, amount),) if quantity else ()  # type: ignore[union-attr]  # per unit
+        amount = round_product(quantity, in_full(charge.unit_price), self.currency)
+        parts = (Part(PER_UNIT, quantity, charge.unit_price),) if numerator else ()
         its = tuple(segments) if len(segments) == 1 else tuple(sorted(segments, key=_in_time))
-        self.lines.append((run.first, self._line("usage", run, quantity, parts, its)))
+        self.lines.append((run.first, Line("usage", *run.heading, quantity, amount, parts, its)))
         return True
 
     def rate_commitment_of_bill(self) -> None:
@@ -293,35 +310,18 @@ class _Bill:
         low, high = _at_least_zero(before), _at_least_zero(after)
         reached = high if whole is after else max(whole, high)
         parts = tuple(_parts(charge, in_full(run.price.allowance), low, high, reached))
-        return self._line("usage", run, high - low if low else high, parts, tuple(sorted(used, key=_in_time)))
+        quantity = high - low if low else high
+        return Line("usage", *run.heading, quantity, self._rounded(parts), parts, tuple(sorted(used, key=_in_time)))
 
     def _fee(self, run: _Run, charge: FlatFee) -> Line | None:
         begun = sum(span.accrued for span in self.spans[run.first : run.last + 1])
         if not begun:
             return None
-        share = Fraction(begun, self.days)
-        part = Part(f"{begun} of {self.days} days", share, charge.amount, share * Fraction(charge.amount))
-        return self._line("fee", run, Fraction(begun), (part,))
+        parts = (Part(f"{begun} of {self.days} days", Fraction(begun, self.days), charge.amount),)
+        return Line("fee", *run.heading, Fraction(begun), self._rounded(parts), parts)
 
-    def _line(
-        self, kind: LineKind, run: _Run, quantity: Fraction, parts: tuple[Part, ...], segments: tuple[Segment, ...] = ()
-    ) -> Line:
-        unrounded = parts[0].amount if len(parts) == 1 else sum((part.amount for part in parts), _ZERO)
-        meter, key, value = run.price.selector
-        return Line(
-            kind,
-            meter,
-            key,
-            value,
-            versions=run.versions,
-            start=run.start,
-            end=run.end,
-            quantity=quantity,
-            unrounded=unrounded,
-            amount=round_line(unrounded, self.currency),
-            parts=parts,
-            segments=segments,
-        )
+    def _rounded(self, parts: tuple[Part, ...]) -> Money:
+        return round_line(sum((part.amount for part in parts), _ZERO), self.currency)
 
 
 def _why_unpriced(span: Span | None, segment: Segment) -> tuple[Reason, str, str] | None:
@@ -351,7 +351,7 @@ def _parts(charge: UsageCharge, allowance: Fraction, low: Fraction, high: Fracti
     before, after = max(low - allowance, _ZERO), max(high - allowance, _ZERO)
     free = (high - low) - (after - before)
     if free:
-        yield Part(FREE, free, Decimal(0), _ZERO)
+        yield Part(FREE, free, Decimal(0))
     if after != before:
         yield from charge.charge(before, after, max(whole - allowance, _ZERO))
 

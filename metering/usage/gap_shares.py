@@ -17,7 +17,7 @@ from fractions import Fraction
 
 from django.db import connection, transaction
 
-from metering import memo
+from metering import memo, sql
 from metering.models import Aggregation, GapDecision, GapPolicy, GapShare, Invoice, Meter, MeteringGap
 from metering.money import MoneyError, exact, plain
 from metering.periods import Period
@@ -169,7 +169,7 @@ def _shares(tenants: tuple[int, ...], first: datetime, last: datetime) -> dict[i
 
     def read() -> dict[int, list[GapShare]]:
         found: dict[int, list[GapShare]] = defaultdict(list)
-        for share in GapShare.objects.filter(tenant__in=tenants, ends_at__gt=first, starts_at__lt=last).order_by("pk"):
+        for share in GapShare.objects.raw(_SHARES, [sql.ids(tenants), first, last]):
             found[share.tenant_id].append(share)
         return found
 
@@ -367,6 +367,9 @@ def _span(seconds: int) -> str:
     return " ".join(words) or "0 s"
 
 
+_SHARES = """
+    SELECT * FROM metering_gapshare WHERE tenant_id = ANY(%s::bigint[]) AND ends_at > %s AND starts_at < %s ORDER BY id
+"""
 _PLACE = """
     (NOT dims ? 'node' OR dims->>'node' = %(node)s)
     AND (%(subject)s = '' OR NOT dims ? 'device' OR dims->>'device' = %(subject)s)

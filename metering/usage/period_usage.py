@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from metering import memo
+from metering import memo, sql
 from metering.models import Aggregation, Meter
 from metering.periods import Period, covering
 from tenants.models import Tenant
@@ -73,55 +73,58 @@ def of_spans(
     meters = memo.meters()
     edges = sorted(set(cuts))
     bucket_of = "width_bucket(hour, %s::timestamptz[])" if edges else "0"  # a third of the time, if done for nothing
-    alike = {(span.start, span.end) for _, span in spans}
-    if len(alike) == 1 and len({tenant_id for tenant_id, _ in spans}) == len(spans):
-        rows: Iterable[tuple[Any, ...]] = _of_one_time(spans, bucket_of, edges, dimensions)
+    found: dict[int, tuple[Period, list[Usage]]] = {tenant_id: (span, []) for tenant_id, span in spans}
+    if len(found) == len(spans) and len({(span.start, span.end) for _, span in spans}) == 1:
+        rows = _of_one_time(spans, bucket_of, edges, dimensions)
     else:
+        found = {place: (span, []) for place, (_, span) in enumerate(spans, 1)}
         rows = _of_many_times(spans, bucket_of, edges, dimensions)
-    found: list[list[Usage]] = [[] for _ in spans]
+    units = {key: (it.display_factor, it.aggregation == LEVEL) for key, it in meters.items()}
     known: dict[tuple[str | None, ...], Mapping[str, str]] = {}
-    whole = spans[0][1] if len(alike) == 1 and not edges else None
-    for place, meter, bucket, micro, *values in rows:
-        if meter not in meters:
+    for row in rows:
+        (key, meter, bucket, micro), values = row[:4], row[4:]
+        if meter not in units:
             continue
-        dims = known.get(tuple(values))
+        dims = known.get(values)
         if dims is None:
             named = zip(dimensions, values, strict=True)
-            dims = known[tuple(values)] = {name: value for name, value in named if value is not None}
-        it = meters[meter]
-        if whole is not None:
-            start, end = whole.start, whole.end
-        else:
-            span = spans[place - 1][1]
-            start = max(span.start, edges[bucket - 1]) if bucket else span.start
-            end = min(span.end, edges[bucket]) if bucket < len(edges) else span.end
-        found[place - 1].append(Usage(meter, it.display_factor, it.aggregation == LEVEL, int(micro), start, end, dims))
-    return found
+            dims = known[values] = {name: value for name, value in named if value is not None}
+        span, used = found[key]
+        start, end = span.start, span.end
+        if edges:
+            start = max(start, edges[bucket - 1]) if bucket else start
+            end = min(end, edges[bucket]) if bucket < len(edges) else end
+        used.append(Usage(meter, *units[meter], int(micro), start, end, dims))
+    return [used for _, used in found.values()]
 
 
 def _of_one_time(
     spans: Sequence[tuple[int, Period]], bucket_of: str, edges: Sequence[datetime], dimensions: Sequence[str]
-) -> Iterable[tuple[Any, ...]]:
-    """(place of the span, meter, bucket, sum, dimensions …) where all spans are the same time of different tenants."""
-    place = {tenant_id: number for number, (tenant_id, _) in enumerate(spans, 1)}
+) -> list[tuple[Any, ...]]:
+    """(tenant id, meter, bucket, sum, dimensions …) where all spans are the same time of different tenants."""
     columns = "".join(", dims->>%s" for _ in dimensions)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT tenant_id, meter, {bucket_of}, sum(quantity_micro){columns} FROM metering_usagerollup
-            WHERE tenant_id = ANY(%s) AND hour >= %s AND hour < %s
+            WHERE tenant_id = ANY(%s::bigint[]) AND hour >= %s AND hour < %s
             GROUP BY tenant_id, meter, 3{"".join(f", {5 + position}" for position in range(len(dimensions)))}
             """,  # noqa: S608  (only placeholders and positions vary)
-            [*([list(edges)] if edges else []), *dimensions, list(place), spans[0][1].start, spans[0][1].end],
+            [
+                *([list(edges)] if edges else []),
+                *dimensions,
+                sql.ids(tenant_id for tenant_id, _ in spans),
+                spans[0][1].start,
+                spans[0][1].end,
+            ],
         )
-        rows = cursor.fetchall()
-    return ((place[tenant_id], *rest) for tenant_id, *rest in rows)
+        return cursor.fetchall()
 
 
 def _of_many_times(
     spans: Sequence[tuple[int, Period]], bucket_of: str, edges: Sequence[datetime], dimensions: Sequence[str]
-) -> Iterable[tuple[Any, ...]]:
-    """The same rows, each span a time of its own."""
+) -> list[tuple[Any, ...]]:
+    """(place of the span, meter, bucket, sum, dimensions …), each span a time of its own."""
     columns = "".join(", dims->>%s" for _ in dimensions)
     with connection.cursor() as cursor:
         cursor.execute(

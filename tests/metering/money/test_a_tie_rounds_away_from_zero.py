@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.money import Money, round_half_up, round_line
+from metering.money import Money, round_half_up, round_line, round_product
 
 amounts = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**7)
 
@@ -39,6 +39,18 @@ def test_rounding_moves_by_half_a_cent_at_most(amount: Fraction) -> None:
 @given(amounts)
 def test_a_credit_rounds_like_its_charge(amount: Fraction) -> None:
     assert round_line(-amount, "USD") == -round_line(amount, "USD")
+
+
+@given(
+    amounts, st.fractions(min_value=0, max_value=1000, max_denominator=10**6), st.sampled_from(["USD", "JPY", "KWD"])
+)
+def test_a_product_rounds_like_its_exact_value(quantity: Fraction, price: Fraction, currency: str) -> None:
+    assert round_product(quantity, price, currency) == round_line(quantity * price, currency)
+
+
+def test_a_product_of_half_a_cent_goes_up() -> None:
+    assert round_product(Fraction(1, 3), Fraction(3, 200), "USD").minor == 1
+    assert round_product(Fraction(-1, 3), Fraction(3, 200), "USD").minor == -1
 
 
 @given(amounts, amounts)

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.money import CurrencyMismatch, Money, MoneyError, round_line, total
-from metering.pricing import NO_TAX, PriceVersion, Segment, Taxed, TaxRule, rate, tax
+from metering.pricing import (
+    NO_TAX,
+    Commitment,
+    PerUnit,
+    Price,
+    PriceVersion,
+    Segment,
+    Taxed,
+    TaxRule,
+    rate,
+    tax,
+)
 
 from .made_up import APRIL, books, usage
 
@@ -23,9 +34,19 @@ def test_the_subtotal_is_the_sum_of_its_lines(versions: tuple[PriceVersion, ...]
 @given(books(), usage)
 def test_a_line_is_its_parts_rounded_once(versions: tuple[PriceVersion, ...], segments: list[Segment]) -> None:
     for line in rate(segments, versions, APRIL).lines:
-        assert line.unrounded == sum((part.amount for part in line.parts), Fraction(0))
-        assert line.amount == round_line(line.unrounded, "USD")
-        assert all(part.amount == part.quantity * Fraction(part.unit_price) + part.fee for part in line.parts)
+        steps = (part.quantity * Fraction(part.unit_price) + part.fee for part in line.parts)
+        unrounded = sum(steps, Fraction(0))
+        assert line.unrounded == unrounded
+        assert line.amount == round_line(unrounded, "USD")
+
+
+def test_an_overage_is_exact_however_fine_its_factor() -> None:
+    price = Price("gpu_hours", PerUnit(Decimal(1)), commitment=Commitment(Decimal(0), Decimal("1.00000000000005")))
+    version = PriceVersion("v1", APRIL.start, "USD", (price,))
+    rating = rate([Segment("gpu_hours", 10**11, APRIL.start)], [version], APRIL)
+    (overage,) = (line for line in rating.lines if line.kind == "overage")
+    assert overage.unrounded == Fraction(5, 1000)
+    assert overage.amount == Money(Decimal("0.01"), "USD")
 
 
 @given(books(), usage)
