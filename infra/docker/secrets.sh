@@ -1,5 +1,6 @@
 #!/bin/sh
 # Make the secrets that docker-compose.yml mounts, each a random text in a file of its own; those that exist stay.
+# To change a *_password, delete it, its *_hash and every file that is made of it (*_web, *_htpasswd, *_authorization, *_url), and run this again.
 set -eu
 umask 077
 cd "$(dirname "$0")"
