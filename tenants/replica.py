@@ -51,6 +51,11 @@ def inside() -> bool:
     return _inside.get()
 
 
+def headers(as_of: datetime | None) -> dict[str, str]:
+    """The response header that says as of when the figures are, where they were read from a replica."""
+    return {"X-Report-As-Of": as_of.isoformat(timespec="seconds")} if as_of else {}
+
+
 def read(work: Callable[[], T]) -> tuple[T, datetime | None]:
     """`work()`, and as of when its answer is (UTC; None: now). `work` may run twice, and must not return what reads later."""
     global _away_until

@@ -271,7 +271,7 @@ class PlatformCostsView(ApiView):
                     of_invoices.as_dict(each) for each in invoiced.compare(tenants, month, now, today, meter=meter)
                 ],
             },
-            headers=aged(as_of),
+            headers=replica.headers(as_of),
         )
 
     def _tenants(self) -> Iterable[Tenant]:
@@ -323,12 +323,7 @@ class RevenueView(ApiView):
     def get(self, request: Request) -> Response:
         """The last twelve months, and what a call and an inference brought in each. For platform operators and support."""
         found, as_of = replica.read(lambda: revenue.months(list(Tenant.objects.select_related("tier")), timezone.now()))
-        return Response({"results": [_revenue(month) for month in found]}, headers=aged(as_of))
-
-
-def aged(as_of: datetime | None) -> dict[str, str]:
-    """The header that says as of when the figures are, where they were read from a replica."""
-    return {"X-Report-As-Of": as_of.isoformat(timespec="seconds")} if as_of else {}
+        return Response({"results": [_revenue(month) for month in found]}, headers=replica.headers(as_of))
 
 
 def _revenue(month: revenue.Month) -> dict[str, Any]:

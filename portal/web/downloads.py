@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.http import HttpResponse
 
 from metering.files.exports import Cell, csv_rows, xlsx
+from tenants import replica
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MONEY_DIGITS = 3
@@ -36,8 +37,8 @@ def file_response(filename: str, body: str | bytes, content_type: str) -> HttpRe
 
 def aged(response: HttpResponse, as_of: datetime | None) -> HttpResponse:
     """The response with the instant that its figures are as of, where they were read from a replica."""
-    if as_of is not None:
-        response["X-Report-As-Of"] = as_of.isoformat(timespec="seconds")
+    for name, value in replica.headers(as_of).items():
+        response[name] = value
     return response
 
 
