@@ -40,5 +40,7 @@ async def answer(send: Send, status: int, fields: Iterable[tuple[bytes, bytes]],
 
 def bearer(authorization: bytes) -> bytes:
     """The key text in an Authorization header, b"" when it is of another scheme."""
+    if authorization[:7] == b"Bearer ":  # as nearly everybody writes it
+        return authorization[7:].strip()
     scheme, _, text = authorization.partition(b" ")
     return text.strip() if scheme.lower() == b"bearer" else b""

@@ -188,6 +188,25 @@ class ClusterControl:
                 raise
         return self._usable(self._redis.topology.where(slug)).script(script, *keys_and_arguments)
 
+    def scripts(self, script: Script, calls: Sequence[Words]) -> list[Any]:
+        """As Connection.scripts, in one round trip to each master that is concerned. A run that was sent to the wrong one is sent again."""
+        replies: list[Any] = [None] * len(calls)
+        places: dict[Address, list[int]] = defaultdict(list)
+        for index, call in enumerate(calls):
+            places[self._redis.topology.where(_tag(call[0]))].append(index)
+        for node, indexes in places.items():
+            for index, reply in zip(
+                indexes, self._usable(node).scripts(script, [calls[index] for index in indexes]), strict=True
+            ):
+                replies[index] = self._elsewhere(script, calls[index], reply)
+        return replies
+
+    def _elsewhere(self, script: Script, call: Words, reply: Any) -> Any:
+        slug = _tag(call[0])
+        if not isinstance(reply, RedisUnavailableError) or not self._redis.topology.learn(slug, reply):
+            return reply
+        return self._usable(self._redis.topology.where(slug)).scripts(script, [call])[0]
+
     def pipeline(self, commands: Sequence[Words]) -> list[Any]:
         """As Connection.pipeline: one round trip to each master that is concerned. Replies come in the order of the commands."""
         replies: list[Any] = [None] * len(commands)
@@ -236,6 +255,7 @@ class Control(Protocol):
     def generation_of(self, slug: str) -> bytes: ...
     def command(self, *words: str | bytes | int) -> Any: ...
     def script(self, script: Script, *keys_and_arguments: str | bytes | int) -> Any: ...
+    def scripts(self, script: Script, calls: Sequence[Words]) -> list[Any]: ...
     def pipeline(self, commands: Sequence[Words]) -> list[Any]: ...
     def each(self, *words: str | bytes | int) -> list[Any]: ...
     def groups(self, slugs: Iterable[str]) -> list[set[str]]: ...

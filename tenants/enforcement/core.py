@@ -19,7 +19,7 @@ from .cluster import Topology, redis_of
 from .config import Config
 from .errors import ANSWERED, IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from .failure import RETRY_AFTER_MS, Breaker, LocalAllowance
-from .granted import Granted
+from .granted import Fields, Granted
 from .keys import PLATFORM, Credential, parse
 from .known import Known, KnownKeys
 from .leases import Leases
@@ -66,7 +66,7 @@ class Core:
         self.config = config
         self.counts = counts
         self.door = door
-        self.leases = Leases(config) if config.lease_size > 1 else None
+        self.leases = Leases(config, self._book_lease) if config.lease_size > 1 else None
         self.topology: Topology | None = None
         self._breakers: dict[Address | None, Breaker] = {None: Breaker()}
         self.known = KnownKeys()
@@ -79,10 +79,28 @@ class Core:
         """A decision out of a lease of this key, without Redis; None when there is none."""
         if self.leases is None or not known.is_key:
             return None
-        decision = self.leases.grant((text, call.route_class, scopes))
-        if decision is not None:
-            self._book(decision, call)
-        return decision
+        return self.leases.grant((text, call.route_class, scopes))
+
+    def at_once(self, text: bytes, route_class: str, scopes: int) -> tuple[Known, Fields] | None:
+        """Grant a call of cost 1 out of a lease: who makes it, and the header fields. Hot: nothing else happens before the lease ends.
+
+        None where the call must be decided as any other: no lease, or a trace that wants to see the decision.
+        """
+        if self.leases is None or spans.enabled():
+            return None
+        lease = self.leases.of((text, route_class, scopes))
+        if lease is None:
+            return None
+        fields = lease.fields()
+        return None if fields is None else (lease.known, fields)
+
+    def _book_lease(self, call: Call, taken: Granted, made: int) -> None:
+        """Calls were made out of a lease that has ended: the witness and the metrics hear of all of them. In the leases' own thread."""
+        Core.count_granted(self, call, made)
+        if self.counts is not None:
+            tenant_id, hour, generation = taken.booking()
+            if hour:
+                self.counts.add(tenant_id, hour, generation, call.key_id, call.counted_as, made * call.cost)
 
     def lease_due(self, text: bytes, known: Known, call: Call, scopes: int) -> Call | None:
         """The call that takes a lease, when this key is hot enough."""
@@ -90,17 +108,15 @@ class Core:
             return None
         return known.lease(call, self.leases.size, scopes)
 
-    def begin_lease(self, text: bytes, call: Call, scopes: int, lease: Call, reply: bytes) -> Decision | None:
-        """The decision on `call` out of the lease that Redis has just granted; None when it did not, and the call must ask for itself."""
+    def begin_lease(self, text: bytes, known: Known, call: Call, scopes: int, lease: Call, reply: bytes) -> bool:
+        """Redis has answered `lease`: is there one now? If not, each call must ask for itself."""
         assert self.leases is not None  # noqa: S101 - lease_due has answered
         shape = (text, call.route_class, scopes)
-        granted = reply[0] == GRANTED
-        decision = self.leases.begin(shape, call, Granted(reply, lease.cost, lease.cost)) if granted else None
-        if decision is None:
+        if reply[0] != GRANTED:
             self.leases.refused(shape)
-        else:
-            self._book(decision, call)
-        return decision
+            return False
+        self.leases.begin(shape, known, call, Granted(reply, lease.cost, lease.cost))
+        return True
 
     def breaker_of(self, slug: str) -> Breaker:
         """The breaker of the server that has the tenant: a shard that is away does not keep others from being asked.
@@ -148,7 +164,10 @@ class Core:
                 known.confirm(decision)
                 if known.is_key and self.known.get(text) is not known:
                     self.known.remember(text, known)
-            self.count_granted(call)
+            if not (
+                isinstance(decision, Granted) and decision.asked != call.cost
+            ):  # a lease's are counted when it ends
+                self.count_granted(call)
         else:
             if decision.code not in KEEPS_KEY_KNOWN:
                 self.known.forget(text)
@@ -253,7 +272,9 @@ class Enforcer(Core):
 
     def _ask_about(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision:
         lease = self.lease_due(text, known, call, scopes)
-        decision = self.begin_lease(text, call, scopes, lease, self._ask(lease)) if lease else None
+        decision = None
+        if lease is not None and self.begin_lease(text, known, call, scopes, lease, self._ask(lease)):
+            decision = self.leased(text, known, call, scopes)
         return decision or self.understand(self._ask(call), call)
 
     def _verify_in_database(self, known: Known, call: Call) -> None:

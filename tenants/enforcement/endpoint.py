@@ -87,7 +87,16 @@ class DecisionEndpoint:
             else:
                 await self._other(path, scope, send)
         elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self.enforcer.close()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
 
     async def _decide(self, scope: Scope, send: Send) -> None:
         try:
@@ -100,6 +109,9 @@ class DecisionEndpoint:
             await _problem(send, 405, "method_not_allowed", "Ask with GET or POST.", allow)
             return
         enforcer = self.enforcer
+        if asked.cost == 1 and (leased := enforcer.at_once(asked.text, asked.route_class, DECIDE_SCOPE)) is not None:
+            await answer(send, 200, _identity(leased[0]) + leased[1])
+            return
         known = enforcer.recognise(asked.text)
         if known is None:
             decision = enforcer.reject_malformed()
@@ -226,11 +238,3 @@ async def _problem(send: Send, status: int, code: str, detail: str, *fields: tup
     )  # as problems.KINDS
     body = {"type": PROBLEM_TYPE + code, "title": title, "status": status, "code": code, "detail": detail}
     await answer(send, status, [PROBLEM_JSON, *fields], json.dumps(body).encode())
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": message["type"] + ".complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -16,9 +17,34 @@ _TOLD = frozenset(field.name for field in fields(Decision))
 _BOOKING = struct.Struct(">9xQ31xIx8s")
 _HOUR = slice(48, 52)
 _NO_HOUR = bytes(4)
+_LEFT = re.compile(rb"\br=\d+")
 _MOST_POLICIES = 4_096
 _policies: dict[tuple[int, int, int, int], bytes] = {}
 """The RateLimit-Policy of (quota, calls a minute, an hour, a day), all of them limited."""
+
+
+class Countdown:
+    """The header fields of the calls of a lease: from one to the next only what is left changes, by one in every window."""
+
+    __slots__ = ("_limit", "_policy", "_rate", "_reset", "day", "hour", "left", "minute", "month")
+
+    def __init__(self, fields: Fields, left: int, each: tuple[int, int, int, int]) -> None:
+        """`fields` as of a first call, `left` what was free of the tightest window before it, `each` of minute, hour, day and month."""
+        self._limit, _, self._reset, self._policy, (_, rate) = fields
+        self._rate = _LEFT.sub(b"r=%d", rate.replace(b"%", b"%%"))
+        self.left = left
+        self.minute, self.hour, self.day, self.month = each
+
+    def fields(self, taken: int) -> Fields:
+        """The fields of the call with which `taken` have been made. Hot."""
+        left = (self.minute - taken, self.hour - taken, self.day - taken, self.month - taken)
+        return [
+            self._limit,
+            (_REMAINING, b"%d" % (self.left - taken)),
+            self._reset,
+            self._policy,
+            (_RATE, self._rate % left),
+        ]
 
 
 class Booking(NamedTuple):
@@ -66,6 +92,20 @@ class Granted(Decision):
         tenant_id, hour, generation = _BOOKING.unpack_from(self.reply)
         return Booking(tenant_id, hour, generation.decode())
 
+    def countdown(self) -> Countdown | None:
+        """What the calls taken with this one are told; None where something is unlimited, or full already (a limit that only warns)."""
+        (
+            _, _, _, _, _, _, used, quota, _, _, _, _,
+            minute, minute_left, _, an_hour, hour_left, _, day, day_left, _,
+        ) = REPLY.unpack_from(self.reply)  # fmt: skip
+        fields = Granted(self.reply, self.asked, 1).header_fields()
+        month_left = quota - used + self.asked
+        if (quota, minute, an_hour, day) not in _policies or used < self.asked:
+            return None
+        if min(minute_left, hour_left, day_left, month_left) < self.asked:
+            return None
+        return Countdown(fields, min(minute_left, hour_left, day_left), (minute_left, hour_left, day_left, month_left))
+
     def header_fields(self) -> Fields:
         """As `limits.header_values` says them. Hot: where everything is limited, straight from the reply."""
         (
@@ -90,18 +130,18 @@ class Granted(Decision):
         minute_wait, hour_wait, day_wait = (
             (minute_resets + 999) // 1000, (hour_resets + 999) // 1000, (day_resets + 999) // 1000,
         )  # fmt: skip
-        rate = (
-            f'"minute";r={minute_left};t={minute_wait if minute_wait < 60 else 60}, '
-            f'"hour";r={hour_left};t={hour_wait if hour_wait < 3600 else 3600}, '
-            f'"day";r={day_left};t={day_wait if day_wait < 86400 else 86400}, '
-            f'"month";r={month_left};t={wait if wait > 0 else 0}'
-        )
+        rate = b'"minute";r=%d;t=%d, "hour";r=%d;t=%d, "day";r=%d;t=%d, "month";r=%d;t=%d' % (
+            minute_left, minute_wait if minute_wait < 60 else 60,
+            hour_left, hour_wait if hour_wait < 3_600 else 3_600,
+            day_left, day_wait if day_wait < 86_400 else 86_400,
+            month_left, wait if wait > 0 else 0,
+        )  # fmt: skip
         return [
             (_LIMIT, str(limit).encode()),
             (_REMAINING, str(left).encode()),
             (_RESET, str((now + resets + 999) // 1000).encode()),
             (_POLICY, policy),
-            (_RATE, rate.encode()),
+            (_RATE, rate),
         ]
 
     def _first_fields(self, limits: tuple[int, int, int, int]) -> Fields:

@@ -6,15 +6,17 @@ That is what makes the decision endpoint fast: the cost of a system call and of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections import Counter as TallyOf
 from collections import deque
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import hiredis
 
-from .. import spans
+from .. import metrics, spans
 from ..limits import Decision
 from .address import Address
 from .calls import Call
@@ -25,7 +27,7 @@ from .errors import ANSWERED, RedisUnavailableError, UnknownTenantError
 from .failure import Breaker
 from .handshake import Clock, Handshake
 from .known import Known
-from .leases import Shape
+from .leases import Leases, Shape
 from .resp import pack
 from .scripts import DECIDE
 from .tracing import traced
@@ -197,6 +199,7 @@ class AsyncEnforcer(Core):
         self._granted_calls: list[Call] = []
         self._measured: list[float] = []
         self._taking: dict[Shape, asyncio.Future[None]] = {}
+        self._ahead: set[asyncio.Future[None]] = set()
 
     async def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
         """As Enforcer.consume."""
@@ -205,10 +208,14 @@ class AsyncEnforcer(Core):
             return self.reject_malformed()
         return await self.decide(text, known, cost=cost, route_class=route_class, scopes=scopes)
 
-    async def decide(self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0) -> Decision:
+    def decide(
+        self, text: bytes, known: Known, *, cost: int, route_class: str, scopes: int = 0
+    ) -> Coroutine[Any, Any, Decision]:
         """As Enforcer.decide."""
-        if not spans.enabled():
-            return await self._decide(text, known, cost, route_class, scopes)
+        decide = self._traced if spans.enabled() else self._decide
+        return decide(text, known, cost, route_class, scopes)
+
+    async def _traced(self, text: bytes, known: Known, cost: int, route_class: str, scopes: int) -> Decision:
         with traced(self.door, known.credential.slug, route_class) as note:
             decision = await self._decide(text, known, cost, route_class, scopes)
             note(decision)
@@ -233,6 +240,13 @@ class AsyncEnforcer(Core):
             self._measured.append(time.perf_counter() - started)
         return decision
 
+    async def close(self) -> None:
+        """Settle the leases of this process, those that are on their way too. Call it when the application ends; without it the last of them
+        are settled when the process ends, and what is on its way then stays in the month."""
+        if self.leases is not None:
+            await asyncio.gather(*self._ahead)
+            await asyncio.to_thread(self.leases.settle_all)
+
     def count_granted(self, call: Call, calls: int = 1) -> None:
         """Noted now and brought to the metrics in a moment, many at once: a lock and a look-up for each call would cost more than the rest."""
         if not self._granted_calls:
@@ -245,8 +259,7 @@ class AsyncEnforcer(Core):
         measured, self._measured = self._measured, []
         for call, number in TallyOf(calls).items():
             super().count_granted(call, number)
-        for seconds in measured:
-            self.seconds.observe(seconds)
+        metrics.observe_all(self.seconds, measured)
 
     async def pipe(self, slug: str) -> Pipe:
         """The open connection to the tenant's server; callers that come together open one. Raises RedisUnavailableError."""
@@ -268,21 +281,45 @@ class AsyncEnforcer(Core):
 
     async def _out_of_a_lease(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision | None:
         """A decision out of a lease that is there or due; None when the call must ask for itself. One lease at a time is asked for."""
-        decision, shape = self.leased(text, known, call, scopes), (text, call.route_class, scopes)
+        leases, shape = cast(Leases, self.leases), (text, call.route_class, scopes)
+        decision = self.leased(text, known, call, scopes)
         while decision is None and (taking := self._taking.get(shape)) is not None:
             await asyncio.shield(taking)
             decision = self.leased(text, known, call, scopes)
         if decision is not None:
+            present = leases.of(shape)
+            if present is not None and present.next_is_due() and shape not in self._taking:
+                self._take_ahead(text, known, call, scopes, known.lease(call, leases.size, scopes))
             return decision
         lease = self.lease_due(text, known, call, scopes)
-        if lease is None:
+        if lease is None or not await self._take(text, known, call, scopes, lease):
             return None
+        return self.leased(text, known, call, scopes)
+
+    def _take(self, text: bytes, known: Known, call: Call, scopes: int, lease: Call) -> Coroutine[Any, Any, bool]:
+        """From now on, calls that find no lease wait for this one."""
+        shape = (text, call.route_class, scopes)
         taking = self._taking[shape] = asyncio.get_running_loop().create_future()
-        try:
-            return self.begin_lease(text, call, scopes, lease, await self._ask(lease))
-        finally:
-            del self._taking[shape]
-            taking.set_result(None)
+
+        async def take() -> bool:
+            try:
+                return self.begin_lease(text, known, call, scopes, lease, await self._ask(lease))
+            finally:
+                del self._taking[shape]
+                taking.set_result(None)
+
+        return take()
+
+    def _take_ahead(self, text: bytes, known: Known, call: Call, scopes: int, lease: Call) -> None:
+        """Take the next lease while the present one lasts. Where that fails, the calls themselves will find out why."""
+
+        async def take(asked: Coroutine[Any, Any, bool]) -> None:
+            with contextlib.suppress(UnknownTenantError, RedisUnavailableError):
+                await asked
+
+        task = asyncio.ensure_future(take(self._take(text, known, call, scopes, lease)))
+        self._ahead.add(task)  # the loop itself keeps no hold of it
+        task.add_done_callback(self._ahead.discard)
 
     async def _ask(self, call: Call) -> bytes:
         pipe = self._pipe

@@ -78,10 +78,26 @@ class Connection:
     def script(self, script: Script, *keys_and_arguments: str | bytes | int) -> Any:
         """Run a script, loading it where the server does not know it."""
         reply = self._exchange([script.evalsha(*keys_and_arguments)])[0]
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+        if _is_noscript(reply):
             self.command("SCRIPT", "LOAD", script.source)
             return self.command(*script.evalsha(*keys_and_arguments))
         return _checked(reply)
+
+    def scripts(self, script: Script, calls: Sequence[Words]) -> list[Any]:
+        """A script with many keys and arguments, in one round trip. In place of the reply of a run that Redis refused stands a
+        RedisUnavailableError: it had no effect. Raises one when it is not known what arrived."""
+        replies = self._exchange([script.evalsha(*call) for call in calls])
+        unknown = [index for index, reply in enumerate(replies) if _is_noscript(reply)]
+        if unknown:
+            self.command("SCRIPT", "LOAD", script.source)
+            for index, reply in zip(
+                unknown, self._exchange([script.evalsha(*calls[index]) for index in unknown]), strict=True
+            ):
+                replies[index] = reply
+        return [
+            RedisUnavailableError.from_reply(str(reply)) if isinstance(reply, hiredis.ReplyError) else reply
+            for reply in replies
+        ]
 
     def pipeline(self, commands: Sequence[Words]) -> list[Any]:
         """Many commands in one round trip. Raises RedisUnavailableError when one of them fails."""
@@ -165,6 +181,10 @@ class Redis:
         except RedisUnavailableError:
             connection = self.connection()
         return connection
+
+
+def _is_noscript(reply: Any) -> bool:
+    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
 
 
 def ask_once(address: Address, timeout: float, words: Words) -> Any:

@@ -139,6 +139,13 @@ class AsyncDecider(Protocol):
     async def close(self) -> None: ...
 
 
+class DecidesAtOnce(Protocol):
+    """An AsyncDecider that knows some decisions without asking anybody."""
+
+    def at_once(self, authorization: bytes, cost: int, route_class: str) -> Decision | None:
+        """The decision on a call that may go ahead, counted; None when `decide` must be asked. `authorization` as in `decide`."""
+
+
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 

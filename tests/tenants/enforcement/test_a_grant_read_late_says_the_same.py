@@ -57,3 +57,23 @@ def test_the_booking_needs_no_more_than_itself(reply):
 @given(replies())
 def test_it_has_no_other_fields(reply):
     assert not hasattr(Granted(reply, 1, 1), "no_such_field")
+
+
+@given(replies(), st.integers(1, 200), st.data())
+def test_a_countdown_tells_each_call_of_a_lease_the_same(reply, asked, data):
+    taken = data.draw(st.integers(1, asked))
+    countdown = Granted(reply, asked, asked).countdown()
+    if countdown is not None:
+        assert countdown.fields(taken) == Granted(reply, asked, taken).header_fields()
+
+
+def test_what_is_limited_everywhere_and_free_is_a_countdown():
+    now = 1_795_305_600_000
+    windows = (60, 60, 41_000, 1_000, 900, 3_000_000, 10_000, 50, 80_000_000)
+    reply = REPLY.pack(GRANTED, now, 1, 1, 0, 0, 500, 1_000, now // 1000 + 90, 1_795_305_600, 0, b"abcdefgh", *windows)
+    granted = Granted(reply, 50, 50)
+    assert [granted.countdown().fields(taken) for taken in (1, 2, 50)] == [
+        Granted(reply, 50, taken).header_fields() for taken in (1, 2, 50)
+    ]
+    too_few = Granted(reply, 51, 51)
+    assert too_few.countdown() is None

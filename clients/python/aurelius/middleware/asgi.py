@@ -21,6 +21,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SKIP = ("/healthz", "/readyz", "/metrics")
 POLICY_VIOLATION = 1008
+AtOnce = Callable[[bytes, int, str], Decision | None]
+"""See DecidesAtOnce."""
 STARTS = frozenset({"http.response.start", "websocket.accept"})
 
 
@@ -46,6 +48,7 @@ class AureliusMiddleware:
         self.app = app
         self._decider = decider
         self._events = events
+        self._at_once: AtOnce | None = getattr(decider, "at_once", None)
         self._safe = FailSafe(fail, per_minute=bounded_per_minute)
         self._chooser: Chooser | None = routes if callable(routes) else None
         self._table = RouteTable(() if callable(routes) else routes, skip)
@@ -54,31 +57,25 @@ class AureliusMiddleware:
         if scope["type"] == "lifespan" or self._table.skips(scope["path"]):
             await self.app(scope, receive, send)
             return
-        authorization = trace = b""
-        several = False
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                several = several or bool(authorization)
-                authorization = value
-            elif name == b"traceparent":
-                trace = value
+        authorization, trace = _told(scope["headers"])
         route_class, cost = self._choose(scope)
-        text = "" if several else authorization.decode("latin-1")  # two credentials are none
-        safe = self._safe
-        if safe.paused():
-            decision = safe.without(text, cost, None)
-        else:
-            try:
-                decision = await self._decider.decide(
-                    text, cost=cost, route_class=route_class, traceparent=trace.decode("latin-1") if trace else ""
-                )
-            except DecisionUnavailableError as error:
-                decision = safe.without(text, cost, error)
+        decision = self._at_once(authorization, cost, route_class) if self._at_once is not None else None
+        if decision is None:
+            text, safe = authorization.decode("latin-1"), self._safe
+            if safe.paused():
+                decision = safe.without(text, cost, None)
             else:
-                safe.saw(text, decision)
-        if decision.status != 200:
-            await _refuse(scope, send, decision)
-            return
+                try:
+                    decision = await self._decider.decide(
+                        text, cost=cost, route_class=route_class, traceparent=trace.decode("latin-1") if trace else ""
+                    )
+                except DecisionUnavailableError as error:
+                    decision = safe.without(text, cost, error)
+                else:
+                    safe.saw(text, decision)
+            if decision.status != 200:
+                await _refuse(scope, send, decision)
+                return
         scope["aurelius"] = admit(decision, self._events, cost)
         fields = decision.fields
 
@@ -94,6 +91,19 @@ class AureliusMiddleware:
             route = self._chooser(scope)
             return route.route_class, route.cost
         return self._table.choose(scope["path"], scope.get("method", "GET"))
+
+
+def _told(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """The credential and the traceparent of a request; b"" without one. Two credentials are none."""
+    authorization = trace = b""
+    several = False
+    for name, value in headers:
+        if name == b"authorization":
+            several = several or bool(authorization)
+            authorization = value
+        elif name == b"traceparent":
+            trace = value
+    return b"" if several else authorization, trace
 
 
 async def _refuse(scope: Scope, send: Send, decision: Decision) -> None:
