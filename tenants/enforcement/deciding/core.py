@@ -40,7 +40,7 @@ class Builder(Protocol):
 
 
 class Witness(Protocol):
-    """Keeps what this process saw admitted (see counts.py), and what limits refused (see refusals.py)."""
+    """Keeps what this process saw admitted (see counting/counts.py), and what limits refused (see counting/refusals.py)."""
 
     def add(self, tenant_id: int, hour: int, generation: str, key_id: str, route_class: str, cost: int) -> None: ...
 

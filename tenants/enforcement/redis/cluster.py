@@ -2,7 +2,7 @@
 
 All keys of a tenant share the hash tag `{slug}`, so a tenant lives in one slot and every script sees all of it. What moves a tenant to
 another server (a failover, a resharding) gives it a server of another generation: the deciding script refuses it there until it is built
-from what has arrived and from the ledger, as after a restart (building.py). So nothing here has to be right for a limit to hold; a map
+from what has arrived and from the ledger, as after a restart (publishing/building.py). So nothing here has to be right for a limit to hold; a map
 that is out of date costs a redirect, never a count.
 
 A call that meets a slot on its way (ASK, TRYAGAIN) or a shard without a master is decided by the failure policy, as without Redis.
@@ -137,7 +137,7 @@ class Topology:
 
 
 class ClusterRedis:
-    """Connections to the masters of a cluster, one for each thread and master. As `redis.Redis`, safe to share and to fork."""
+    """Connections to the masters of a cluster, one for each thread and master. As `connection.Redis`, safe to share and to fork."""
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = url

@@ -46,7 +46,7 @@ class Connection:
         self._tail = b"$9\r\ng%s\r\n$13\r\n" % self.generation
 
     def decide(self, command: bytes) -> bytes:
-        """Run the decide script; `command` is complete up to the generation. The reply is packed (see wire.py).
+        """Run the decide script; `command` is complete up to the generation. The reply is packed (see protocol/wire.py).
 
         Raises RedisUnavailableError; the call then had no effect, or has none if it still arrives (its deadline has passed).
         """
