@@ -8,8 +8,8 @@ import time
 from bench import stage
 from bench.report import Report
 from tenants.enforcement.config import Config
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
 
 NAME = "enforcement: leases"
 GOALS = {"lease_of_50_per_none": (">=", 2.0)}

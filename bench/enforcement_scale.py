@@ -15,10 +15,10 @@ from bench.loads import ROOT
 from bench.report import Report
 from portal.embedded import RedisServer
 from portal.embedded.cluster import RedisCluster
-from tenants.enforcement.cluster import redis_of
 from tenants.enforcement.config import Config
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
+from tenants.enforcement.redis.cluster import redis_of
 
 NAME = "enforcement: several processes, and a cluster"
 GOALS: dict[str, tuple[str, float]] = {}

@@ -9,12 +9,12 @@ import time
 from bench import stage
 from bench.loads import benchmark_program, redis_benchmark
 from bench.report import Report
-from tenants.enforcement import keys
 from tenants.enforcement.config import Config
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
-from tenants.enforcement.redis import Connection
-from tenants.enforcement.scripts import DECIDE
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
+from tenants.enforcement.protocol import keys
+from tenants.enforcement.protocol.scripts import DECIDE
+from tenants.enforcement.redis.connection import Connection
 
 NAME = "enforcement: the deciding script"
 GOALS = {"script_per_incr": (">=", 0.45), "round_trips": ("==", 1.0), "bytes_of_a_light_user": ("<=", 300.0)}

@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from portal.embedded import binaries
-from tenants.enforcement import keys, wire
-from tenants.enforcement.cluster import Control
 from tenants.enforcement.errors import RedisUnavailableError
-from tenants.enforcement.redis import Connection, Redis
-from tenants.enforcement.scripts import BEGIN, PUBLISH
+from tenants.enforcement.protocol import keys, wire
+from tenants.enforcement.protocol.scripts import BEGIN, PUBLISH
+from tenants.enforcement.redis.cluster import Control
+from tenants.enforcement.redis.connection import Connection, Redis
 from tenants.limits import LimitRule, Period, schedule
 
 PEPPER = "pepper-of-the-benchmark"

@@ -15,7 +15,7 @@ class MeteringConfig(AppConfig):
         from metering.quota_requests import telling
         from metering.telling import access_notices  # models are there only now
         from metering.webhooks import listening
-        from tenants.enforcement import ledger
+        from tenants.enforcement.counting import ledger
 
         from . import checks
 

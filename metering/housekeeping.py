@@ -9,7 +9,8 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet
 
-from tenants import idempotency, refused_calls
+from tenants import idempotency
+from tenants.limiting import refused_calls
 
 from . import jobs, monitoring
 from .event_store import floor, store

@@ -136,7 +136,7 @@ else:
     DATABASES["default"]["OPTIONS"]["options"] = (
         f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=60000"
     )
-# Heavy reports are read there (tenants/replica.py); everything else, and all of it while the replica is away, from DATABASE_URL.
+# Heavy reports are read there (tenants/database/replica.py); everything else, and all of it while the replica is away, from DATABASE_URL.
 if env.text("DATABASE_REPLICA_URL", ""):
     DATABASES["replica"] = {**DATABASES["default"], **env.database("DATABASE_REPLICA_URL")}
     DATABASES["replica"]["ENGINE"] = DATABASES["default"]["ENGINE"]

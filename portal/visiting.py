@@ -18,9 +18,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants import periods, visits
+from tenants import periods
 from tenants.access import Access
 from tenants.models import Visit
+from tenants.people import visits
 from tenants.problems import ProblemError
 
 SESSION_KEY = "visit"

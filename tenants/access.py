@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from .database.row_security import ROLE
 from .models import Membership, Role, Tenant, TenantState, User
-from .row_security import ROLE
 
 RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.BILLING: 2, Role.ADMIN: 3, Role.OWNER: 4}
 """Who stands above whom when roles are granted."""
@@ -35,7 +35,7 @@ class Access:
     tenant: Tenant
     membership: Membership
     visiting: bool = False
-    """An operator who looks with this role; never to be let write (`tenants.visits`)."""
+    """An operator who looks with this role; never to be let write (`tenants.people.visits`)."""
     others: tuple[Tenant, ...] = ()
     """The other tenants of a person, by slug."""
 

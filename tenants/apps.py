@@ -12,6 +12,6 @@ class TenantsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        from . import row_security
+        from .database import row_security
 
         post_migrate.connect(row_security.after_migrate, dispatch_uid="tenants.row_security")

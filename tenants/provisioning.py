@@ -13,9 +13,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from . import audit, signals
+from .enforcement.publishing.policy import publish_after_commit
 from .models import Membership, Role, Tenant, TenantState, Tier, User
 from .problems import Conflict, from_validation_error, invalid
-from .publication import publish_after_commit
 
 UPDATABLE = ("name", "time_zone", "contact_email")
 """What `update` may change. The slug never changes; the currency not after creation, because money is never converted."""

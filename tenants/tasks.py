@@ -5,8 +5,10 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import enforcement, periods, replica, visits
-from tenants.enforcement import policy
+from tenants import enforcement, periods
+from tenants.database import replica
+from tenants.enforcement.publishing import policy
+from tenants.people import visits
 
 
 @shared_task

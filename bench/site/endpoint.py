@@ -6,8 +6,8 @@ import os
 
 from bench.stage import NoBuilder
 from tenants.enforcement.config import Config
-from tenants.enforcement.counts import ProcessCounts
-from tenants.enforcement.endpoint import DecisionEndpoint
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.http.endpoint import DecisionEndpoint
 
 config = Config(os.environ["BENCH_REDIS_URL"], os.environ["BENCH_PEPPER"].encode(), timeout=2.0, failure_policy="deny")
 app = DecisionEndpoint(config, ProcessCounts(), NoBuilder(), readiness=lambda: None)

@@ -17,7 +17,7 @@ def fill(tenants: int, busy: int, years: int) -> int:
     from django.db import connection
 
     from metering import budgets
-    from tenants import apikeys
+    from tenants.credentials import apikeys
     from tenants.models import Membership, Role, Tenant, Tier, User
 
     now = datetime.now(UTC)

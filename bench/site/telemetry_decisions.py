@@ -14,8 +14,8 @@ from typing import Any
 from prometheus_client import values
 
 from bench.site import endpoint
-from tenants import metrics
-from tenants.enforcement.core import Core
+from tenants.enforcement import metrics
+from tenants.enforcement.deciding.core import Core
 
 AT_ONCE, BATCHES = 32, 20
 MODES = ("without", "with", "shared")

@@ -23,12 +23,12 @@ def take_out() -> None:
 
     from portal.telemetry import lines
     from tenants import spans
-    from tenants.enforcement import core
+    from tenants.enforcement.deciding import blocking
 
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "portal.telemetry" not in name]
     nothing: contextlib.AbstractContextManager[Callable[..., None]] = contextlib.nullcontext(lambda _: None)
     replacement: Any = lambda *_: nothing  # noqa: E731
-    core.traced = replacement
+    blocking.traced = replacement
     lines.ids = lambda: None
     lines.scrub = lambda line: line
     spans.exemplar = lambda: None

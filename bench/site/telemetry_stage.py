@@ -14,7 +14,7 @@ def fill(tenants: int) -> str:
 
     from metering import budgets
     from metering.ledger import ingestion, rollups
-    from tenants import apikeys
+    from tenants.credentials import apikeys
     from tenants.models import Tenant, Tier
 
     now = timezone.now()

@@ -21,9 +21,9 @@ from metering.usage.quotas import QuotaStatus
 from metering.webhooks import delivery as webhooks
 from metering.webhooks.events import QUOTA_EXHAUSTED, QUOTA_THRESHOLD
 from tenants import periods
+from tenants.limiting.overrides import effective_policy
 from tenants.limits import EffectiveLimit
 from tenants.models import BillingPeriod, Tenant, TenantState
-from tenants.overrides import effective_policy
 
 MARKS = (80, 100)
 TENANTS_AT_ONCE = 200

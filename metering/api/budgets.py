@@ -14,7 +14,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from tenants import blocks
 from tenants.api.documentation import example, operation
 from tenants.api.fields import (
     StrictChoice,
@@ -27,6 +26,7 @@ from tenants.api.fields import (
 )
 from tenants.api.serializers import StrictSerializer
 from tenants.api.views import TenantView
+from tenants.limiting import blocks
 from tenants.models.apikey import Scope
 from tenants.problems import ProblemError
 

@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.ledger import ingestion
-from tenants import access, apikeys
+from tenants import access
 from tenants.api.documentation import example, operation
 from tenants.api.parsers import MEBIBYTE, StrictJSONParser
 from tenants.api.views import ApiView
+from tenants.credentials import apikeys
 from tenants.models.apikey import Scope
 from tenants.problems import Denied, FieldError, Invalid, ProblemError
 

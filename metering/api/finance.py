@@ -16,11 +16,12 @@ from rest_framework.response import Response
 
 from metering.finance import explorer, invoiced, revenue
 from metering.finance.outlook import BudgetOutlook, MeterOutlook, outlook
-from tenants import calendar, replica
+from tenants import calendar
 from tenants.api.documentation import example, operation
 from tenants.api.fields import StrictChoice, StrictText, choices
 from tenants.api.serializers import QuerySerializer
 from tenants.api.views import OPERATOR, ApiView, TenantView
+from tenants.database import replica
 from tenants.models import Tenant
 from tenants.models.apikey import Scope
 from tenants.problems import FieldError, Invalid

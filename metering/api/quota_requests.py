@@ -11,11 +11,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import quota_requests
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import PlainNumber, StrictChoice, StrictDecimal, StrictInstant, StrictText, choices
 from tenants.api.serializers import PageQuery, StrictSerializer
 from tenants.api.views import OPERATOR, TenantView
+from tenants.limiting import quota_requests
 from tenants.models import LimitKind, QuotaRequest, QuotaRequestState, User
 from tenants.models.apikey import Scope
 from tenants.problems import ProblemError

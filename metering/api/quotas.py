@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.usage import queries
-from tenants import overrides
 from tenants.api import limits
 from tenants.api.documentation import example, operation
 from tenants.api.fields import PlainNumber
 from tenants.api.views import OPERATOR, TenantView
+from tenants.limiting import overrides
 from tenants.models import LimitKind, QuotaMode
 from tenants.models.apikey import Scope
 from tenants.problems import ProblemError

@@ -13,11 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.ledger.event_parsing import MAX_DIMENSION_TEXT
-from tenants import access, apikeys
+from tenants import access
 from tenants.api.documentation import example, operation, page_of
 from tenants.api.fields import PlainNumber, StrictChoice, StrictDecimal, StrictInteger, StrictText, choices
 from tenants.api.serializers import PageQuery, StrictSerializer
 from tenants.api.views import ApiView
+from tenants.credentials import apikeys
 from tenants.models import ApiKey
 from tenants.models.apikey import Scope
 from tenants.problems import Denied, FieldError, Invalid, ProblemError

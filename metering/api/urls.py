@@ -17,13 +17,13 @@ from .invoices import (
     InvoicesView,
     InvoiceView,
     PaymentsView,
-    ReadingsView,
     VoidView,
 )
 from .money import BudgetView, CostsView
 from .price_books import DryRunView, PriceBooksView, PublishView, VersionsView, VersionView, WithdrawView
 from .quota_requests import QuotaApproveView, QuotaDenyView, QuotaRequestsView, QuotaRequestView
 from .quotas import QuotasView, QuotaView
+from .readings import ReadingsView
 from .reservations import (
     CancelView,
     EstimatesView,

@@ -13,7 +13,7 @@ from datetime import datetime
 from metering.budgets.measuring import BudgetStatus
 from metering.mail import wording
 from metering.models import Budget, BudgetAction, BudgetAlert
-from tenants import blocks
+from tenants.limiting import blocks
 from tenants.models import TenantBlock
 
 ACTOR = "budget"

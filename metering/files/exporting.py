@@ -23,8 +23,8 @@ from metering.event_store.entries import LedgerEvent
 from metering.mail.digest import export_ready
 from metering.models import Export, ExportKind, ExportPart, ExportState
 from metering.telling import notifications
-from tenants import replica
 from tenants.calendar import local_midnight
+from tenants.database import replica
 from tenants.models import AuditEntry, Membership
 from tenants.problems import Conflict, invalid
 

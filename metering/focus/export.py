@@ -16,7 +16,8 @@ from metering import memo
 from metering.costing import costs
 from metering.costing.rated_usage import SHOWN_DIMENSIONS
 from metering.files.exports import Cell, csv_rows
-from tenants import access, periods, replica
+from tenants import access, periods
+from tenants.database import replica
 from tenants.models import BillingPeriod, Tenant
 
 from ..billing.lines import lines_of

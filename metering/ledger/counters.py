@@ -18,9 +18,10 @@ from django.utils import timezone
 from metering import memo
 from metering.event_store import store
 from metering.models import Aggregation
-from tenants import apikeys, enforcement
+from tenants import enforcement
+from tenants.credentials import apikeys
+from tenants.enforcement.counting.ledger import CallCount
 from tenants.enforcement.errors import RedisUnavailableError
-from tenants.enforcement.ledger import CallCount
 from tenants.models import Tenant
 
 from . import marks
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class CallLedger:
-    """What `tenants.enforcement` asks of the billing side (see tenants/enforcement/ledger.py)."""
+    """What `tenants.enforcement` asks of the billing side (see tenants/enforcement/counting/ledger.py)."""
 
     def record_redis_counts(self, counts: Sequence[CallCount]) -> None:
         """Keep what Redis counted."""

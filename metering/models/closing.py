@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from tenants.audit_triggers import append_only
+from tenants.database.audit_triggers import append_only
 from tenants.models import BillingPeriod, Tenant
 
 from .invoice import Invoice

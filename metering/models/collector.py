@@ -6,7 +6,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.audit_triggers import audited
+from tenants.database.audit_triggers import audited
 from tenants.models import Tenant
 
 from .meter import GapPolicy

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from tenants.audit_triggers import audited
+from tenants.database.audit_triggers import audited
 from tenants.models import Tenant
 
 from .collector import CollectorState

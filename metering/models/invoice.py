@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from tenants.audit_triggers import append_only, audited
+from tenants.database.audit_triggers import append_only, audited
 from tenants.models import BillingPeriod, Tenant
 
 from ..money import Money

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.audit_triggers import audited
+from tenants.database.audit_triggers import audited
 
 
 class GapPolicy(models.TextChoices):

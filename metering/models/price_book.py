@@ -7,7 +7,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.audit_triggers import audited, immutable
+from tenants.database.audit_triggers import audited, immutable
 from tenants.models import Tenant, Tier
 from tenants.models.tenant import CURRENCIES
 

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.audit_triggers import append_only, audited, immutable
+from tenants.database.audit_triggers import append_only, audited, immutable
 from tenants.models import Tenant
 
 

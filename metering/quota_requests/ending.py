@@ -11,7 +11,7 @@ from metering import jobs
 from metering.mail.quota_requests import grant_ends
 from metering.quota_requests import telling, words
 from metering.telling import notifications
-from tenants import overrides, quota_requests
+from tenants.limiting import overrides, quota_requests
 from tenants.models import QuotaRequest, QuotaRequestState, TenantState
 
 MARKS = (7, 1)

@@ -20,7 +20,8 @@ from metering.prices import price_books
 from metering.pricing import PriceVersion, Segment, version_at
 from metering.usage import period_usage, queries, quotas
 from metering.usage.quotas import QuotaStatus
-from tenants import calendar, periods, quota_requests
+from tenants import calendar, periods
+from tenants.limiting import quota_requests
 from tenants.models import LimitKind, QuotaRequest, Tenant
 
 MONTHS = 12

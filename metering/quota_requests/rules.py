@@ -11,8 +11,9 @@ from django.db.models import Q
 from metering import budgets
 from metering.models import BudgetScope
 from metering.quota_requests import impact
-from tenants import periods, quota_requests
-from tenants.enforcement.reading import rules_of
+from tenants import periods
+from tenants.enforcement.publishing.reading import rules_of
+from tenants.limiting import quota_requests
 from tenants.limits import effective
 from tenants.models import GrantRule, LimitKind, QuotaRequest, QuotaRequestState, Tenant
 

@@ -22,7 +22,7 @@ from django.utils import timezone
 from metering.models import Reservation, ReservationBook, ReservationState
 from metering.reservations import estimates, slices
 from tenants import enforcement, periods
-from tenants.enforcement import ledger
+from tenants.enforcement.counting import ledger
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.holds import COST_LINGERS, PART, Answer, Caps, Hold, Holds, NotBuiltError
 from tenants.models import Tenant

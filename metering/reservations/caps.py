@@ -17,9 +17,9 @@ from metering.money import Money, MoneyError
 from metering.reservations import book
 from tenants import limits, periods
 from tenants.enforcement.holds import PART, Caps
+from tenants.limiting.overrides import effective_policy
 from tenants.models import BillingPeriod, Tenant, TenantBlock
 from tenants.models.block import BlockAction
-from tenants.overrides import effective_policy
 from tenants.problems import KINDS, ProblemError
 
 HOUR = 3_600

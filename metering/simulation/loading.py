@@ -13,7 +13,8 @@ from metering.ledger import marks
 from metering.ledger.event_parsing import EventParser
 from metering.ledger.hours import BillingHours
 from metering.ledger.ingestion import event_types
-from tenants import apikeys, provisioning
+from tenants import provisioning
+from tenants.credentials import apikeys
 from tenants.models import Tenant
 
 from .days import Day, day_of, events_of

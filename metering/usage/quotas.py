@@ -17,13 +17,13 @@ from metering.event_store.protocol import StoreUnavailableError
 from metering.models import Meter
 from metering.money import plain
 from tenants import enforcement, periods
-from tenants.enforcement import ledger
+from tenants.enforcement.counting import ledger
 from tenants.enforcement.errors import RedisUnavailableError
-from tenants.enforcement.keys import month_tag
+from tenants.enforcement.protocol.keys import month_tag
+from tenants.limiting.overrides import effective_policy
+from tenants.limiting.prefetching import prefetch_limits
 from tenants.limits import API_CALLS, EffectiveLimit
-from tenants.limits_read import prefetch_limits
 from tenants.models import Tenant
-from tenants.overrides import effective_policy
 
 MICRO = 10**6
 REDIS_PAUSE = 5.0

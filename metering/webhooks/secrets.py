@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import secrets
 
-from tenants import audit, sealing
+from tenants import audit
+from tenants.credentials import sealing
 
 from ..models import WebhookEndpoint
 

@@ -20,8 +20,9 @@ from metering.money import Money
 from portal.web import exploring, formats, readings
 from portal.web.charts import Chart, Series, currency_sign
 from portal.web.downloads import aged, csv_response, xlsx_response
-from tenants import calendar, replica
+from tenants import calendar
 from tenants.admin.base import require
+from tenants.database import replica
 from tenants.models import Tenant
 
 from . import platform

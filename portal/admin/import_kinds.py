@@ -18,8 +18,10 @@ from metering.attribution import table
 from metering.budgets import setting
 from metering.files.exports import Cell
 from metering.models import Budget, GpuOwnerRule
-from tenants import audit, memberships, overrides, provisioning
+from tenants import audit, provisioning
+from tenants.limiting import overrides
 from tenants.models import Membership, Override, Tenant, User
+from tenants.people import memberships
 from tenants.problems import invalid
 
 Cells = Mapping[str, str]

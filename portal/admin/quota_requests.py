@@ -21,10 +21,11 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSplitDateTi
 from metering.quota_requests import impact
 from portal.web import formats, requests_reading
 from portal.web.charts import Chart, Mark, Series
-from tenants import audit, calendar, quota_requests
+from tenants import audit, calendar
 from tenants.admin.base import AuditedAdmin, LookOnly, ReadOnlyAdmin, reason_field, require
 from tenants.admin.confirm import Confirmation
 from tenants.admin.wording import amount, badge, limit_name
+from tenants.limiting import quota_requests
 from tenants.models import GrantRule, QuotaRequest, QuotaRequestState
 
 PENDING = QuotaRequestState.PENDING

@@ -20,10 +20,10 @@ from unfold.decorators import action, display
 from metering import memo
 from metering.costing import costs
 from metering.usage import queries
-from tenants import visits
 from tenants.admin.base import require
 from tenants.admin.tenant import TenantAdmin
 from tenants.models import Tenant
+from tenants.people import visits
 
 from .costs import costs_page
 from .dashboard import money_fragment, near_fragment, queue_fragment

@@ -22,11 +22,12 @@ from metering.costing import price_dry_runs
 from metering.usage import queries
 from metering.usage.queries import QuotaStatus
 from portal.web import formats
-from tenants import audit, overrides, provisioning
+from tenants import audit, provisioning
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import amount, limit_name
+from tenants.limiting import overrides
+from tenants.limiting.prefetching import prefetch_limits
 from tenants.limits import EffectiveLimit
-from tenants.limits_read import prefetch_limits
 from tenants.models import Tenant, TenantState, Tier
 
 MOST_AT_ONCE = 200

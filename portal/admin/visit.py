@@ -14,9 +14,9 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from portal import visiting
-from tenants import visits
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.models import Role, Tenant, User
+from tenants.people import visits
 
 
 class VisitForm(ReasonOnly):

@@ -7,7 +7,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from tenants.api.callers import Caller, key_caller, person_caller, staff_caller
-from tenants.enforcement.principal import Principal
+from tenants.enforcement.http.principal import Principal
 from tenants.models import OperatorToken, User
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 
-from tenants import apikeys, memberships, provisioning
+from tenants import provisioning
+from tenants.credentials import apikeys, operator_tokens
 from tenants.models import Membership, Tenant, User
+from tenants.people import memberships
 
 ACTOR = "system:demo"
 REASON = "demo data"
@@ -53,7 +55,7 @@ TENANTS = (
 def make() -> dict[str, Any]:
     """Create operator, tenants, people and keys; answers the credentials, which are known only now."""
     operator, password = _person("olga", staff=True)
-    token = apikeys.create_operator_token(operator, name="Demo operator", actor=ACTOR, reason=REASON)
+    token = operator_tokens.create(operator, name="Demo operator", actor=ACTOR, reason=REASON)
     return {
         "operator": {"username": operator.username, "password": password, "token": token.text},
         "tenants": [_tenant(plan) for plan in TENANTS],

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # Migrations, models, what runs after migrations (grants, policies, triggers, default rows), and the installed packages.
 FILES = (
     "*/migrations/**/*.py", "*/migrations/**/*.sql", "*/models/**/*.py", "*/models.py", "*/apps.py", "portal/settings.py",
-    "tenants/row_security.py", "tenants/audit*.py", "metering/*_triggers.py", "metering/catalogue.py", "metering/partition*.py",
+    "tenants/database/*.py", "metering/*_triggers.py", "metering/catalogue.py", "metering/partition*.py",
     "requirements/demo.lock",
 )  # fmt: skip
 

@@ -21,7 +21,8 @@ from metering.event_store.clickhouse import ClickHouseStore
 from metering.models import CollectorState, CollectorStatus, Notification, NotificationState, UsageEvent
 from portal.celery import app
 from portal.doctor import Finding, broken, ok, unset
-from tenants import enforcement, replica
+from tenants import enforcement
+from tenants.database import replica
 
 LATE = timedelta(minutes=10)
 """Beat writes its notes every three minutes at the latest; a mail waits for the next ten seconds."""

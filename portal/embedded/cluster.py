@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from portal.embedded.process import EmbeddedError, free_port
 from portal.embedded.redis import RedisServer
-from tenants.enforcement.address import Address
-from tenants.enforcement.cluster import SLOTS, slot_of
 from tenants.enforcement.errors import RedisUnavailableError
-from tenants.enforcement.redis import ask_once
+from tenants.enforcement.redis.address import Address
+from tenants.enforcement.redis.cluster import SLOTS, slot_of
+from tenants.enforcement.redis.connection import ask_once
 
 NODE_TIMEOUT_MS = 1_500
 """For so long a master is silent before the others call it dead; its shard serves nobody until a replica has taken over."""

@@ -16,7 +16,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from tenants import sealing
+from tenants.credentials import sealing
 
 PURPOSE = "second-factor"
 SEALED = ("secret", "seed", "migrated_codes")

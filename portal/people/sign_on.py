@@ -16,8 +16,9 @@ from django.db.models import Q
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from tenants import audit, memberships
+from tenants import audit
 from tenants.models import Membership, Tenant, User
+from tenants.people import memberships
 from tenants.problems import ProblemError
 
 from .. import roles

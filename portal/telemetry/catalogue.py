@@ -12,7 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from metering.telling import outbox_metrics
 from portal.telemetry import metrics, vitals
 from portal.telemetry.business import AGE
-from tenants import metrics as enforcement_metrics
+from tenants.enforcement import metrics as enforcement_metrics
 
 
 class Row(NamedTuple):

@@ -83,7 +83,7 @@ def _instrument() -> None:
     from opentelemetry.metrics import NoOpMeterProvider
 
     from portal.telemetry import database, requests, tiers
-    from tenants.enforcement import tracing
+    from tenants.enforcement.deciding import tracing
 
     quiet = {"tracer_provider": _provider, "meter_provider": NoOpMeterProvider()}  # metrics are Prometheus's here
     requests.instrument(_provider, meter_provider=quiet["meter_provider"])

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.http import HttpResponse
 
 from metering.files.exports import Cell, csv_rows, xlsx
-from tenants import replica
+from tenants.database import replica
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MONEY_DIGITS = 3

@@ -8,8 +8,8 @@ from datetime import datetime
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from tenants import blocks
 from tenants.access import Access
+from tenants.limiting import blocks
 from tenants.models import TenantBlock
 
 from . import formats

@@ -9,11 +9,11 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from tenants import refused_calls
 from tenants.access import Access
+from tenants.limiting import refused_calls
+from tenants.limiting.refused_calls import Refused
 from tenants.models import Role
 from tenants.models.refused_hour import RefusedBy
-from tenants.refused_calls import Refused
 
 from . import formats
 from .components import share

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from metering.models import Meter
-from tenants import quota_requests
 from tenants.access import Access
+from tenants.limiting import quota_requests
 from tenants.limits import EffectiveLimit
 from tenants.models import LimitKind, QuotaRequest, QuotaRequestState, Role, Tenant
 

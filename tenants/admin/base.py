@@ -21,7 +21,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from tenants import audit
-from tenants.enforcement import policy
+from tenants.enforcement.publishing import policy
 from tenants.problems import ProblemError
 
 REASON = "audit_reason"
@@ -121,12 +121,12 @@ class AuditedAdmin(ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        policy.publish_after_commit(self.affected_tenants(form.instance))
+        policy.publish_after_commit(*self.affected_tenants(form.instance))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         affected = list(self.affected_tenants(obj))
         super().delete_model(request, obj)
-        policy.publish_after_commit(affected)
+        policy.publish_after_commit(*affected)
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
         """One by one, so that each row's consequences are published."""

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from tenants import audit, blocks
+from tenants import audit
+from tenants.limiting import blocks
 from tenants.models import TenantBlock
 
 from .base import ReadOnlyAdmin

@@ -22,7 +22,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from tenants import apikeys, audit
+from tenants import audit
+from tenants.credentials import apikeys, operator_tokens
 from tenants.models import ApiKey, Membership, OperatorToken, Tenant, User
 
 from .base import LookOnly, ReadOnlyAdmin, reason_field, require
@@ -295,7 +296,7 @@ class OperatorTokenAdmin(CredentialAdmin):
         require(self.has_add_permission(request))
 
         def run(form: Any) -> HttpResponse:
-            issued = apikeys.create_operator_token(
+            issued = operator_tokens.create(
                 form.cleaned_data["user"],
                 name=form.cleaned_data["name"],
                 actor=audit.user_actor(request.user),
@@ -317,7 +318,7 @@ class OperatorTokenAdmin(CredentialAdmin):
         ).respond(request)
 
     def revoke_row(self, row: OperatorToken, actor: str, reason: str) -> None:
-        apikeys.revoke_operator_token(row, actor=actor, reason=reason)
+        operator_tokens.revoke(row, actor=actor, reason=reason)
 
     def describe(self, row: OperatorToken) -> str:
         return f"{row.user} · gpo_{settings.API_KEY_ENV}_{row.token_id}…"

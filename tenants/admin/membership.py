@@ -17,8 +17,9 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 
-from tenants import audit, memberships
+from tenants import audit
 from tenants.models import Membership, Role
+from tenants.people import memberships
 
 from .base import AuditedAdmin, NeverDeleted, ReasonForm
 from .confirm import Confirmation, ReasonOnly

@@ -15,7 +15,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from tenants import audit, overrides
+from tenants import audit
+from tenants.limiting import overrides
 from tenants.models import Override
 from tenants.problems import Invalid
 

@@ -17,8 +17,8 @@ from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from tenants.enforcement.publishing.policy import publish_operators_after_commit
 from tenants.models import User
-from tenants.publication import publish_operators_after_commit
 
 from .base import AuditedAdmin
 from .wording import badge

@@ -19,8 +19,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from tenants import audit, overrides, provisioning
-from tenants.limits_read import prefetch_limits
+from tenants import audit, provisioning
+from tenants.limiting import overrides
+from tenants.limiting.prefetching import prefetch_limits
 from tenants.models import Membership, Override, Tenant, TenantState, User
 
 from .base import AuditedAdmin, NeverDeleted, ReasonForm

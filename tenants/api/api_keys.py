@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from .. import apikeys
+from ..credentials import apikeys
 from ..models import ApiKey, Membership, Role
 from ..models.apikey import Scope
 from ..problems import ProblemError, invalid

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from .. import overrides
+from ..limiting import overrides
 from ..limits import EffectiveLimit
 from ..models import Override, QuotaMode, Tenant
 from ..problems import invalid

@@ -11,8 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from .. import live, overrides
 from ..enforcement.errors import RedisUnavailableError
+from ..limiting import live, overrides
 from ..limits import WINDOWS, WindowState
 from ..models import LimitKind
 from ..models.apikey import Scope

@@ -29,7 +29,8 @@ from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from .. import access, apikeys, idempotency
+from .. import access, idempotency
+from ..credentials import apikeys
 from ..models import ApiKey, Membership, Tenant, TenantState
 from ..models.tenant import SLUG_PATTERN
 from ..problems import Denied, Invalid, ProblemError

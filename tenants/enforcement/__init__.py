@@ -5,7 +5,12 @@
     reconcile(now)        bring Redis in line with the database        flush(now)          hand Redis's counts to the ledger
     gpu_holds(slug, month)    reserve GPUs before a job starts, and say what became of them
 
-Everything is loaded when it is first used: the doors without Django (asgi.py, decision.py's core) live in this package too.
+Everything is loaded when it is first used: doors without Django live in this package too. From doors to bytes:
+
+    middleware, asgi, decision, verbs   the doors            engine, http   this process's enforcer; answers and the endpoint
+    deciding   the decision                                  publishing     from the database to Redis
+    counting   on the way to the bill                        holds          GPUs held by jobs
+    redis      connections                                   protocol       what Python and the Lua scripts share
 """
 
 from __future__ import annotations

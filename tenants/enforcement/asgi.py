@@ -12,14 +12,14 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from ..limits import Decision
-from .answers import Message, Receive, Scope, Send, answer, bearer, fields_of, refusal
 from .config import Config, FailurePolicy
-from .core import Witness
+from .deciding.core import Witness
+from .deciding.pipelined import AsyncEnforcer
+from .deciding.tracing import arrived
 from .errors import RedisUnavailableError, UnknownTenantError
-from .pipelined import AsyncEnforcer
-from .principal import principal_of
-from .tracing import arrived
-from .wire import scope_mask
+from .http.answers import Message, Receive, Scope, Send, answer, bearer, fields_of, refusal
+from .http.principal import principal_of
+from .protocol.wire import scope_mask
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 BUILD_TIMEOUT = 3.0

@@ -12,7 +12,7 @@ django.setup()
 from django.conf import settings  # noqa: E402 - settings first
 
 from . import engine  # noqa: E402
-from .endpoint import DecisionEndpoint  # noqa: E402
+from .http.endpoint import DecisionEndpoint  # noqa: E402
 
 engine.keep_flushing(engine.COUNTS)
 app = DecisionEndpoint(

@@ -9,17 +9,17 @@ from typing import cast
 from django.conf import settings
 from django.db import connections
 
-from .. import refused_calls
-from . import building, ledger
 from .config import Config, FailurePolicy
-from .control import control
-from .core import Enforcer
-from .counts import ProcessCounts
+from .counting import ledger, refused_hours
+from .counting.counts import ProcessCounts
+from .counting.ledger import LOCAL_GENERATION, CallCount
+from .counting.refusals import Row
+from .deciding.blocking import Enforcer
 from .errors import RedisUnavailableError
-from .handshake import parse_info
-from .ledger import LOCAL_GENERATION, CallCount
-from .refusals import Row
-from .verifying import verify
+from .publishing import building
+from .publishing.verifying import verify
+from .redis.control import control
+from .redis.handshake import parse_info
 
 COUNTS = ProcessCounts()
 """What this process admitted, through whichever door."""
@@ -73,7 +73,7 @@ def write_process_counts(process: str, rows: list[CallCount]) -> None:
 def write_refusals(rows: Mapping[Row, int]) -> None:
     """Add what this process refused to the hours of its keys."""
     try:
-        refused_calls.record(rows)
+        refused_hours.record(rows)
     finally:
         connections.close_all()
 

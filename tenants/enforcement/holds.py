@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .cluster import Control
-from .keys import month_tag, reservations_key
-from .scripts import BUILD, CHANGE, RESERVE
+from .protocol.keys import month_tag, reservations_key
+from .protocol.scripts import BUILD, CHANGE, RESERVE
+from .redis.cluster import Control
 
 TIME_TO_LIVE = 100 * 86_400
 COST_LINGERS = timedelta(minutes=2)

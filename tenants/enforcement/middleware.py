@@ -12,10 +12,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from ..limits import Decision, headers, http_status, problem
+from .deciding.known import Known
 from .engine import enforcer
-from .keys import PLATFORM, Credential
-from .known import Known
-from .principal import principal_of
+from .http.principal import principal_of
+from .protocol.keys import PLATFORM, Credential
 
 API_PREFIX = "/api/"
 OWN_CREDENTIAL = re.compile(r"/api/v1/(?:alerts|collectors/[^/]+/(?:context|[^/]+/reports))\Z")

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from ..limits import Decision
 from ..models import Tenant
-from . import building, policy
-from .control import control
+from .counting.flushing import flush
+from .counting.usage_hash import read_usage
 from .engine import enforcer, readiness
-from .flushing import flush
 from .holds import Holds
-from .usage_hash import read_usage
-from .wire import scope_mask
+from .protocol.wire import scope_mask
+from .publishing import building, policy
+from .redis.control import control
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited, immutable
+from ..database.audit_triggers import audited, immutable
 from .membership import Membership
 from .tenant import Tenant
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import append_only
+from ..database.audit_triggers import append_only
 
 
 class AuditEntry(models.Model):

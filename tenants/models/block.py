@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited
+from ..database.audit_triggers import audited
 from .tenant import Tenant
 
 

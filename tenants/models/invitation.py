@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from ..audit_triggers import audited, immutable
+from ..database.audit_triggers import audited, immutable
 from .membership import Role
 from .tenant import Tenant
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited
+from ..database.audit_triggers import audited
 from .tenant import Tenant
 from .tier import MODE_HELP, QuotaMode
 

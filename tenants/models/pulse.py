@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Pulse(models.Model):
-    """The time, written every few seconds where there is a read replica, whose age it tells (tenants/replica.py). One row."""
+    """The time, written every few seconds where there is a read replica, whose age it tells (tenants/database/replica.py). One row."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     at = models.DateTimeField()

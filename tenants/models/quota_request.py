@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited, immutable
+from ..database.audit_triggers import audited, immutable
 from .grant_rule import GrantRule
 from .override import LimitKind, Override, limit_words
 from .tenant import Tenant

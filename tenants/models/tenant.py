@@ -7,7 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited, immutable, remembered_tier
+from ..database.audit_triggers import audited, immutable, remembered_tier
 from .tier import Tier
 
 SLUG_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z"

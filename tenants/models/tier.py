@@ -6,7 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited
+from ..database.audit_triggers import audited
 
 
 class Window(models.TextChoices):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from ..audit_triggers import append_only
+from ..database.audit_triggers import append_only
 from .tenant import Tenant
 from .tier import Tier
 

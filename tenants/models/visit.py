@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..audit_triggers import audited, immutable
+from ..database.audit_triggers import audited, immutable
 from .membership import Role
 from .tenant import Tenant
 

@@ -18,8 +18,11 @@ from django.utils import timezone
 from metering import budgets
 from metering.billing import payments
 from metering.webhooks import delivery, endpoints
-from tenants import apikeys, memberships, provisioning, quota_requests
+from tenants import provisioning
+from tenants.credentials import apikeys
+from tenants.limiting import quota_requests
 from tenants.models import TierRateLimit
+from tenants.people import memberships
 from tests.metering.billing.invoices import issued_invoice
 from tests.metering.price_dry_runs.drafts import draft_of_prices, published_for_later
 from tests.portal.api.calling import Api, Callers, patient_enforcement

@@ -15,9 +15,11 @@ from metering.models import BudgetAlert, ExportKind, Notice, Reservation
 from metering.models.notice import NoticeKind
 from metering.reservations import granting
 from metering.webhooks import delivery, endpoints
-from tenants import invitations, quota_requests, refused_calls
+from tenants.enforcement.counting import refused_hours
+from tenants.limiting import quota_requests
+from tenants.limiting.quota_requests import Wish
 from tenants.models import Membership, User
-from tenants.quota_requests import Wish
+from tenants.people import invitations
 from tests.metering.billing.invoices import issued_invoice
 from tests.portal.web import gpu_history
 
@@ -40,7 +42,7 @@ def add(stage: Stage) -> dict[str, str]:
     invitation, token = invitations.invite(acme, "dora@acme.example", "member", by=alice, actor="user:alice", now=now)
     exporting.ask(alice, ExportKind.EVENTS, now.date() - timedelta(days=7), now.date(), now)
     _requests(stage)
-    refused_calls.record({
+    refused_hours.record({
         ("acme", int(now.timestamp()) // 3600 * 3600, stage.keys["notebook"].key_id, "minute"): 412,
         ("acme", int(now.timestamp()) // 3600 * 3600 - 90_000, stage.keys["export"].key_id, "hour"): 57,
     })  # fmt: skip

@@ -11,9 +11,11 @@ from django.utils import timezone
 
 from metering.ledger import counters, ingestion, rollups
 from metering.models import Budget, BudgetAlert, BudgetThreshold
-from tenants import apikeys, memberships, overrides
-from tenants.enforcement.ledger import CallCount
+from tenants.credentials import apikeys
+from tenants.enforcement.counting.ledger import CallCount
+from tenants.limiting import overrides
 from tenants.models import ApiKey, Membership, Role, Tenant, Tier, User
+from tenants.people import memberships
 
 PASSWORD = "demo-demo-demo"
 ROLES = {"alice": Role.OWNER, "ada": Role.ADMIN, "carol": Role.BILLING, "bob": Role.MEMBER, "victor": Role.VIEWER}

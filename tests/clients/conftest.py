@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metering.models import Reservation
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.models import Tenant, Tier, TierRateLimit
 from tests.portal.api.calling import patient_enforcement
 from tests.tenants.enforcement.stage import Stage

@@ -10,7 +10,7 @@ from aurelius import Client, Events
 from django.utils import timezone
 
 from metering.models import UsageEvent
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.models import Tenant, Tier
 from tests.clients.serving import PATIENCE
 

@@ -14,10 +14,13 @@ import pytest
 from django.utils import timezone
 
 from portal.embedded import RedisServer
-from tenants import apikeys, provisioning
-from tenants.enforcement import policy
-from tenants.enforcement.flushing import flush
-from tenants.enforcement.ledger import current
+from tenants import provisioning
+from tenants.credentials import apikeys
+from tenants.enforcement.counting.flushing import flush
+from tenants.enforcement.counting.ledger import current
+from tenants.enforcement.publishing import policy
+from tenants.enforcement.publishing.reading import months_of
+from tenants.enforcement.redis.control import control
 from tenants.models import Tenant, TierQuota, TierRateLimit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +42,7 @@ FLUSHER = """
 import django
 django.setup()
 from django.utils import timezone
-from tenants.enforcement.flushing import flush
+from tenants.enforcement.counting.flushing import flush
 while True:
     flush(timezone.now())
 """
@@ -120,9 +123,9 @@ def test_killed_doors_and_flushers(
                 doors[0] = crew.door(text)
         kills = 3  # doors that are killed with a call under way: granted, and not yet in their tally
     flush(timezone.now())
-    month = policy.months_of(unlimited, timezone.now())[0]
+    month = months_of(unlimited, timezone.now())[0]
     billed = current().used(unlimited.pk, "api_calls", month.start, month.end)
-    in_redis = int(policy.control().command("HGET", "q:{acme}", f"m|{month.key[2:4]}{month.key[5:]}"))
+    in_redis = int(control().command("HGET", "q:{acme}", f"m|{month.key[2:4]}{month.key[5:]}"))
     assert billed == in_redis
     assert crew.admitted() <= billed <= crew.admitted() + kills
 
@@ -141,7 +144,7 @@ def test_a_redis_that_loses_everything_loses_no_bill_while_the_doors_live(
         crew.wait_for(1_200)
         stop_softly(crew)
     flush(timezone.now())
-    month = policy.months_of(unlimited, timezone.now())[0]
+    month = months_of(unlimited, timezone.now())[0]
     billed = current().used(unlimited.pk, "api_calls", month.start, month.end)
     assert crew.admitted() <= billed <= crew.admitted() + 2 * 4  # a call that was under way at each flush or stop
 

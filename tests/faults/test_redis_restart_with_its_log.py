@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from portal.embedded import RedisServer
-from tenants.enforcement.usage_hash import call_counts, read_usage
+from tenants.enforcement.counting.usage_hash import call_counts, read_usage
 from tests.tenants.enforcement.stage import Stage
 
 

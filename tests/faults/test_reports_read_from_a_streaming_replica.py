@@ -27,7 +27,8 @@ from metering.costing import costs
 from metering.finance import explorer
 from metering.ledger import ingestion, rollups
 from metering.models import UsageRollup
-from tenants import access, replica
+from tenants import access
+from tenants.database import replica
 from tenants.models import Pulse, Tenant, Tier
 
 NOW = datetime.now(UTC).replace(microsecond=0)

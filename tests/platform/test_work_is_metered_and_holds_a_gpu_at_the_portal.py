@@ -19,9 +19,9 @@ from aurelius_platform.usage import Usage
 from aurelius_platform.workshop import Workshop
 from infra.platform import onboarding
 from metering.models import Reservation, UsageEvent
-from tenants import apikeys
-from tenants.enforcement import policy
+from tenants.credentials import apikeys, operator_tokens
 from tenants.enforcement.errors import RedisUnavailableError
+from tenants.enforcement.publishing import policy
 from tenants.models import ApiKey, Tenant, Tier, TierRateLimit, User
 from tests.platform.conftest import PASSWORD, config
 from tests.platform.running import PATIENCE, until
@@ -118,7 +118,7 @@ def test_onboarding_makes_what_the_gateway_needs_once(
     few = onboarding.Customer("lakeside", "Lakeside", "starter", {"clinician": 1, "admin": 1}, ("triage",), minute=7)
     monkeypatch.setattr(onboarding, "CUSTOMERS", (few,))
     operator = User.objects.create_user("olga", "olga@example.org", PASSWORD, is_staff=True, is_superuser=True)
-    token = apikeys.create_operator_token(operator, name="onboarding", actor="test", reason="test").text
+    token = operator_tokens.create(operator, name="onboarding", actor="test", reason="test").text
     for _ in range(2):
         assert onboarding.onboard(Client(portal, token), tmp_path / "accounts.json", tmp_path / "logins.json") == 2
     tenant = Tenant.objects.get(slug="lakeside")

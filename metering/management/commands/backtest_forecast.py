@@ -12,7 +12,7 @@ from django.utils import timezone
 from metering.finance.history import daily
 from metering.forecasting import FALSE_ALARM_RATE, SHAPES, Score, false_alarm_rate, score, synthetic
 from metering.forecasting.backtest import SEEDS, Series
-from tenants import replica
+from tenants.database import replica
 from tenants.models import Tenant
 
 HEAD = f"{'':28}{'forecasts':>10}{'error':>9}{'run-rate':>10}{'better by':>11}{'p10–p90':>9}{'width':>8}{'alarms':>9}"

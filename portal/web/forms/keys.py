@@ -9,8 +9,8 @@ from django import forms
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from tenants import apikeys
 from tenants.access import Access
+from tenants.credentials import apikeys
 from tenants.models.apikey import Scope
 
 LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("180", _("180 days")), ("365", _("1 year")), ("", _("Never"))]

@@ -9,7 +9,7 @@ from typing import cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from tenants.quota_requests import LONGEST_JUSTIFICATION, Wish
+from tenants.limiting.quota_requests import LONGEST_JUSTIFICATION, Wish
 
 LASTS = [
     ("", _("For good")), ("1", _("A boost for 1 day")), ("3", _("A boost for 3 days")), ("7", _("A boost for 1 week")),

@@ -19,8 +19,9 @@ from metering import budgets
 from metering.budgets import Plan, Step
 from metering.forecasting import FALSE_ALARM_RATE
 from metering.models import Budget, BudgetAlert, BudgetThreshold, Meter, SpendAnomaly
-from tenants import audit, blocks
+from tenants import audit
 from tenants.access import Access
+from tenants.limiting import blocks
 from tenants.models import Role
 from tenants.problems import ProblemError
 

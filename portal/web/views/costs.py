@@ -15,8 +15,9 @@ from metering.files.exports import Cell
 from metering.finance import explorer, invoiced
 from metering.focus import export
 from metering.money import Money
-from tenants import calendar, periods, replica
+from tenants import calendar, periods
 from tenants.access import Access
+from tenants.database import replica
 from tenants.models import Tenant
 
 from .. import ahead, exploring, readings

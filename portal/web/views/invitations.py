@@ -17,9 +17,10 @@ from django.views.decorators.http import require_http_methods
 
 from metering.telling import access_notices
 from portal.people import letters
-from tenants import audit, invitations
+from tenants import audit
 from tenants.access import Access
 from tenants.models import Invitation, User
+from tenants.people import invitations
 from tenants.problems import ProblemError
 
 from ..forms import show_problem

@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants import apikeys, audit
+from tenants import audit
 from tenants.access import Access
+from tenants.credentials import apikeys
 from tenants.models import ApiKey
 from tenants.models.apikey import Scope
 from tenants.problems import ProblemError

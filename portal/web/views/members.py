@@ -1,4 +1,4 @@
-"""Members: list, add, change role, remove. The rules (last owner, no role above one's own) are in tenants.memberships."""
+"""Members: list, add, change role, remove. The rules (last owner, no role above one's own) are in tenants.people.memberships."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from metering.telling import access_notices
-from tenants import audit, memberships
+from tenants import audit
 from tenants.access import RANK, Access
 from tenants.models import Invitation, Membership, Role, User
+from tenants.people import memberships
 from tenants.problems import ProblemError
 
 from ..forms import show_problem

@@ -21,7 +21,7 @@ from metering.models import Budget, HiddenChecklist
 from metering.periods import period_at
 from metering.usage import queries
 from tenants.access import Access
-from tenants.limits_read import prefetch_limits
+from tenants.limiting.prefetching import prefetch_limits
 from tenants.models import Role, Tenant
 
 from .. import ahead, alerts, budget_reading, first_steps, formats, ranges, readings, requests_reading

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants import audit, quota_requests
+from tenants import audit
 from tenants.access import Access
+from tenants.limiting import quota_requests
 from tenants.models import QuotaRequest, QuotaRequestState
 from tenants.problems import ProblemError
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from portal.embedded.cluster import RedisCluster
-from tenants.enforcement.pipelined import AsyncEnforcer
+from tenants.enforcement.deciding.pipelined import AsyncEnforcer
 
 from .conftest import THREADS, ClusterStage, Load, on_different_masters
 

@@ -8,11 +8,14 @@ import pytest
 from django.utils import timezone
 
 from portal.embedded.cluster import RedisCluster
-from tenants import apikeys, provisioning
-from tenants.enforcement import building, engine, flushing, ledger, policy, verbs
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
+from tenants import provisioning
+from tenants.credentials import apikeys
+from tenants.enforcement import engine, verbs
+from tenants.enforcement.counting import flushing, ledger
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
 from tenants.enforcement.holds import Caps, Hold
+from tenants.enforcement.publishing import building, policy
 from tests.tenants.enforcement.stage import MemoryLedger
 
 from .conftest import on_different_masters

@@ -29,8 +29,9 @@ PATIENCE = 120.0
 """Seconds that anything may take on a busy machine."""
 
 SEED = """
-from tenants import apikeys, provisioning
-from tenants.enforcement import policy
+from tenants import provisioning
+from tenants.credentials import apikeys
+from tenants.enforcement.publishing import policy
 from tenants.models import TierQuota, TierRateLimit
 tenant = provisioning.create_tenant(slug="acme", name="Acme", actor="test")
 TierRateLimit.objects.update(limit=None)
@@ -42,14 +43,14 @@ TOTALS = """
 from django.utils import timezone
 from metering.ledger import counters, rollups
 from metering.models import UsageEvent
-from tenants.enforcement import policy
-from tenants.enforcement.ledger import current
+from tenants.enforcement.publishing.reading import months_of
+from tenants.enforcement.counting.ledger import current
 from tenants.models import Tenant
 now = timezone.now()
 counters.flush(now)
 rollups.run(now)
 tenant = Tenant.objects.get(slug="acme")
-month = policy.months_of(tenant, now)[0]
+month = months_of(tenant, now)[0]
 told = {
     "calls": current().used(tenant.pk, "api_calls", month.start, month.end),
     "ids": sorted(UsageEvent.objects.filter(tenant=tenant, meter="gpu_hours").values_list("event_id", flat=True)),

@@ -11,7 +11,7 @@ import pytest
 from metering import budgets
 from metering.budgets import Step
 from metering.models import BudgetAlert, Notification
-from tenants import blocks
+from tenants.limiting import blocks
 from tenants.models import AuditEntry, TenantBlock
 from tenants.problems import Invalid
 from tests.metering.budgets.conftest import NOW

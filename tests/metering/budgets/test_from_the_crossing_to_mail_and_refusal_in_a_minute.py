@@ -17,7 +17,7 @@ from metering.budgets import Plan, Step
 from metering.budgets.pace import LATEST
 from metering.ledger import ingestion
 from metering.models import Notification
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.enforcement import engine
 from tenants.limits import PROBLEMS
 from tests.portal.api.calling import patient_enforcement

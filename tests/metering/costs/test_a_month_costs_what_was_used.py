@@ -13,7 +13,7 @@ from metering.models import PriceBook
 from metering.money import Money
 from metering.prices import price_books
 from metering.pricing import PriceRow
-from tenants.enforcement.ledger import CallCount
+from tenants.enforcement.counting.ledger import CallCount
 from tenants.models import Tenant, Tier
 from tests.metering.events import event
 

@@ -11,11 +11,14 @@ from django.utils import timezone
 
 from metering.ledger import counters, rollups
 from metering.models import UsageRollup
-from tenants import apikeys, enforcement, provisioning
-from tenants.enforcement import building, engine, flushing, ledger
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
-from tenants.enforcement.verifying import verify
+from tenants import enforcement, provisioning
+from tenants.credentials import apikeys
+from tenants.enforcement import engine
+from tenants.enforcement.counting import flushing, ledger
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
+from tenants.enforcement.publishing import building
+from tenants.enforcement.publishing.verifying import verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,8 +41,8 @@ STEPS = [
     ("metering.ledger.counters", "_of_known_tenants", "before"),  # read from Redis, nothing written
     ("metering.ledger.counters", "_mark", "before"),  # counters raised, not committed
     ("metering.ledger.counters", "_mark", "after"),  # hours marked, not committed
-    ("tenants.enforcement.flushing", "_trim", "before"),  # committed, not trimmed
-    ("tenants.enforcement.flushing", "_trim", "after"),
+    ("tenants.enforcement.counting.flushing", "_trim", "before"),  # committed, not trimmed
+    ("tenants.enforcement.counting.flushing", "_trim", "after"),
 ]
 
 

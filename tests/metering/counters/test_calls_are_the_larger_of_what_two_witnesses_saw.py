@@ -7,7 +7,7 @@ import pytest
 from metering.ledger import ingestion, rollups
 from metering.ledger.counters import CallLedger
 from metering.models import CallCounter, DirtyHour, UsageRollup
-from tenants.enforcement.ledger import LOCAL_GENERATION, CallCount
+from tenants.enforcement.counting.ledger import LOCAL_GENERATION, CallCount
 from tests.metering.events import event
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from metering.event_store.client import connect
 from metering.event_store.protocol import StoreUnavailableError
 from metering.ledger import ingestion, rollups
 from metering.models import DirtyHour, StagedEvent
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tests.metering.event_store.seeing import booked, rolled_up
 from tests.metering.events import event
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 
 from metering.event_store.protocol import StoreUnavailableError
-from tenants import replica
+from tenants.database import replica
 
 READ_AT = datetime(2026, 7, 29, 12, tzinfo=UTC)
 

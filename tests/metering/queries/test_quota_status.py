@@ -9,8 +9,8 @@ from metering.ledger import ingestion, rollups
 from metering.ledger.counters import CallLedger
 from metering.usage import queries, quotas
 from tenants import access, enforcement
+from tenants.enforcement.counting.ledger import CallCount
 from tenants.enforcement.errors import RedisUnavailableError
-from tenants.enforcement.ledger import CallCount
 from tenants.enforcement.verbs import LiveUsage
 from tenants.models import Override, TierQuota
 from tests.metering.events import event

@@ -10,7 +10,7 @@ from metering.ledger.counters import CallLedger
 from metering.models import Meter
 from metering.usage import queries
 from tenants import access
-from tenants.enforcement.ledger import CallCount
+from tenants.enforcement.counting.ledger import CallCount
 from tenants.models import Membership, Tenant, Tier, User
 from tests.metering.events import event
 

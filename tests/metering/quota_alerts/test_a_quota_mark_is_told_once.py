@@ -10,7 +10,7 @@ from django.db import connections
 from metering.alerts import quota_alerts
 from metering.ledger import ingestion, rollups
 from metering.models import Notification, QuotaAlert
-from tenants import overrides
+from tenants.limiting import overrides
 from tenants.models import Tenant, Tier, TierQuota
 from tenants.periods import period_at
 

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from metering.ledger import ingestion, rollups
-from tenants import quota_requests
+from tenants.limiting import quota_requests
 from tenants.models import GrantRule, QuotaRequest
 from tests.tenants.cast import Cast
 

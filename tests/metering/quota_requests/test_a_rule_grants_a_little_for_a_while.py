@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from metering import budgets
 from metering.models import Notification
-from tenants import overrides
+from tenants.limiting import overrides
 from tenants.models import AuditEntry, GrantRule
 
 from .conftest import Ask

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from metering.models import Notification
 from metering.quota_requests import ending
-from tenants import overrides, quota_requests
+from tenants.limiting import overrides, quota_requests
 from tenants.models import QuotaRequest
 
 from .conftest import Ask

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from metering.models import Notification, WebhookDelivery
 from metering.webhooks import endpoints
-from tenants import quota_requests
+from tenants.limiting import quota_requests
 
 from .conftest import Ask
 
@@ -69,7 +69,7 @@ def test_a_webhook_tells_the_decision(ask: Ask, cast: Any) -> None:
 
 
 def test_whoever_has_left_hears_nothing(ask: Ask, cast: Any) -> None:
-    from tenants import memberships
+    from tenants.people import memberships
 
     row = ask(150)
     memberships.remove(cast.membership("bob"), by=None, actor="test")

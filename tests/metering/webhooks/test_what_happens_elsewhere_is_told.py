@@ -8,7 +8,8 @@ import pytest
 
 from metering.models import WebhookDelivery
 from metering.webhooks import endpoints
-from tenants import blocks, provisioning
+from tenants import provisioning
+from tenants.limiting import blocks
 from tenants.models import Tenant
 
 NOW = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from tenants import overrides
+from tenants.limiting import overrides
 from tenants.models import AuditEntry, Tenant, Tier, TierQuota
 from tests.tenants.cast import Cast
 

@@ -11,11 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.embedded import RedisServer
-from tenants import apikeys
-from tenants.enforcement import building, engine, ledger
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
-from tenants.enforcement.verifying import verify
+from tenants.credentials import apikeys
+from tenants.enforcement import engine
+from tenants.enforcement.counting import ledger
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
+from tenants.enforcement.publishing import building
+from tenants.enforcement.publishing.verifying import verify
 from tenants.models import AuditEntry, Membership, Override, Tenant, Tier
 from tests.tenants.cast import make_cast
 from tests.tenants.enforcement.stage import MemoryLedger

@@ -7,7 +7,7 @@ import openpyxl
 from django.http import HttpResponse
 from django.urls import reverse
 
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.models import ApiKey, Tenant
 from tests.tenants.cast import Cast
 

@@ -19,7 +19,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from metering.models import Budget, BudgetAlert, BudgetThreshold, CollectorStatus, JobRun, Notification
-from tenants import apikeys, overrides, provisioning
+from tenants import provisioning
+from tenants.credentials import apikeys
+from tenants.limiting import overrides
 from tenants.models import Tenant, Tier, User
 from tests.tenants.cast import Cast
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from metering.ledger import ingestion, rollups
-from tenants import overrides, quota_requests
+from tenants.limiting import overrides, quota_requests
 from tenants.models import QuotaRequest
 from tests.tenants.cast import Cast
 

@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from metering.models import JobRun, Notification
-from tenants import apikeys, overrides
+from tenants.credentials import apikeys
+from tenants.limiting import overrides
 from tenants.models import AuditEntry
 from tests.tenants.cast import Cast
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from tenants import apikeys
+from tenants.credentials import apikeys, operator_tokens
 from tenants.enforcement import engine
 from tests.tenants.cast import Cast
 
@@ -96,7 +96,7 @@ class Callers:
 
     def token(self, name: str = "olivia") -> Api:
         with self.commit(execute=True):
-            issued = apikeys.create_operator_token(self.cast.people[name], name="Test", actor="system:test")
+            issued = operator_tokens.create(self.cast.people[name], name="Test", actor="system:test")
         return Api(self.commit, Client(), issued.text)
 
     def text(self, text: str) -> Api:

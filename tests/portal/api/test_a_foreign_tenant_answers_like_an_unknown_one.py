@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from django.http import HttpResponse
 
-from tenants import memberships, overrides
+from tenants.limiting import overrides
+from tenants.people import memberships
 from tests.portal.api.calling import Api, Callers, problem
 from tests.portal.api.routes import ROUTES
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tenants.enforcement import policy
+from tenants.enforcement.publishing import policy
 from tenants.models import ApiKey
 from tests.portal.api.calling import Api, Callers, problem
 

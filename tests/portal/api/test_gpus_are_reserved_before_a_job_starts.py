@@ -14,7 +14,7 @@ from metering.ledger import ingestion, rollups
 from metering.models import Budget, BudgetThreshold, Reservation, ReservationChange, UsageEvent
 from metering.reservations import ending
 from portal.embedded import RedisServer
-from tenants import overrides
+from tenants.limiting import overrides
 from tenants.models import LimitKind, TenantBlock
 from tests.portal.api.calling import Api, Callers, problem
 from tests.tenants.cast import Cast

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tenants import memberships
+from tenants.people import memberships
 from tests.portal.api.calling import Api, Callers, problem
 
 

@@ -9,7 +9,8 @@ import pytest
 from django.http import HttpResponse
 
 from portal import grafana_access
-from tenants import memberships, provisioning
+from tenants import provisioning
+from tenants.people import memberships
 from tests.tenants.cast import Cast
 
 Ask = Callable[..., HttpResponse]

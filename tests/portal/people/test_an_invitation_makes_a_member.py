@@ -11,8 +11,8 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from tenants import invitations
 from tenants.models import AuditEntry, Invitation, Membership, Role, User
+from tenants.people import invitations
 from tenants.problems import ProblemError
 from tests.portal.web.conftest import Cast, text_of
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from metering.models import WebhookEndpoint
 from metering.webhooks import secrets
 from portal.people import second_factor
-from tenants import sealing
+from tenants.credentials import sealing
 from tests.tenants.cast import Cast
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.models import Tenant
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ASK = """
     from portal.telemetry import tiers
-    from tenants.enforcement import tracing
+    from tenants.enforcement.deciding import tracing
     tracing.enable(tiers.read().get)  # at once: a process that lives knows them after a moment
     headers = {"Authorization": "Bearer " + sys.argv[1], "traceparent": sys.argv[2]}
     print(Client().get("/api/v1/me", headers=headers).status_code)

@@ -13,7 +13,7 @@ ASK = """
     import asyncio, json
     from django.conf import settings
     from portal.telemetry import tiers
-    from tenants.enforcement import tracing
+    from tenants.enforcement.deciding import tracing
     from tenants.enforcement.asgi import EnforcementMiddleware
     from tenants.enforcement.decision import app as endpoint
     tracing.enable(tiers.read().get)

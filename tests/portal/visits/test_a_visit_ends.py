@@ -7,8 +7,8 @@ from datetime import timedelta
 import time_machine
 from django.utils import timezone
 
-from tenants import visits
 from tenants.models import Visit
+from tenants.people import visits
 from tests.tenants.cast import Cast
 
 from .conftest import Browse, begin

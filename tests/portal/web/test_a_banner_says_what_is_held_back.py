@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tenants import blocks
+from tenants.limiting import blocks
 
 from .conftest import Cast, text_of
 

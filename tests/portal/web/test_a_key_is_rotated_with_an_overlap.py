@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.models import ApiKey
 
 from .conftest import Cast, text_of

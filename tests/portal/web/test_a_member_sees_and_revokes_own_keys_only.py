@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.test import Client
 
-from tenants import apikeys
+from tenants.credentials import apikeys
 from tenants.models import ApiKey
 
 from .conftest import Cast, text_of

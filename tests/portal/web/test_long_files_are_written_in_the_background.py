@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from metering.files import exporting
 from metering.models import Export, ExportPart, ExportState, Notification, UsageEvent
-from tenants import apikeys
+from tenants.credentials import apikeys
 
 from .conftest import Cast, text_of
 

@@ -7,8 +7,10 @@ import pytest
 from django.test import Client
 
 from portal.embedded import RedisServer
-from tenants import apikeys, enforcement
-from tenants.enforcement import engine, policy
+from tenants import enforcement
+from tenants.credentials import apikeys
+from tenants.enforcement import engine
+from tenants.enforcement.publishing import policy
 
 from .conftest import Cast, text_of
 

@@ -7,8 +7,8 @@ from django.test import Client
 from django.utils import timezone
 
 from metering.models import Notice, Notification
-from tenants import visits
 from tenants.models import Role, User
+from tenants.people import visits
 
 from .conftest import Cast, text_of
 

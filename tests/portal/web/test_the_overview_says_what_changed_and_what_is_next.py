@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from metering.finance import movers
 from metering.models import DirtyHour, UsageRollup
-from tenants import apikeys
+from tenants.credentials import apikeys
 
 from .conftest import Cast, text_of
 

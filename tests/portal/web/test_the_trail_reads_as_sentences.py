@@ -13,7 +13,10 @@ from django.utils import timezone
 from metering.models import Budget, WebhookEndpoint
 from metering.reservations import ending, granting
 from portal.web import trail
-from tenants import apikeys, audit, memberships, overrides, provisioning, quota_requests
+from tenants import audit, provisioning
+from tenants.credentials import apikeys
+from tenants.limiting import overrides, quota_requests
+from tenants.people import memberships
 
 from .conftest import Cast, text_of
 

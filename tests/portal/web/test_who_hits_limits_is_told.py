@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tenants import apikeys, refused_calls
+from tenants.credentials import apikeys
+from tenants.enforcement.counting import refused_hours
 
 from .conftest import Cast, text_of
 
@@ -18,7 +19,7 @@ def refused(cast: Cast) -> None:
     mine = apikeys.create(cast.acme, name="Notebook", scopes=["decide"], by=bob, member=bob, actor="user:bob").key
     gateway = apikeys.create(cast.acme, name="Gateway", scopes=["decide"], by=alice, member=None, actor="user:a").key
     hour = int(timezone.now().timestamp()) // 3600 * 3600
-    refused_calls.record({("acme", hour, mine.key_id, "minute"): 12, ("acme", hour, gateway.key_id, "month"): 1_300})
+    refused_hours.record({("acme", hour, mine.key_id, "minute"): 12, ("acme", hour, gateway.key_id, "month"): 1_300})
 
 
 def test_owners_see_everybody_a_member_only_the_own_calls(refused: None, browse: Callable[[str], Client]) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from portal.embedded import RedisServer
-from tenants import apikeys, provisioning
-from tenants.enforcement import building, engine, ledger
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
-from tenants.enforcement.verifying import verify
+from tenants import provisioning
+from tenants.credentials import apikeys
+from tenants.enforcement import engine
+from tenants.enforcement.counting import ledger
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.deciding.blocking import Enforcer
+from tenants.enforcement.publishing import building
+from tenants.enforcement.publishing.verifying import verify
 from tenants.models import ApiKey, Tenant
 
 from .stage import ClockedStage, MemoryLedger, Stage

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from tenants.enforcement.config import Config
-from tenants.enforcement.counts import ProcessCounts
-from tenants.enforcement.endpoint import DecisionEndpoint
+from tenants.enforcement.counting.counts import ProcessCounts
 from tenants.enforcement.errors import RedisUnavailableError
+from tenants.enforcement.http.endpoint import DecisionEndpoint
 
 from .stage import PEPPER
 

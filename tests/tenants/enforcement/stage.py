@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tenants.enforcement import keys, wire
-from tenants.enforcement.cluster import ClusterControl, redis_of
 from tenants.enforcement.config import Config
-from tenants.enforcement.core import Enforcer
-from tenants.enforcement.counts import ProcessCounts
+from tenants.enforcement.counting.counts import ProcessCounts
+from tenants.enforcement.counting.ledger import CallCount
+from tenants.enforcement.counting.usage_hash import read_usage
+from tenants.enforcement.deciding.blocking import Enforcer
 from tenants.enforcement.errors import RedisUnavailableError
-from tenants.enforcement.ledger import CallCount
-from tenants.enforcement.redis import Connection, Redis
-from tenants.enforcement.scripts import BEGIN, DECIDE, PUBLISH, Script
-from tenants.enforcement.usage_hash import read_usage
+from tenants.enforcement.protocol import keys, wire
+from tenants.enforcement.protocol.scripts import BEGIN, DECIDE, PUBLISH, Script
+from tenants.enforcement.redis.cluster import ClusterControl, redis_of
+from tenants.enforcement.redis.connection import Connection, Redis
 from tenants.limits import Block, Decision, LimitRule, Period, schedule
 
 PEPPER = b"pepper-of-the-stage"

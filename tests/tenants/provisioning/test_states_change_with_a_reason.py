@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tenants import apikeys, provisioning
+from tenants import provisioning
+from tenants.credentials import apikeys
 from tenants.models import AuditEntry, TenantState
 from tenants.problems import Conflict, Invalid
 from tests.tenants.cast import Cast

@@ -12,7 +12,7 @@ from ..decisions import UNAVAILABLE, Decision, DecisionUnavailableError
 
 if TYPE_CHECKING:
     from tenants.enforcement.config import Config
-    from tenants.enforcement.core import Core
+    from tenants.enforcement.deciding.core import Core
 
 DECIDE = 1
 """Bit of the scope `decide`, which every key that calls through a gateway needs."""
@@ -30,7 +30,7 @@ def _config(redis_url: str, pepper: str, options: dict[str, Any]) -> Config:
 
 
 def _understand(core: Core, known: Any, decision: Any) -> Decision:
-    from tenants.enforcement.answers import fields_of, refusal
+    from tenants.enforcement.http.answers import fields_of, refusal
 
     if not decision.code:
         credential = known.credential
@@ -51,9 +51,9 @@ class AsyncRedisDecider:
         `decision_url` is asked to build a tenant that Redis has lost; without it such calls cannot be decided until the portal has.
         """
         config = _config(redis_url, pepper, options)
-        from tenants.enforcement.answers import bearer, fields_of
         from tenants.enforcement.asgi import RemoteBuilder
-        from tenants.enforcement.pipelined import AsyncEnforcer
+        from tenants.enforcement.deciding.pipelined import AsyncEnforcer
+        from tenants.enforcement.http.answers import bearer, fields_of
 
         self._enforcer = AsyncEnforcer(config, None, RemoteBuilder(decision_url), "asgi")
         self._bearer, self._fields_of = bearer, fields_of
@@ -96,13 +96,13 @@ class RedisDecider:
         """As AsyncRedisDecider."""
         config = _config(redis_url, pepper, options)
         from tenants.enforcement.asgi import RemoteBuilder
-        from tenants.enforcement.core import Enforcer
+        from tenants.enforcement.deciding.blocking import Enforcer
 
         self._enforcer = Enforcer(config, None, RemoteBuilder(decision_url), "wsgi")
 
     def decide(self, authorization: str, *, cost: int = 1, route_class: str = "", traceparent: str = "") -> Decision:
         """See Decider."""
-        from tenants.enforcement.answers import bearer
+        from tenants.enforcement.http.answers import bearer
 
         enforcer = self._enforcer
         text = bearer(authorization.encode("latin-1", "replace"))
