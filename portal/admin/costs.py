@@ -1,10 +1,14 @@
-"""Cost per tenant: a month of every tenant, as chart, table and CSV."""
+"""Cost per tenant: a month of every tenant, as chart, table by pages and CSV."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -15,27 +19,34 @@ from portal.web import readings
 from portal.web.downloads import csv_response
 from tenants import calendar
 from tenants.admin.base import require
+from tenants.models import Tenant
 
 from . import charts, platform
 from .tenant_costs import month_key
 
+KEEP_SECONDS = 60
+"""How long what every tenant's two months came to is kept for the page, which says how old it is. The file is always as of now."""
+PER_PAGE = 100
+
 
 def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
-    """/admin/tenants/tenant/costs/?month=YYYY-MM&format=csv."""
+    """/admin/tenants/tenant/costs/?month=YYYY-MM&q=&page=&format=csv."""
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     key = month_key(request, "Pacific/Kiritimati", now) if request.GET.get("month") else calendar.month_key("UTC", now)
-    tenants = platform.everyone()
-    found, last_month = platform.tenant_costs_of(tenants, now, [key, calendar.previous_month(key)])
-    meters = readings.all_meters()
+    tenants, meters = platform.everyone(), readings.all_meters()
     if request.GET.get("format") == "csv":
         return csv_response(
             f"costs-{key}.csv",
             ["month", "tenant", "name", *meters, "fees", "total", "currency"],
-            _csv_rows(found, key, meters),
+            _csv_rows(platform.tenant_costs(tenants, now, key), key, meters),
         )
+    (found, last_month), as_of = _kept(tenants, now, key)
     before = {each.tenant.pk: each.total for each in last_month}
     sum_now = platform.sum_of(found)
+    search = request.GET.get("q", "").strip()[:60]
+    wanted = [each for each in found if search.lower() in f"{each.tenant.name} {each.tenant.slug}".lower()]
+    page = Paginator(wanted, PER_PAGE).get_page(request.GET.get("page"))
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(
         request,
@@ -47,15 +58,39 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
             "previous": calendar.previous_month(key),
             "next": calendar.next_month(key) if key < calendar.month_key("UTC", now) else "",
             "meters": meters.values(),
-            "rows": [_row(each, before.get(each.tenant.pk), sum_now, list(meters)) for each in found],
+            "rows": [_row(each, before.get(each.tenant.pk), sum_now, list(meters)) for each in page],
+            "page": page,
+            "search": search,
             "sums": [platform.sum_of(found, meter) for meter in meters],
             "fees": platform.sum_of(found, ""),
             "total": sum_now,
             "currency": settings.PLATFORM_CURRENCY,
             "apart": len(found) - len(platform.in_platform_currency(found)),
             "chart": charts.tenants_chart(found, meters, _("Dearest tenants")),
+            "as_of": as_of,
+            "now": now,
         },
     )
+
+
+def _kept(
+    tenants: Sequence[Tenant], now: datetime, month: str
+) -> tuple[tuple[list[platform.TenantCost], list[platform.TenantCost]], datetime]:
+    """What every tenant's month and the one before came to, dearest first, and when that was added up: rating a thousand tenants takes
+    seconds, so it is done once a minute. A tenant that has come since is in the next one."""
+    key = f"admin-costs-{month}"
+    kept = cache.get(key)
+    if kept is None:
+        both = platform.tenant_costs_of(tenants, now, [month, calendar.previous_month(month)])
+        kept = ([[(each.tenant.pk, each.total, each.by_meter) for each in found] for found in both], now)
+        cache.set(key, kept, KEEP_SECONDS)
+    rows, as_of = kept
+    whose = {tenant.pk: tenant for tenant in tenants}
+    present, before = (
+        [platform.TenantCost(whose[pk], total, by_meter) for pk, total, by_meter in found if pk in whose]
+        for found in rows
+    )
+    return (present, before), as_of
 
 
 def _row(each: platform.TenantCost, before: Any, sum_now: Any, meters: list[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.cache import cache
 from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone
@@ -54,6 +55,33 @@ def test_the_platforms_table_and_file(used: Cast, browse: Browse) -> None:
     assert "$2,000.00" in page
     assert "$2,037.35" in page  # the sum
     assert page.index("Globex") < page.index("Acme Radiology")  # dearest first
+
+
+def test_the_table_is_added_up_once_a_minute_and_the_file_at_once(used: Cast, browse: Browse) -> None:
+    sam, url = browse("sam"), reverse("admin:tenants_tenant_costs")
+    assert "$2,037.35" in text_of(sam.get(url))
+    use(used.acme, "api_calls", 1_000_000, model="later")
+    assert "$2,037.35" in text_of(sam.get(url))
+    assert {row["tenant"]: row["total"] for row in rows_of(sam.get(url, {"format": "csv"}))}["acme"] == "1037.35"
+    cache.clear()  # a minute later
+    assert "$3,037.35" in text_of(sam.get(url))
+
+
+def test_the_table_comes_in_pages_and_tenants_are_found(
+    used: Cast, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.admin.costs.PER_PAGE", 1)
+    sam, url = browse("sam"), reverse("admin:tenants_tenant_costs")
+    first, second = (text_of(sam.get(url, {"page": number})).partition("All tenants")[2] for number in (1, 2))
+    assert "Globex" in first
+    assert "Acme Radiology" not in first
+    assert "Acme Radiology" in second
+    assert "$2,037.35" in first  # the sum is of all
+    found = text_of(sam.get(url, {"q": " acme "})).partition("All tenants")[2]
+    assert "Acme Radiology" in found
+    assert "Globex" not in found
+    nothing = text_of(sam.get(url, {"q": "<nobody>"}))
+    assert "No tenant is called “&lt;nobody&gt;”." in nothing
 
 
 def test_a_tenants_lines(used: Cast, browse: Browse) -> None:
