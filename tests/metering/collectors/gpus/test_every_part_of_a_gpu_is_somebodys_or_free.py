@@ -12,7 +12,7 @@ from metering.attribution.division import Division, divided, divided_gpu
 from metering.attribution.policy import Hold
 from metering.gpu_use.fleet import division_of
 from metering.models import GpuDevice
-from tests.metering.collectors.test_shares_of_a_gpu_sum_to_one import LENGTH, ZERO, at, holds
+from tests.metering.collectors.gpus.test_shares_of_a_gpu_sum_to_one import LENGTH, ZERO, at, holds
 
 
 @given(holds(), st.integers(0, LENGTH))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from metering.collectors import probing
-from metering.collectors.amd import AmdCollector
+from metering.collectors.gpus import probing
+from metering.collectors.gpus.amd import AmdCollector
 from metering.models import CollectorState
 from tests.metering.collectors.conftest import START
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from metering.collectors.nvml import model_of
+from metering.collectors.gpus.nvml import model_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 from metering.models.collector import CollectorState
 
-from .base import EVERYTHING, Collected, CollectedEvent, Gap
+from ..base import EVERYTHING, Collected, CollectedEvent, Gap
 
 MICRO = 1_000_000
 

@@ -26,8 +26,9 @@ from metering.attribution.policy import Assigned, Hold, ProcessOwner
 from metering.attribution.steps import Rule
 from metering.models.collector import CollectorState
 
-from . import probing, using
-from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
+from .. import using
+from ..base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
+from . import probing
 
 QUARTER = timedelta(minutes=15)
 """Events never cross a quarter of an hour: month ends of every time zone lie on one."""

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from metering.collectors.buckets import Listing, NotFinishedError, S3Collector
+from metering.collectors.storage.buckets import Listing, NotFinishedError, S3Collector
 from metering.models import CollectorState
 from tests.metering.collectors.conftest import START
 
@@ -173,6 +173,6 @@ def test_an_old_inventory_is_stale(store, inventoried):
 
 
 def test_without_boto3_it_says_what_to_install(collector, monkeypatch):
-    monkeypatch.setattr("metering.collectors.buckets.boto3", None)
+    monkeypatch.setattr("metering.collectors.storage.buckets.boto3", None)
 
     assert "the extra `s3`" in run(collector).detail

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from metering.collectors.base import EVERYTHING
-from metering.collectors.filesystem import FilesystemCollector
-from metering.collectors.trees import TreeWalk
+from metering.collectors.storage.filesystem import FilesystemCollector
+from metering.collectors.storage.trees import TreeWalk
 from metering.models import CollectorState
 
 NOW = datetime(2026, 7, 15, 12, 3, 4, tzinfo=UTC)

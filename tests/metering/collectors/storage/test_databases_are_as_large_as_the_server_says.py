@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from metering.collectors.databases import PostgresCollector
+from metering.collectors.storage.databases import PostgresCollector
 from metering.models import CollectorState
 from tests.metering.collectors.conftest import START
 

@@ -19,7 +19,7 @@ from metering.attribution import coverage
 from metering.attribution.coverage import Reserved
 from metering.collecting import remote, rounds
 from metering.collectors.base import Collected
-from metering.collectors.prometheus import PrometheusCollector
+from metering.collectors.series.prometheus import PrometheusCollector
 from metering.models import CollectorStatus, UsageEvent
 from metering.reservations import ending, granting
 from metering.reservations.granting import Wish

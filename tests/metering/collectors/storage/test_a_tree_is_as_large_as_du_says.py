@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from metering.collectors.trees import TreeWalk
+from metering.collectors.storage.trees import TreeWalk
 
 FOREVER = float("inf")
 
@@ -107,7 +107,7 @@ def test_a_walk_in_steps_finds_the_same(tree, monkeypatch, steps):
 def test_a_directory_too_long_for_the_deadline_counts_nothing_of_itself(tmp_path, monkeypatch):
     for number in range(30):
         (tmp_path / f"f{number}").write_bytes(b"x" * 1000)
-    monkeypatch.setattr("metering.collectors.trees.LOOK_AT_THE_CLOCK_EVERY", 10)
+    monkeypatch.setattr("metering.collectors.storage.trees.LOOK_AT_THE_CLOCK_EVERY", 10)
     clock = iter([0, 99])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     walk = TreeWalk(tmp_path)
@@ -211,7 +211,7 @@ def test_a_tree_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_a_walk_too_large_to_remember_starts_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("metering.collectors.trees.MOST_TO_REMEMBER", 3)
+    monkeypatch.setattr("metering.collectors.storage.trees.MOST_TO_REMEMBER", 3)
     walk = TreeWalk(tmp_path, pending=["a", "b", "c", "d"])
 
     assert walk.checkpoint() is None

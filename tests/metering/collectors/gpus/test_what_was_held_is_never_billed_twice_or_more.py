@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from metering.attribution import policy
 from metering.attribution.policy import ProcessOwner
-from metering.collectors import integration
-from metering.collectors.held import GpuCollector, Sample
-from metering.collectors.rolling import merged
+from metering.collectors.gpus.held import GpuCollector, Sample
+from metering.collectors.gpus.rolling import merged
+from metering.collectors.series import integration
 
 START = datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
 TENANTS = ("acme", "globex")

@@ -7,7 +7,7 @@ import pytest
 
 from metering.attribution.coverage import Reserved
 from metering.attribution.steps import Rule
-from metering.collectors.labelled import Owners
+from metering.collectors.series.labelled import Owners
 
 START = datetime(2026, 7, 15, 12, tzinfo=UTC)
 ALL = {

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from metering.models.collector import CollectorState
 
-from .base import EVERYTHING, Collected, CollectedEvent, Gap, unavailable
+from ..base import EVERYTHING, Collected, CollectedEvent, Gap, unavailable
 from .trees import Pace, TreeWalk
 
 MICRO = 1_000_000

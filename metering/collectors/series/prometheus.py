@@ -24,10 +24,11 @@ from metering.attribution.policy import Assigned
 from metering.attribution.steps import Rule
 from metering.models.collector import CollectorState
 
-from . import dcgm, integration, labelled, metered, using
-from .base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
+from .. import using
+from ..base import EVERYTHING, Collected, CollectedEvent, DeviceReading, Gap, UnattributedTime, unavailable
+from ..gpus.held import model_of
+from . import dcgm, integration, labelled, metered
 from .dcgm import at as _at
-from .held import model_of
 from .integration import Sample, Span
 from .labelled import Labelled, Owners
 from .metered import Flow

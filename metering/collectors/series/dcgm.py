@@ -15,8 +15,9 @@ from fractions import Fraction
 
 from metering.models.collector import CollectorState
 
-from . import integration, using
-from .base import DeviceReading
+from .. import using
+from ..base import DeviceReading
+from . import integration
 from .integration import Sample, Span
 
 METRICS = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.attribution.coverage import Reserved
-from metering.collectors.metered import Flow, beyond, sightings
+from metering.collectors.series.metered import Flow, beyond, sightings
 from tests.metering.collectors.prometheus_server import BEGAN, catch_up, collector, needs_prometheus, seconds, series
 
 START = datetime(2026, 7, 15, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
-from .base import Collected, unavailable
+from ..base import Collected, unavailable
 from .volumes import Readings
 
 try:

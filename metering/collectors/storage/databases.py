@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from .base import Collected, unavailable
+from ..base import Collected, unavailable
 from .volumes import Readings
 
 SCHEMAS = """

@@ -11,9 +11,9 @@ from typing import Any
 
 from metering.models.collector import CollectorState
 
-from .base import EVERYTHING, Collected, CollectedEvent, Collector, Gap, UnattributedTime
+from ..base import EVERYTHING, Collected, CollectedEvent, Collector, Gap, UnattributedTime
+from ..using import added
 from .held import GpuCollector
-from .using import added
 
 
 @dataclass(frozen=True)

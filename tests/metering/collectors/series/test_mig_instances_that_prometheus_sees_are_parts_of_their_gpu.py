@@ -9,8 +9,8 @@ from fractions import Fraction
 import pytest
 
 from metering.attribution.division import Division, divided_gpu
-from metering.collectors import dcgm
 from metering.collectors.base import Collected
+from metering.collectors.series import dcgm
 from metering.gpu_use.fleet import division_of
 from metering.models import CollectorState, GpuDevice
 from tests.metering.collectors.prometheus_server import (
