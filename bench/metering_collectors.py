@@ -59,7 +59,7 @@ def run(report: Report) -> None:
 
 def _node(folder: Path, gpus: int) -> tuple[Any, dict[str, Any]]:
     """A collector whose probe answers at once, and that answer."""
-    from metering.collectors.nvml import NvmlCollector
+    from metering.collectors.gpus.nvml import NvmlCollector
 
     ticks = os.sysconf("SC_CLK_TCK")
     (folder / "uptime").write_text("100000.00 0.00\n")
@@ -92,7 +92,7 @@ def _node(folder: Path, gpus: int) -> tuple[Any, dict[str, Any]]:
 def _minute(collector: Any, now: datetime) -> tuple[Any, Any]:
     from dataclasses import replace
 
-    from metering.collectors.rolling import merged
+    from metering.collectors.gpus.rolling import merged
 
     looks = []
     for number in range(6):
@@ -160,7 +160,7 @@ def memory_over_a_day(gpus: int) -> tuple[float, float]:
 
 
 def _walk(report: Report, files: int) -> float:
-    from metering.collectors.trees import TreeWalk
+    from metering.collectors.storage.trees import TreeWalk
 
     with tempfile.TemporaryDirectory() as folder:
         for number in range(files // 500):

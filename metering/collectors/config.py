@@ -15,14 +15,14 @@ from metering.attribution.coverage import Reserved
 from metering.attribution.policy import Assigned
 from metering.attribution.steps import Rule
 
-from .amd import AmdCollector
 from .base import Collector
-from .buckets import S3Collector
-from .databases import PostgresCollector
-from .filesystem import FilesystemCollector
-from .nvml import NvmlCollector
-from .prometheus import PrometheusCollector
-from .rolling import rolled
+from .gpus.amd import AmdCollector
+from .gpus.nvml import NvmlCollector
+from .gpus.rolling import rolled
+from .series.prometheus import PrometheusCollector
+from .storage.buckets import S3Collector
+from .storage.databases import PostgresCollector
+from .storage.filesystem import FilesystemCollector
 
 NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 OF_GPUS = frozenset({"nvml", "amd", "prometheus"})

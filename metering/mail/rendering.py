@@ -1,4 +1,4 @@
-"""From the three files of a mail (`emails/<name>-subject.txt`, `-body.txt`, `-body.html`) to what is sent."""
+"""From the three files of a mail (`emails/<kind>/subject.txt`, `body.txt`, `body.html`) to what is sent."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Letter:
 def render(kind: str, context: Mapping[str, Any]) -> Letter:
     """The letter of that kind. Values are escaped in HTML and in HTML alone; the subject is one line of at most 200 characters."""
     everything = {"site_name": settings.SITE_NAME, "site_url": settings.SITE_URL, **context}
-    subject = one_line(_plain(f"emails/{kind}-subject.txt", everything))
+    subject = one_line(_plain(f"emails/{kind}/subject.txt", everything))
     if len(subject) > MAX_SUBJECT:
         subject = subject[: MAX_SUBJECT - 1] + "…"
     text = (
-        "\n".join(line.rstrip() for line in _plain(f"emails/{kind}-body.txt", everything).strip().splitlines()) + "\n"
+        "\n".join(line.rstrip() for line in _plain(f"emails/{kind}/body.txt", everything).strip().splitlines()) + "\n"
     )
-    html = get_template(f"emails/{kind}-body.html").render(everything | {"subject": subject})
+    html = get_template(f"emails/{kind}/body.html").render(everything | {"subject": subject})
     return Letter(kind, subject, text, _INLINER.inline(html))
 
 

@@ -1,4 +1,4 @@
-"""The operators' pages of tenants. Importing this package registers them; the tenant's own page is registered by `metering.admin`."""
+"""The operators' pages of tenants. Importing this package registers them; the tenant's own page, which shows its money too, by `portal.admin`."""
 
 from . import audit, block, credential, membership, override, people, tier, visit
 

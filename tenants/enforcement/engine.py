@@ -12,7 +12,7 @@ from django.db import connections
 from .config import Config, FailurePolicy
 from .counting import ledger, refused_hours
 from .counting.counts import ProcessCounts
-from .counting.ledger import LOCAL_GENERATION, CallCount
+from .counting.ledger import CallCount
 from .counting.refusals import Row
 from .deciding.blocking import Enforcer
 from .errors import RedisUnavailableError
@@ -89,6 +89,3 @@ def readiness() -> str | None:
         if policy != "noeviction":
             return f"The enforcement Redis has maxmemory-policy {policy}: set it to noeviction, or quotas leak."
     return None
-
-
-__all__ = ["COUNTS", "LOCAL_GENERATION", "builder", "config", "enforcer", "readiness", "write_process_counts"]

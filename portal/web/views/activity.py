@@ -7,8 +7,8 @@ from django.http import HttpRequest
 
 from tenants.access import Access
 
-from .. import trail
 from ..pages import Page, tenant_page
+from ..trail import entries
 
 PER_PAGE = 50
 
@@ -16,5 +16,5 @@ PER_PAGE = 50
 @tenant_page("activity")
 def index(request: HttpRequest, access: Access) -> Page:
     """GET: every change of the tenant, newest first."""
-    page = Paginator(trail.of(access.tenant), PER_PAGE).get_page(request.GET.get("page"))
-    return Page("portal/activity.html", {"days": trail.by_day(page, access.tenant), "page_obj": page})
+    page = Paginator(entries.of(access.tenant), PER_PAGE).get_page(request.GET.get("page"))
+    return Page("portal/activity.html", {"days": entries.by_day(page, access.tenant), "page_obj": page})

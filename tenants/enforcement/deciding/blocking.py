@@ -9,7 +9,7 @@ from typing import Protocol
 from ... import spans
 from ...limits import Decision
 from ..config import Config
-from ..errors import ANSWERED, IdleConnectionError, RedisUnavailableError, UnknownTenantError
+from ..errors import IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from ..protocol.calls import Call
 from ..protocol.keys import Credential
 from ..protocol.wire import LATE, NOT_BUILT, OUT_OF_DATE
@@ -101,8 +101,7 @@ class Enforcer(Core):
                 breaker = self.breaker_of(call.slug)
                 reply = self._converse(call)
         except RedisUnavailableError as error:
-            if error.reason not in ANSWERED:
-                breaker.failed(error.reason, str(error))
+            breaker.failed(error)
             raise
         breaker.succeeded()
         return reply

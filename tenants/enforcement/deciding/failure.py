@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ...limits import WINDOWS, Decision, WindowState
 from .. import metrics
+from ..errors import ANSWERED, RedisUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,11 @@ class Breaker:
                     metrics.BREAKER_OPEN.set(0)
                 self._failures, self._open_until, self.calm = 0, 0.0, True
 
-    def failed(self, reason: str, detail: str) -> None:
-        """Redis did not answer."""
+    def failed(self, error: RedisUnavailableError) -> None:
+        """A call was not decided. Nothing happens where Redis itself is well (errors.ANSWERED)."""
+        reason, detail = error.reason, str(error)
+        if reason in ANSWERED:
+            return
         with self._lock:
             self.calm = False
             self._failures += 1

@@ -13,7 +13,7 @@ from ... import spans
 from ...limits import Decision
 from .. import metrics
 from ..config import Config
-from ..errors import ANSWERED, RedisUnavailableError, UnknownTenantError
+from ..errors import RedisUnavailableError, UnknownTenantError
 from ..protocol.calls import Call
 from ..protocol.wire import LATE, NOT_BUILT, OUT_OF_DATE
 from ..redis.address import Address
@@ -178,8 +178,7 @@ class AsyncEnforcer(Core):
                 return cast(bytes, answer)
             return await self._insist(call, pipe, answer, started)
         except RedisUnavailableError as error:
-            if error.reason not in ANSWERED:
-                self._breaker.failed(error.reason, str(error))
+            self._breaker.failed(error)
             raise
 
     async def _ask_with_care(self, call: Call) -> bytes:
@@ -198,8 +197,7 @@ class AsyncEnforcer(Core):
                 breaker = self.breaker_of(call.slug)
                 reply = await self._converse(call)
         except RedisUnavailableError as error:
-            if error.reason not in ANSWERED:
-                breaker.failed(error.reason, str(error))
+            breaker.failed(error)
             raise
         breaker.succeeded()
         return reply

@@ -20,7 +20,7 @@ from ..errors import IdleConnectionError, RedisUnavailableError
 from ..protocol.resp import Words, pack
 from ..protocol.scripts import DECIDE, Script
 from .address import Address
-from .handshake import Clock, Handshake
+from .handshake import Clock, Handshake, login
 
 _LOOK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
@@ -189,8 +189,7 @@ def _is_noscript(reply: Any) -> bool:
 
 def ask_once(address: Address, timeout: float, words: Words) -> Any:
     """The reply of any server, a replica too, to one command, on a connection of its own. Raises RedisUnavailableError."""
-    login = [("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)]
-    asked: list[Words] = [*(login if address.password else []), words]
+    asked = [*login(address), words]
     reader = hiredis.Reader()
     replies: list[Any] = []
     try:

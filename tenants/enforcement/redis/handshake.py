@@ -40,14 +40,20 @@ class Clock:
         return int((started + budget * DEADLINE_SHARE) * 1000 + self._offset)
 
 
+def login(address: Address) -> list[Words]:
+    """The command that proves who we are; none where no password is asked for."""
+    if not address.password:
+        return []
+    return [("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)]
+
+
 class Handshake:
     """Commands to send first; their replies tell the server's generation and time, and whether it may be used at all."""
 
     def __init__(self, address: Address) -> None:
-        login = [("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)]
         select = [("SELECT", address.database)]
         self.commands: Sequence[Words] = [
-            *(login if address.password else []),
+            *login(address),
             *(select if address.database else []),
             ("SCRIPT", "LOAD", DECIDE.source),
             ("INFO", "server"),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from metering.collectors.base import Collected
-from metering.collectors.nvml import NvmlCollector
+from metering.collectors.gpus.nvml import NvmlCollector
 from tests.metering.collectors.prometheus_server import prometheus  # noqa: F401
 
 STUB = Path(__file__).with_name("nvml_stub.c")

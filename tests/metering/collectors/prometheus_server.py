@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from metering.collectors.prometheus import PrometheusCollector
+from metering.collectors.series.prometheus import PrometheusCollector
 from metering.models import CollectorState
 from portal.embedded import free_port
 

@@ -195,7 +195,7 @@ def test_a_collector_that_raises_is_an_error_and_the_others_run(node, monkeypatc
     def broken(*_):
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("metering.collectors.nvml.NvmlCollector.collect", broken)
+    monkeypatch.setattr("metering.collectors.gpus.nvml.NvmlCollector.collect", broken)
     rounds.run_due(START)
     status = CollectorStatus.objects.get(name="gpus")
 

@@ -6,8 +6,8 @@ import pytest
 
 from metering import checks
 from metering.collectors import config
-from metering.collectors.filesystem import FilesystemCollector
-from metering.collectors.nvml import NvmlCollector
+from metering.collectors.gpus.nvml import NvmlCollector
+from metering.collectors.storage.filesystem import FilesystemCollector
 
 GOOD = [
     {"name": "gpus", "kind": "nvml"},
