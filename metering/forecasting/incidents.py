@@ -8,13 +8,17 @@ incident is the chance of another one (`Model.quantiles`). What happens often is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Final, NamedTuple
 
 WEEK: Final = 7
 FEWEST_DAYS: Final = 28
-DAYS_PER_INCIDENT: Final = 30
+DAYS_PER_INCIDENT: Final = 45
 """One in so many days, and the first one, may be an incident; where there are more, they are none."""
+
+MONTH: Final = range(28, 32)
+"""Two that lie so many days apart are a month's own work, and none either."""
 
 LONGEST: Final = 4
 OVER_FOR: Final = 3
@@ -46,21 +50,36 @@ def calmed(values: Sequence[float], weekdays: Sequence[int]) -> tuple[list[float
         * median(abs(value - usual) for value, usual in zip(values, expected, strict=True))
     )
     far = [
-        (value > usual) - (value < usual) if abs(value - usual) > max(noise, _PART * level) else 0
+        _off(value, usual, max(noise, _PART * level))
         for value, usual, level in zip(values, expected, levels, strict=True)
     ]
     spans = _spans(far)
-    rare = len(spans) <= max(1, count // DAYS_PER_INCIDENT) and all(end - begin <= LONGEST for begin, end in spans)
-    if not rare or any(levels[begin] <= 0 for begin, _ in spans):
+    if not spans or not _are_rare(spans, count) or any(levels[begin] <= 0 for begin, _ in spans):
         return list(values), []
     calm, found = list(values), []
     for begin, end in spans:
-        if end > count - OVER_FOR:
+        before = levels[max(0, begin - _AROUND)]
+        after = zip(values[end : end + OVER_FOR], weekdays[end : end + OVER_FOR], strict=True)
+        back = [not _off(value, before * factors[weekday], max(noise, _PART * before)) for value, weekday in after]
+        if len(back) < OVER_FOR or not all(back):
             continue
         calm[begin:end] = expected[begin:end]
         excess = sum(values[at] - expected[at] for at in range(begin, end))
         found.append(Incident(end - begin, excess / levels[begin]))
     return calm, found
+
+
+def _off(value: float, usual: float, margin: float) -> int:
+    """In which direction a value is farther off than that: -1, 1, or 0 if it is not."""
+    return (value > usual + margin) - (value < usual - margin)
+
+
+def _are_rare(spans: Sequence[tuple[int, int]], count: int) -> bool:
+    return (
+        len(spans) <= max(1, count // DAYS_PER_INCIDENT)
+        and all(end - begin <= LONGEST for begin, end in spans)
+        and not any(after - before in MONTH for (before, _), (after, _) in pairwise(spans))
+    )
 
 
 def _usual(values: Sequence[float], weekdays: Sequence[int]) -> tuple[list[float], list[float]]:
