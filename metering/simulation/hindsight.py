@@ -148,10 +148,9 @@ def _compare(
     )
     for what, forecast in forecasts.items():
         if forecast.end is not None and true[what] > 0:
-            yield Outcome(
-                tenant.slug, month, stand, what, shape, *(float(each) for each in (forecast.end.p10, forecast.end.p50, forecast.end.p90)),
-                float(forecast.so_far) * ((end - start) / (now - start)), float(true[what]),
-            )  # fmt: skip
+            p10, p50, p90 = map(float, (forecast.end.p10, forecast.end.p50, forecast.end.p90))
+            naive = float(forecast.so_far) * ((end - start) / (now - start))
+            yield Outcome(tenant.slug, month, stand, what, shape, p10, p50, p90, naive, float(true[what]))
 
 
 def shape_of(plan: TenantPlan, today: date, until: date) -> str:

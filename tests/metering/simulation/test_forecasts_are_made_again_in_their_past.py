@@ -57,7 +57,8 @@ def test_what_came_is_the_truth_and_the_naive_one_is_the_run_rate(simulated):
         plan = next(PLATFORM.plan(number) for number in range(3) if PLATFORM.plan(number).slug == each.slug)
         seen = running.days.every_day(date(2026, 4, 1), date(2026, 4, 10))
         so_far = sum(count.times for day in seen for count in running.days.day_of(plan, day, UNTIL).calls)
-        assert each.naive == pytest.approx(so_far * 3, rel=0.005)  # a clock change makes a month an hour longer or shorter
+        # A clock change makes a month an hour longer or shorter.
+        assert each.naive == pytest.approx(so_far * 3, rel=0.005)
 
 
 def test_months_that_ended_everywhere():
@@ -87,7 +88,9 @@ def test_a_score_is_of_parts_of_what_came():
     def outcome(p10: float, p50: float, p90: float, naive: float) -> Outcome:
         return Outcome("a", "2026-04", (3, 0), "cost", "steady", p10, p50, p90, naive, 100.0)
 
-    score = hindsight.score("cost", "all", [outcome(90, 98, 110, 96), outcome(70, 80, 90, 60), outcome(80, 95, 130, 105)])
+    score = hindsight.score(
+        "cost", "all", [outcome(90, 98, 110, 96), outcome(70, 80, 90, 60), outcome(80, 95, 130, 105)]
+    )
     assert score.forecasts == 3
     assert score.error == pytest.approx((0.02 + 0.20 + 0.05) / 3)
     assert score.median_error == pytest.approx(0.05)
