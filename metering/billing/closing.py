@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 from django.db import connection, transaction
@@ -12,9 +13,9 @@ from django.db import connection, transaction
 from tenants import audit, calendar, periods
 from tenants.models import BillingPeriod, Tenant
 
-from .. import jobs
+from .. import jobs, processes
 from ..models import EmptyMonth, Invoice, InvoiceState, JobRun, JobState
-from . import announcing, portions, processes
+from . import announcing, portions
 from .drafting import prepare_one
 from .issuing import InvoiceStateError, freeze
 from .portions import Closed, Outcome
@@ -35,10 +36,16 @@ def close(month: str, now: datetime, *, workers: int = 1) -> Iterator[Closed]:
     # Several processes share out a small platform too.
     size = AT_ONCE if workers <= 1 else max(1, min(AT_ONCE, len(ids) // (2 * workers)))
     cut = [ids[first : first + size] for first in range(0, len(ids), size)]
-    for answers in processes.each_portion(cut, month, now, workers):
+    for _, answers in processes.each_portion(partial(_close_portion, month=month, now=now), cut, workers):
         tenants = Tenant.objects.in_bulk([pk for pk, _, _ in answers])
         for pk, outcome, detail in answers:
             yield Closed(tenants[pk], month, cast(Outcome, outcome), detail)
+
+
+def _close_portion(ids: Sequence[int], month: str, now: datetime) -> list[tuple[int, str, str]]:
+    """(tenant id, outcome, detail) of each tenant of a portion: what can be told to another process."""
+    tenants = Tenant.objects.select_related("tier").filter(pk__in=ids).order_by("pk")
+    return [(each.tenant.pk, each.outcome, each.detail) for each in portions.close(list(tenants), month, now)]
 
 
 def close_tenant(tenant: Tenant, month: str, now: datetime) -> Closed:

@@ -26,6 +26,11 @@ from tenants.models import Tenant
 from .rated_usage import edges, month_of, priced_dimensions, rate_segments, segments_of
 
 HISTORY = timedelta(days=91)
+HOUR = timedelta(hours=1)
+LIKE_TODAY = 28
+"""Complete days that say how much of a day's use lies before a time of day: four of each weekday."""
+FEWEST_LIKE_TODAY = 7
+"""With use on fewer of them, the clock says it."""
 PLACES = 9
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -58,9 +63,16 @@ class Projection:
         self._today = period_at(self._month.zone, self._now, "day")
         self._days = [*covering(self._month.zone, self._today.start - HISTORY, self._today.start, "day"), self._today]
         self._read_levels: dict[str, list[queries.Point]] = {}
-        self._forecasts: dict[tuple[frozenset[tuple[datetime, Fraction]], bool], Forecast] = {}
+        self._forecasts: dict[tuple[frozenset[tuple[datetime, Fraction]], bool, Fraction], Forecast] = {}
         self._day_starts = {day.start: day.start for day in self._days}
-        cut_at = {day.start for day in self._days} | set(edges(self._versions, self._month))
+        since = self._now - self._today.start
+        self._hour = since // HOUR * HOUR
+        self._part_of_hour = _share(since - self._hour, HOUR)
+        for day in self._days[-1 - LIKE_TODAY : -1]:  # the hour that it is now, on each of the last days: see _elapsed
+            for at in (day.start + self._hour, day.start + self._hour + HOUR):
+                if at < day.end:
+                    self._day_starts[at] = day.start
+        cut_at = {*self._day_starts, *edges(self._versions, self._month)}
         dimensions = priced_dimensions(self._versions) | ({PROJECT} if by_project else set())
         self._usage = period_usage.between(tenant, sorted(cut_at), self._today.end, sorted(dimensions))
 
@@ -102,10 +114,10 @@ class Projection:
                 found[meter.pk] = self._level(meter)
             else:
                 amounts: dict[datetime, Fraction] = defaultdict(Fraction)
-                for each in self._usage:
-                    if each.meter == meter.pk:
-                        amounts[self._day_of(each)] += priced_quantity(each.micro, each.factor)
-                found[meter.pk] = self._forecast(amounts, gaps=False)
+                mine = [each for each in self._usage if each.meter == meter.pk]
+                for each in mine:
+                    amounts[self._day_of(each)] += priced_quantity(each.micro, each.factor)
+                found[meter.pk] = self._forecast(amounts, gaps=False, elapsed=self._elapsed(mine))
         return found
 
     def by_day(self, meter: Meter, first: datetime) -> list[queries.Point]:
@@ -127,6 +139,7 @@ class Projection:
 
     def _series(self) -> dict[Key, Forecast]:
         amounts: dict[Key, dict[datetime, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+        sums: dict[Key, list[Usage]] = defaultdict(list)
         levels = set()
         for each in self._usage:
             key = (each.meter, tuple(sorted(each.dims.items())))
@@ -134,19 +147,24 @@ class Projection:
             amounts[key][self._day_of(each)] += quantity
             if each.is_level:
                 levels.add(key)
-        return {key: self._forecast(its, gaps=key in levels) for key, its in sorted(amounts.items())}
+            else:
+                sums[key].append(each)
+        return {
+            key: self._forecast(its, gaps=key in levels, elapsed=self._elapsed(sums[key]))
+            for key, its in sorted(amounts.items())
+        }
 
-    def _forecast(self, amounts: Mapping[datetime, Fraction], *, gaps: bool) -> Forecast:
+    def _forecast(self, amounts: Mapping[datetime, Fraction], *, gaps: bool, elapsed: Fraction) -> Forecast:
         """`amounts` by start of day. A day without any is a gap for a level, and nothing used for a sum.
 
         The only series of a meter is the meter: what was forecast for the cost serves for the usage as well.
         """
-        alike = (frozenset(amounts.items()), gaps)
+        alike = (frozenset(amounts.items()), gaps, elapsed)
         if alike not in self._forecasts:
-            self._forecasts[alike] = self._fitted(amounts, gaps=gaps)
+            self._forecasts[alike] = self._fitted(amounts, gaps=gaps, elapsed=elapsed)
         return self._forecasts[alike]
 
-    def _fitted(self, amounts: Mapping[datetime, Fraction], *, gaps: bool) -> Forecast:
+    def _fitted(self, amounts: Mapping[datetime, Fraction], *, gaps: bool, elapsed: Fraction) -> Forecast:
         history: Daily = [
             (
                 date.fromisoformat(day.key),
@@ -161,8 +179,30 @@ class Projection:
             last_day=self._last_day,
             today=date.fromisoformat(self._today.key),
             today_so_far=_decimal(amounts.get(self._today.start, Fraction(0))),
-            today_elapsed=_share(self._now - self._today.start, self._today.end - self._today.start),
+            today_elapsed=elapsed,
         )
+
+    def _elapsed(self, usage: Sequence[Usage]) -> Fraction:
+        """How much of a day's use lies before this time of day: as on the last days, or as the clock says where they say nothing.
+
+        Who works by day has used nearly nothing at eight in the morning, though a third of the day is over.
+        """
+        first = self._days[-1 - LIKE_TODAY].start
+        days: set[datetime] = set()
+        earlier = in_this_hour = whole = 0
+        for each in usage:
+            if first <= each.start < self._today.start:
+                day = self._day_of(each)
+                days.add(day)
+                whole += each.micro
+                if each.start - day < self._hour:
+                    earlier += each.micro
+                elif each.start - day == self._hour:
+                    in_this_hour += each.micro
+        before = earlier + in_this_hour * self._part_of_hour  # in an hour, use is even
+        if whole <= 0 or not 0 <= before <= whole or len(days) < FEWEST_LIKE_TODAY:
+            return _share(self._now - self._today.start, self._today.end - self._today.start)
+        return before / whole
 
     def _level(self, meter: Meter) -> Forecast:
         history = [

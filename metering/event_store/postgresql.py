@@ -246,11 +246,15 @@ _ORIGINALS = """
     JOIN metering_usageevent event USING (tenant_id, "time", source, event_id)
     WHERE known.tenant_id = %s
 """
+# OFFSET 0 has each hour looked up by itself: joined, every event would be compared with every hour.
 _AMOUNTS = """
     SELECT touched.meter, touched.hour, event.dims, event.quantity_micro AS micro, 1 AS events
-    FROM touched JOIN metering_usageevent event
-      ON event.tenant_id = %(event_tenant)s AND event.meter = touched.meter AND event."time" >= touched.hour
-     AND event."time" < touched.until AND event."time" >= %(event_first)s AND event."time" < %(event_last)s
+    FROM touched CROSS JOIN LATERAL (
+        SELECT dims, quantity_micro FROM metering_usageevent
+        WHERE tenant_id = %(event_tenant)s AND meter = touched.meter AND "time" >= touched.hour AND "time" < touched.until
+          AND "time" >= %(event_first)s AND "time" < %(event_last)s
+        OFFSET 0
+    ) event
 """
 _MICRO = """
     SELECT COALESCE(sum(event.quantity_micro), 0)

@@ -140,6 +140,15 @@ def _step(chance: Random, days: int) -> list[float]:
     return [100 * (factor if day >= at else 1) * _noise(chance) for day in range(days)]
 
 
+def _incidents(chance: Random, days: int) -> list[float]:
+    values, at = _seasonal(chance, days), chance.randrange(90)
+    while at < days:  # one in about three months, of one day to three: an outage, or a loop gone wild
+        factor, end = chance.choice([0.0, 0.2, 4.0, 8.0]), at + chance.randrange(1, 4)
+        values[at:end] = [value * factor for value in values[at:end]]
+        at += chance.randrange(60, 130)
+    return values
+
+
 def _sparse(chance: Random, days: int) -> list[float]:
     return [chance.uniform(50, 150) if chance.random() < 0.3 else 0.0 for _ in range(days)]
 
@@ -159,6 +168,7 @@ SHAPES: Final[Mapping[str, Callable[[Random, int], list[float]]]] = {
     "seasonal growth": _seasonal_growth,
     "spiky": _spiky,
     "step": _step,
+    "incidents": _incidents,
     "sparse": _sparse,
     "wandering": _wandering,
 }

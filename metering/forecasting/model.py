@@ -11,12 +11,14 @@ shorter the history.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from math import exp, sqrt
+from math import erfc, exp, sqrt
 from typing import Final, NamedTuple
+
+from .incidents import Incident, calmed
 
 WEEK: Final = 7
 TWO_WEEKS: Final = 14  # from here on there is a weekday pattern
@@ -35,6 +37,7 @@ _FEW_SPANS: Final = 3.0  # how much wider the drift is for having been seen over
 _UNCERTAIN_DAYS: Final = 2  # so long a jump may still be a spike
 _FAR_OUT: Final = 2.0  # … if it is that many times farther off than any day before
 _EITHER: Final = 0.8  # and so much of it, as a deviation, is added to the range
+_SEEN_ONCE: Final = 0.5  # what was seen once in a while came, as far as anybody knows, half a time
 _Z80: Final = 1.2816  # 10 % beyond on either side
 
 
@@ -65,6 +68,8 @@ class Model:
     drift: float
     doubt: float
     skew: float
+    incidents: tuple[Incident, ...] = ()
+    incidents_a_day: float = 0.0
 
     def level(self, days: float) -> float:
         """The mean of the next `days` deseasonalised days."""
@@ -78,12 +83,41 @@ class Model:
         variance = self.day_variance * weight + (self.drift * days / self.horizon + self.doubt) * weight**2
         spread = sqrt(variance) * (1 + 2 / self.days)
         skew = max(-1.5, min(1.5, self.skew / sqrt(days)))
-        low, mid, high = (mean + spread * (z + (z * z - 1) * skew / 6) for z in (-_Z80, 0.0, _Z80))
+        low, mid, high = (mean + spread * (z + (z * z - 1) * skew / 6) for z in self._normal(days, spread))
         return (max(low, 0.0), max(mid, 0.0), max(high, 0.0)) if floor else (low, mid, high)
+
+    def _normal(self, days: float, spread: float) -> tuple[float, float, float]:
+        """Where p10, p50 and p90 lie, in deviations of the calm sum: with the chance of one more incident like those before."""
+        if not self.incidents or spread <= 0:
+            return -_Z80, 0.0, _Z80
+        chance = 1 - exp(-self.incidents_a_day * days)
+        level = max(self.level(1), 0.0)
+        shifts = [each.excess * level / spread for each in self.incidents]
+
+        def below(z: float) -> float:
+            some = sum(_below(z - shift) for shift in shifts) / len(shifts)
+            return (1 - chance) * _below(z) + chance * some
+
+        low, high = min(0.0, *shifts) - 5, max(0.0, *shifts) + 5
+        return _inverse(below, 0.1, low, high), _inverse(below, 0.5, low, high), _inverse(below, 0.9, low, high)
+
+
+def _below(z: float) -> float:
+    return erfc(-z / sqrt(2)) / 2
+
+
+def _inverse(rising: Callable[[float], float], at: float, low: float, high: float) -> float:
+    """Where `rising` comes to `at`, between low and high."""
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < at else (low, middle)
+    return (low + high) / 2
 
 
 def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model:
     """A model of a daily series (oldest first, without its gaps; 3 days or more) for sums up to `horizon` days ahead."""
+    whole = len(values)
+    values, incidents = calmed(values, weekdays)
     pattern = weekday_pattern(values, weekdays)
     series = deseasonalized(values, weekdays, pattern)
     series = series[level_shift(series) :]
@@ -112,6 +146,8 @@ def fit(values: Sequence[float], weekdays: Sequence[int], horizon: int) -> Model
         drift=drift,
         doubt=_doubt(weights, off, runs, horizon) + _youth(series, day_variance) + _surprise(series, runs[1].levels),
         skew=_skewness(mixed, sqrt(day_variance)),
+        incidents=tuple(incidents),
+        incidents_a_day=max(0.0, len(incidents) - _SEEN_ONCE) / whole,
     )
 
 

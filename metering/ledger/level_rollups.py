@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connection
 
+from metering import sql
 from metering.event_store import store
 from metering.event_store.entries import Identity, canonical_json
 from metering.models import Meter
@@ -223,16 +224,19 @@ class LevelRollup:
             if gone:
                 cursor.execute(_REMOVE, [[hour for hour, _ in gone], [series for _, series in gone], *key])
             if rows:
-                columns: list[Any] = [
-                    [hour for hour, _, _ in rows],
-                    [series for _, series, _ in rows],
-                    [each.quantity for _, _, each in rows],
-                    [each.readings for _, _, each in rows],
-                    [each.level.micro if each.level else None for _, _, each in rows],
-                    [each.level.at if each.level else None for _, _, each in rows],
-                    [each.gap_seconds for _, _, each in rows],
+                places = {
+                    series: place for place, series in enumerate(dict.fromkeys(series for _, series, _ in rows), 1)
+                }
+                columns = [
+                    sql.array(hour for hour, _, _ in rows),
+                    sql.array(places[series] for _, series, _ in rows),
+                    sql.array(each.quantity for _, _, each in rows),
+                    sql.array(each.readings for _, _, each in rows),
+                    sql.array(each.level.micro if each.level else None for _, _, each in rows),
+                    sql.array(each.level.at if each.level else None for _, _, each in rows),
+                    sql.array(each.gap_seconds for _, _, each in rows),
                 ]
-                cursor.execute(_WRITE, [*key, self._now, *columns])
+                cursor.execute(_WRITE, [*key, self._now, *columns, list(places)])
 
 
 _STORED = """
@@ -246,9 +250,11 @@ _REMOVE = """
 _WRITE = """
     INSERT INTO metering_usagerollup
         (tenant_id, meter, updated_at, dims_key, hour, dims, quantity_micro, events, level_micro, level_at, gap_seconds)
-    SELECT %s, %s, %s, md5(dims::text), * FROM unnest(
-        %s::timestamptz[], %s::jsonb[], %s::numeric[], %s::int[], %s::numeric[], %s::timestamptz[], %s::int[]
-    ) AS computed (hour, dims, quantity_micro, events, level_micro, level_at, gap_seconds)
+    SELECT %s, %s, %s, md5(dims::text), hour, dims, quantity_micro, events, level_micro, level_at, gap_seconds
+    FROM unnest(
+        %s::timestamptz[], %s::int[], %s::numeric[], %s::int[], %s::numeric[], %s::timestamptz[], %s::int[]
+    ) AS computed (hour, place, quantity_micro, events, level_micro, level_at, gap_seconds)
+    JOIN unnest(%s::jsonb[]) WITH ORDINALITY AS series (dims, place) USING (place)
     ON CONFLICT (tenant_id, meter, hour, dims_key) DO UPDATE SET
         quantity_micro = EXCLUDED.quantity_micro, events = EXCLUDED.events, level_micro = EXCLUDED.level_micro,
         level_at = EXCLUDED.level_at, gap_seconds = EXCLUDED.gap_seconds, updated_at = EXCLUDED.updated_at

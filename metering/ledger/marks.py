@@ -7,6 +7,8 @@ from datetime import datetime
 
 from django.db import connection
 
+from metering import sql
+
 
 def mark(tenant_id: int, hours: Iterable[tuple[str, datetime]]) -> None:
     """Mark (meter, billing hour) pairs of a tenant. A mark that is there already moves on, so that it outlives a rollup in progress."""
@@ -21,5 +23,5 @@ def mark(tenant_id: int, hours: Iterable[tuple[str, datetime]]) -> None:
             ON CONFLICT (tenant_id, meter, hour) DO UPDATE
             SET marked_at = GREATEST(clock_timestamp(), mark.marked_at + interval '1 microsecond')
             """,
-            [tenant_id, [meter for meter, _ in pairs], [hour for _, hour in pairs]],
+            [tenant_id, [meter for meter, _ in pairs], sql.array(hour for _, hour in pairs)],
         )

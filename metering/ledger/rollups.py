@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from metering import sql
 from metering.event_store import floor, store
 from metering.event_store.entries import TouchedHour
 from metering.models import Aggregation, Meter
@@ -34,18 +35,18 @@ Mark = tuple[str, datetime, datetime]
 """meter, hour, marked_at"""
 
 
-def run(now: datetime) -> int:
+def run(now: datetime, *, only: Sequence[int] | None = None) -> int:
     """Bring all rollups up to date; answers how many hours were recomputed. `now` is aware: levels are integrated up to it.
+
+    With `only`, those of the tenants with these ids.
 
     Safe to run at once in several workers, and to be killed at any point: a mark stays until the rollup that it asks for is committed.
     """
     store().settle()
     levels = {meter.pk: meter for meter in Meter.objects.filter(aggregation=Aggregation.LEVEL)}
-    carry_levels(levels.values(), now)
+    carry_levels(levels.values(), now, only=only)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT clock_timestamp(), ARRAY(SELECT DISTINCT tenant_id FROM metering_dirtyhour ORDER BY tenant_id)"
-        )
+        cursor.execute(_WAITING, {"only": None if only is None else sql.ids(only)})
         begun, tenant_ids = cursor.fetchone()
     done = 0
     for tenant in Tenant.objects.filter(pk__in=tenant_ids):
@@ -72,11 +73,12 @@ def rebuild(tenant: Tenant, start: datetime, end: datetime) -> None:
         marks.mark(tenant.pk, {(meter, hours.start_of(time)) for meter, time in touched})
 
 
-def carry_levels(levels: Iterable[Meter], now: datetime) -> None:
-    """Mark the newest hour of each level that is still held but was not integrated up to about now."""
+def carry_levels(levels: Iterable[Meter], now: datetime, *, only: Sequence[int] | None = None) -> None:
+    """Mark the newest hour of each level that is still held but was not integrated up to about now: of all tenants, or of some."""
+    span = {"now": now, "stale": now - REFRESH_LEVELS, "only": None if only is None else sql.ids(only)}
     with connection.cursor() as cursor:
         for meter in levels:
-            cursor.execute(_STALE, {"meter": meter.pk, "now": now, "stale": now - REFRESH_LEVELS})
+            cursor.execute(_STALE, {"meter": meter.pk, **span})
 
 
 def _lock(tenant: Tenant) -> int:
@@ -101,7 +103,8 @@ def _roll_up(tenant: Tenant, levels: dict[str, Meter], begun: datetime, now: dat
                 touched[meter].append(hour)
         for meter, its_hours in touched.items():
             LevelRollup(tenant, levels[meter], hours, now).recompute(its_hours)
-        cursor.execute(_UNMARK, [*map(list, zip(*marked, strict=True)), tenant.pk])
+        meters, starts, marked_at = zip(*marked, strict=True)
+        cursor.execute(_UNMARK, [list(meters), sql.array(starts), sql.array(marked_at), tenant.pk])
     return len(marked)
 
 
@@ -119,15 +122,19 @@ def _sum_up(tenant: Tenant, touched: Sequence[tuple[str, datetime]], hours: Bill
                 **booked.params,
                 "tenant": tenant.pk,
                 "meters": [meter for meter, _ in touched],
-                "hours": [hour for _, hour in touched],
-                "ends": ends,
-                "first": min(hour for _, hour in touched),
-                "last": max(ends),
+                "hours": sql.array(hour for _, hour in touched),
+                "ends": sql.array(ends),
                 "now": now,
             },
         )
 
 
+_WAITING = """
+    SELECT clock_timestamp(), ARRAY(
+        SELECT DISTINCT tenant_id FROM metering_dirtyhour
+        WHERE %(only)s::bigint[] IS NULL OR tenant_id = ANY(%(only)s::bigint[]) ORDER BY tenant_id
+    )
+"""
 _MARKED = """
     SELECT meter, hour, marked_at FROM metering_dirtyhour WHERE tenant_id = %s AND marked_at <= %s ORDER BY meter, hour LIMIT %s
 """
@@ -150,22 +157,27 @@ _STALE = """
         WHERE tenant_id = tenant.id AND meter = %(meter)s
         ORDER BY hour DESC, level_micro IS NULL LIMIT 1
     ) newest
-    WHERE newest.level_micro IS NOT NULL AND newest.hour <= %(now)s
+    WHERE (%(only)s::bigint[] IS NULL OR tenant.id = ANY(%(only)s::bigint[]))
+      AND newest.level_micro IS NOT NULL AND newest.hour <= %(now)s
       AND (newest.updated_at < %(stale)s OR newest.updated_at < newest.hour + interval '1 hour' AND newest.hour + interval '1 hour' <= %(now)s)
     ORDER BY tenant.id
     ON CONFLICT (tenant_id, meter, hour) DO NOTHING
 """
+# OFFSET 0 has each hour's counters looked up by themselves: joined, every counter would be compared with every hour.
 _SUM_UP = """
     WITH touched AS (
         SELECT * FROM unnest(%(meters)s::text[], %(hours)s::timestamptz[], %(ends)s::timestamptz[]) AS touched (meter, hour, until)
     ), calls AS (
-        SELECT touched.hour, generation, key_id, route_class, GREATEST(max(counted), sum(seen)) AS count FROM touched JOIN (
+        SELECT touched.hour, generation, key_id, route_class, GREATEST(max(counted), sum(seen)) AS count
+        FROM touched CROSS JOIN LATERAL (
             SELECT hour, generation, key_id, route_class, count AS counted, NULL::bigint AS seen FROM metering_callcounter
-            WHERE tenant_id = %(tenant)s AND hour >= %(first)s AND hour < %(last)s
+            WHERE tenant_id = %(tenant)s AND hour >= touched.hour AND hour < touched.until
             UNION ALL
             SELECT hour, generation, key_id, route_class, NULL, count FROM metering_processcounter
-            WHERE tenant_id = %(tenant)s AND hour >= %(first)s AND hour < %(last)s
-        ) counter ON touched.meter = 'api_calls' AND counter.hour >= touched.hour AND counter.hour < touched.until
+            WHERE tenant_id = %(tenant)s AND hour >= touched.hour AND hour < touched.until
+            OFFSET 0
+        ) counter
+        WHERE touched.meter = 'api_calls'
         GROUP BY touched.hour, counter.hour, generation, key_id, route_class
     ), amounts AS (
         {booked}

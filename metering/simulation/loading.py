@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from metering import sql
 from metering.event_store import store
 from metering.ledger import marks
 from metering.ledger.event_parsing import EventParser
@@ -85,10 +86,10 @@ def _count_calls(tenant: Tenant, made: list[Day], hours: BillingHours) -> set[tu
         tenant, name="Simulator", scopes=apikeys.PRESETS["service"], by=None, actor=ACTOR, reason=REASON
     ).key.key_id
     rows = [(hours.start_of(each.at), each.route_class, each.times) for day in made for each in day.calls]
-    columns = [[row[index] for row in rows] for index in range(3)]
+    hours_, routes, times = zip(*rows, strict=True) if rows else ((), (), ())
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [tenant.pk, GENERATION, key, *columns])
-    return {("api_calls", hour) for hour, _, _ in rows}
+        cursor.execute(_COUNT, [tenant.pk, GENERATION, key, sql.array(hours_), list(routes), sql.array(times)])
+    return {("api_calls", hour) for hour in hours_}
 
 
 _COUNT = """

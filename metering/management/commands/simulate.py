@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from metering import housekeeping
-from metering.ledger import rollups
-from metering.models import DirtyHour
-from metering.simulation import checking, days, loading, plans
+from metering.simulation import checking, running
 from metering.simulation.truth import Truth
 
 SHOWN = 20
-PAUSE = 0.2
+MOST_WORKERS = 16
 MONTH = timedelta(days=30.44)
 
 
@@ -36,6 +32,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--until", help="UTC instant at which the past ends, as 2026-07-01T00:00Z (the current hour)"
         )
+        parser.add_argument("--workers", type=int, default=1, help="processes that work on it, this one among them (1)")
         parser.add_argument("--truth", type=Path, help="write the true totals by tenant and month there, as JSON")
         parser.add_argument("--no-check", action="store_true", help="do not compare rollups and bills with the truth")
 
@@ -44,59 +41,45 @@ class Command(BaseCommand):
             raise CommandError("Made-up tenants have no place in production. Use a database of its own.")
         if options["tenants"] < 1 or not 1 <= options["months"] <= 120:
             raise CommandError("Give at least 1 tenant and 1 to 120 months.")
+        if not 1 <= options["workers"] <= MOST_WORKERS:
+            raise CommandError(f"Give 1 to {MOST_WORKERS} workers.")
         until = checking.open_until(_instant(options["until"]) if options["until"] else timezone.now())
         first = (until - MONTH * options["months"]).date()
-        began = time.monotonic()
-        truths, rows = self._load(options["seed"], options["tenants"], first, until)
-        self._say(f"{rows:,} ledger rows of {options['tenants']:,} tenants", began, rows)
-        began = time.monotonic()
-        hours = self._roll_up(truths, until)
-        self._say(f"{hours:,} hours rolled up", began, hours)
+        platform = running.Platform(options["seed"], options["tenants"], first, until)
+        truths, differences = self._run(platform, options["workers"], check=not options["no_check"])
         if options["truth"]:
             options["truth"].write_text(json.dumps(_as_json(truths), indent=1))
             self.stdout.write(f"The truth is in {options['truth']}.")
         if not options["no_check"]:
-            self._check(truths, until)
+            self._judge(truths, differences)
 
-    def _load(self, seed: int, tenants: int, first: date, until: datetime) -> tuple[dict[str, Truth], int]:
-        housekeeping.make_partitions(datetime.combine(first, datetime.min.time(), UTC) - timedelta(days=1), until)
+    def _run(
+        self, platform: running.Platform, workers: int, *, check: bool
+    ) -> tuple[dict[str, Truth], list[checking.Difference]]:
         truths: dict[str, Truth] = {}
-        rows = 0
-        past = days.every_day(first, until.date() + timedelta(days=1))
-        for number in range(tenants):
-            plan = plans.make(seed, number, first, until.date())
-            try:
-                truths[plan.slug], written = loading.load(plan, past, until)
-                rows += written
-            except loading.AlreadySimulatedError:
-                truths[plan.slug] = loading.truth_of(plan, past, until)
-            if number % 20 == 19 or number == tenants - 1:
-                self.stdout.write(f"{number + 1:,}/{tenants:,} tenants, {rows:,} rows")
-        return truths, rows
+        differences: list[checking.Difference] = []
+        rows = hours = 0
+        began = time.monotonic()
+        for done in running.run(platform, check=check, workers=workers):
+            truths |= done.truths
+            differences += done.differences
+            rows, hours = rows + done.rows, hours + done.hours
+            rate = len(truths) / max(time.monotonic() - began, 0.001)
+            left = (platform.tenants - len(truths)) / rate
+            self.stdout.write(
+                f"{len(truths):,}/{platform.tenants:,} tenants: {rows:,} ledger rows, {hours:,} hours rolled up; "
+                f"{rate:.1f} tenants a second, {left / 60:.0f} min left"
+            )
+            self.stdout.flush()
+        return truths, differences
 
-    def _roll_up(self, slugs: Iterable[str], until: datetime) -> int:
-        """Roll up until nothing of these tenants is left; another worker may have some of them in hand."""
-        hours = rollups.run(until)
-        ours = DirtyHour.objects.filter(tenant__slug__in=list(slugs), hour__lt=until)
-        while ours.exists():
-            done = rollups.run(until)
-            hours += done
-            if not done:
-                time.sleep(PAUSE)
-        return hours
-
-    def _check(self, truths: dict[str, Truth], until: datetime) -> None:
-        began, found = time.monotonic(), list(checking.differences(truths, until))
+    def _judge(self, truths: dict[str, Truth], differences: list[checking.Difference]) -> None:
         months = sum(len(truth.months) for truth in truths.values())
-        for difference in found[:SHOWN]:
+        for difference in differences[:SHOWN]:
             self.stderr.write(str(difference))
-        if found:
-            raise CommandError(f"{len(found):,} differences in {months:,} tenant months. The first are above.")
-        self._say(f"{months:,} tenant months are what they should be, to the micro-unit and the cent", began, months)
-
-    def _say(self, text: str, began: float, number: int) -> None:
-        seconds = time.monotonic() - began
-        self.stdout.write(f"{text} ({seconds:.1f} s, {number / max(seconds, 0.001):,.0f} a second)")
+        if differences:
+            raise CommandError(f"{len(differences):,} differences in {months:,} tenant months. The first are above.")
+        self.stdout.write(f"{months:,} tenant months are what they should be, to the micro-unit and the cent.")
 
 
 def _instant(text: str) -> datetime:

@@ -22,15 +22,17 @@ CT_A_DAY = Decimal(4)
 
 @pytest.fixture
 def steady(cast):
-    """$10 a day for 60 days, $4 of them for the project ct, and half of that today until noon. The present month is July."""
+    """$10 a day for 60 days, half before noon and half after it, $4 of them for the project ct; today until noon. It is July."""
+    evening, morning = timedelta(hours=6), timedelta(hours=-6)
     for first in (60, 30, 0):
         days = range(first, max(first - 30, 0), -1) if first else [0]
         batch = [
-            event(f"{day}-{project}", NOW - timedelta(days=day), calls if day else calls // 2, type="api_calls", **dims)
+            event(f"{day}-{project}-{at}", NOW - timedelta(days=day) + at, calls // 2, type="api_calls", **dims)
             for day in days
+            for at in ((morning, evening) if day else (morning,))
             for project, calls, dims in (("", 6000, {}), ("ct", 4000, {"project": "ct"}))
         ]
-        ingestion.book(cast.acme, batch, NOW - timedelta(days=days[-1]))
+        ingestion.book(cast.acme, batch, NOW - timedelta(days=days[-1]) + (evening if first else timedelta(0)))
     rollups.run(NOW)
 
 

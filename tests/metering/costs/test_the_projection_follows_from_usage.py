@@ -14,12 +14,13 @@ pytestmark = pytest.mark.django_db
 
 
 def gpu_hours_a_day(tenant, now, days: int, hours: float = 10):
-    """`hours` GPU hours at noon of each of the last `days` days, and today."""
-    start = now - timedelta(days=days)
+    """`hours` GPU hours on each of the last `days` days, half before noon and half after it, and as many today before noon."""
+    start, quarter = now - timedelta(days=days), timedelta(hours=6)
     for first in range(0, days + 1, 30):
         batch = [
-            event(f"d{day}", start + timedelta(days=day), str(hours), type="gpu_hours", model="H100")
+            event(f"d{day}-{at}", start + timedelta(days=day) + at, str(part), type="gpu_hours", model="H100")
             for day in range(first, min(first + 30, days + 1))
+            for at, part in (((-quarter, hours / 2), (quarter, hours / 2)) if day < days else ((-quarter, hours),))
         ]
         ingestion.book(tenant, batch, start + timedelta(days=first + 30))
     rollups.run(now)

@@ -19,7 +19,7 @@ def of(shape: str) -> Score:
     return score(shape, (synthetic(shape, seed) for seed in range(FIRST_SEED, FIRST_SEED + SEEDS)))
 
 
-@pytest.mark.parametrize("shape", ["seasonal", "seasonal growth"])
+@pytest.mark.parametrize("shape", ["seasonal", "seasonal growth", "incidents"])
 def test_by_a_third_and_more_on_seasonal_series(shape: str) -> None:
     assert of(shape).improvement >= 0.30
 

@@ -89,8 +89,8 @@ from metering.ledger import rollups
 step, now = sys.argv[1], datetime.fromisoformat(sys.argv[2])
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 original = getattr(rollups, step)
-def then_die(*arguments):
-    original(*arguments)
+def then_die(*arguments, **named):
+    original(*arguments, **named)
     die()
 setattr(rollups, step, then_die)
 rollups.run(now)
