@@ -41,6 +41,7 @@ class ClickHouseStore:
     """See protocol.EventStore."""
 
     name = "clickhouse"
+    moves_on = True
 
     def __init__(self, client: Client) -> None:
         self.client = client

@@ -71,6 +71,7 @@ class PostgresStore:
     """See protocol.EventStore."""
 
     name = "postgresql"
+    moves_on = False
 
     def __init__(self) -> None:
         self._staged = Staged(_CLAIM, _KNOWN)

@@ -23,6 +23,8 @@ class EventStore(Protocol):
     """
 
     name: str
+    moves_on: bool
+    """Whether booked events wait until `settle` takes them to another server."""
 
     # -------------------------------------------------------------------------------------------------------- writing
 
