@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from metering.event_store import moving, schema, store
 from metering.event_store.client import connect
@@ -90,6 +91,24 @@ def test_while_it_is_away_nothing_is_booked_and_marks_stay(clickhouse, door, acm
     rollups.run(now)
     assert [row[3] for row in rolled_up(acme)] == [10**6]
     assert [each.status for each in ingestion.book(acme, [event("b", now, 1)], now)] == ["accepted"]
+
+
+def test_moves_and_failed_moves_are_counted(clickhouse, door, acme, now):
+    def counted(name: str) -> float:
+        return REGISTRY.get_sample_value(name, {"engine": "clickhouse"}) or 0.0
+
+    moved, failed = counted("portal_event_store_moved_events_total"), counted("portal_event_store_move_failures_total")
+    ingestion.book(acme, [event(f"e{number}", now, 1) for number in range(7)], now)
+    door.refuse = "Code: 252. DB::Exception: Too many parts"
+    with pytest.raises(StoreUnavailableError):
+        store().settle()
+    assert counted("portal_event_store_move_failures_total") == failed + 1
+    assert counted("portal_event_store_moved_events_total") == moved
+    door.refuse = ""
+    store().settle()
+    store().settle()
+    assert counted("portal_event_store_moved_events_total") == moved + 7
+    assert counted("portal_event_store_move_failures_total") == failed + 1
 
 
 def test_the_api_asks_to_try_again(clickhouse, door, acme, client):
