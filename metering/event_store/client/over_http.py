@@ -16,7 +16,8 @@ from ..protocol import StoreUnavailableError
 from .base import Params, failed, parsed
 from .pause import ENGINE, Pause
 
-MOST_SQL = 64 * 1024 * 1024
+MOST_SQL = 1 << 30
+"""Statements may hold what was seen in the front. ClickHouse reads them as they come, and stops here."""
 CONNECT_SECONDS = 2.0
 """For a connection, TLS included. It is tried twice: a server that is only restarting refuses once."""
 LOOK_SECONDS = 1.0
@@ -56,7 +57,7 @@ class HttpClient:
         if parts.password:
             self._headers["X-ClickHouse-Key"] = unquote(parts.password)
         self._settings = {**STRICT, **dict(parse_qsl(parts.query))}
-        self._seconds = seconds
+        self.seconds = seconds
         self._client: httpx.Client | None = None
         self._pid = 0
         self._pause = Pause(self.where())
@@ -77,7 +78,7 @@ class HttpClient:
     def _post(self, body: bytes, named: Mapping[str, str], *, without_database: bool = False) -> bytes:
         if not self._pause.allows(self._is_back):
             raise failed(self.where(), "it did not answer a moment ago, and is not asked again yet")
-        seconds = self._seconds or settings.CLICKHOUSE_TIMEOUT_SECONDS
+        seconds = self.seconds or settings.CLICKHOUSE_TIMEOUT_SECONDS
         url = {**self._settings, "max_execution_time": str(seconds), **named}
         if not without_database:
             url["database"] = self.database
