@@ -239,15 +239,15 @@ class ClickHouseStore:
     def months(self) -> list[Month]:
         return [Month(f"{key}", int(rows), int(size)) for key, rows, size in self.client.rows(_MONTHS)]
 
-    def drop_month(self, key: str, *, rows_at_once: int) -> Iterator[int]:
-        month = f"{int(key):06d}"
+    def drop_month(self, key: str, *, rows_at_once: int, detach: bool = False) -> Iterator[int]:
+        month, verb = f"{int(key):06d}", "DETACH" if detach else "DROP"
         rows = sum(each.rows for each in self.months() if each.key == month)
-        self.client.command(f"ALTER TABLE usage_event DROP PARTITION {month}")
+        self.client.command(f"ALTER TABLE usage_event {verb} PARTITION {month}")
         # Identities are kept by year, and go with the last month of it.
         if not any(each.key[:4] <= month[:4] for each in self.months()):
             for (year,) in self.client.rows(_IDENTITY_YEARS):
                 if int(year) <= int(month[:4]):
-                    self.client.command(f"ALTER TABLE event_identity DROP PARTITION {int(year)}")
+                    self.client.command(f"ALTER TABLE event_identity {verb} PARTITION {int(year)}")
         yield rows
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from metering import housekeeping
 from metering.event_store import copying, floor, schema, store
 from metering.event_store.client import Client, connect
 from metering.event_store.clickhouse import ClickHouseStore
@@ -32,13 +33,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "act", choices=("status", "setup", "sql", "copy", "compare", "settle", "rebuild"), nargs="?", default="status",
+            "act", choices=("status", "setup", "sql", "copy", "compare", "settle", "retire", "rebuild"), nargs="?", default="status",
             help="status: months and what waits; setup: make ClickHouse's tables; sql: print them; copy: PostgreSQL's ledger into ClickHouse, compared; "
-            "compare: only that; settle: move what waits now; rebuild: sum up every hour since --since anew",
+            "compare: only that; settle: move what waits now; retire: remove months past LEDGER_KEEP_MONTHS now; rebuild: sum up every hour since --since anew",
         )  # fmt: skip
         parser.add_argument("--since", type=_instant, help="for rebuild: an instant, such as 2026-07-01T00:00Z")
         parser.add_argument(
             "--month", action="append", type=_month, metavar="YYYYMM", help="for copy and compare: only this month; may be given again"
+        )  # fmt: skip
+        parser.add_argument(
+            "--detach", action="store_true", default=None, help="for retire: set the months aside instead, whatever LEDGER_RETIRE says"
         )  # fmt: skip
         parser.add_argument(
             "--timeout", type=int, default=HOUR, metavar="SECONDS",
@@ -47,6 +51,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         act, self._seconds, self._months = options["act"], options["timeout"], options["month"]
+        self._detach = options["detach"]
         try:
             self._rebuild(options["since"]) if act == "rebuild" else getattr(self, f"_{act}")()
         except StoreUnavailableError as error:
@@ -65,6 +70,8 @@ class Command(BaseCommand):
         )
         if (oldest := floor.since()) is not None:
             self.stdout.write(f"Months before {oldest:%Y-%m} were removed.")
+        for key, reason in sorted(floor.held_back().items()):
+            self.stdout.write(f"{key} is past its time and waits: {reason}.")
 
     def _setup(self) -> None:
         client = self._client()
@@ -112,6 +119,16 @@ class Command(BaseCommand):
         began = time.monotonic()
         moved = self._patient_store().settle()
         self.stdout.write(f"{moved:,} events moved in {time.monotonic() - began:.1f} s.")
+
+    def _retire(self) -> None:
+        if not settings.LEDGER_KEEP_MONTHS:
+            raise CommandError("LEDGER_KEEP_MONTHS is 0: the ledger is kept for ever.")
+        self._patient_store()
+        detached = self._detach or settings.LEDGER_RETIRE == "detach"
+        for key in housekeeping.retire_months(timezone.now(), detach=self._detach):
+            self.stdout.write(f"  {key}  {'detached' if detached else 'removed'}")
+        for key, reason in sorted(floor.held_back().items()):
+            self.stdout.write(f"  {key}  waits: {reason}")
 
     def _rebuild(self, since: datetime | None) -> None:
         if since is None:
