@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from metering.event_store import store
+from metering.event_store import floor, store
 from metering.gpu_use import idle
 from metering.models import (
     CollectorState,
@@ -268,7 +268,7 @@ def webhooks(now: datetime) -> Iterator[Metric]:
 
 
 def books(now: datetime) -> Iterator[Metric]:
-    """Tenants by state, and how far the rollups are behind the ledger."""
+    """Tenants by state, how far the rollups are behind the ledger, and which of its months cannot go."""
     tenants = GaugeMetricFamily("portal_tenants", "Tenants by state.", labels=["state"])
     counts = dict(Tenant.objects.values_list("state").annotate(count=Count("pk")).order_by())
     for state in TenantState.values:
@@ -278,7 +278,11 @@ def books(now: datetime) -> Iterator[Metric]:
     )
     first = DirtyHour.objects.aggregate(first=Min("marked_at"))["first"]
     lag.add_metric([], max(0.0, (now - first).total_seconds()) if first else 0)
-    yield from (tenants, lag)
+    held = GaugeMetricFamily(
+        "portal_ledger_months_held_back", "Months of the ledger that are past LEDGER_KEEP_MONTHS and cannot go yet."
+    )
+    held.add_metric([], len(floor.held_back()))
+    yield from (tenants, lag, held)
 
 
 def events_on_their_way(now: datetime) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from metering import budgets, metrics
+from metering.event_store import floor
 from metering.ledger import ingestion, rollups
 from metering.models import (
     CollectorStatus,
@@ -319,3 +320,9 @@ def test_events_on_their_way_to_another_engine(scrape, cast, settings):
     found = scrape()
     assert found["portal_event_store_waiting_events"] == {here: 3.0}
     assert found["portal_event_store_oldest_waiting_seconds"] == {here: 420.0}
+
+
+def test_months_that_cannot_go(scrape, cast):
+    assert scrape()["portal_ledger_months_held_back"] == {labels(): 0.0}
+    floor.hold_back({"202602": "1 invoices of its time are not issued yet", "202603": "the same"}, NOW)
+    assert scrape()["portal_ledger_months_held_back"] == {labels(): 2.0}
