@@ -135,17 +135,17 @@ for name, staff in (("alice", False), ("root", True)):
     who[name].force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
 acme = Tenant.objects.get(slug="acme")
 Membership.objects.get_or_create(tenant=acme, user=User.objects.get(username="alice"), defaults={"role": "owner"})
-pages = [("alice", f"/t/acme/{page}") for page in ("usage?meter=gpu_hours&compare=1", "storage?", "gpus?", "costs?", "costs/explore?")]
+pages = [("alice", f"/t/acme/{page}") for page in ("usage?meter=gpu_hours&compare=1", "storage?", "gpus?", "costs?", "costs/explorer?")]
 pages += [("root", f"/admin/{page}?") for page in ("tenants/tenant/costs/", f"tenants/tenant/{acme.pk}/costs/", "metering/gpudevice/idle/")]
 for name, page in pages:
     answer = who[name].get(page + "&format=csv", secure=True)
     assert answer.status_code == 200 and answer["Content-Type"].startswith("text/csv"), (page, answer.status_code)
     as_of = answer.get("X-Report-As-Of")
-    assert bool(as_of) == EXPECTED, (page, as_of)
+    assert EXPECTED is None or bool(as_of) == EXPECTED, (page, as_of)
     if page.startswith("/t/acme/usage"):
         hours = sum(float(line.split(",")[2]) for line in answer.content.decode("utf-8-sig").splitlines()[1:])
         assert hours == HOURS, hours
-    assert "X-Report-As-Of" not in who[name].get(page, secure=True) or "explore" in page
+    assert "X-Report-As-Of" not in who[name].get(page, secure=True) or "explorer" in page
 print("files")
 """
 
@@ -205,6 +205,8 @@ def test_reports_read_from_the_replica_and_say_how_old_they_are(pair):
     standby.catch_up()
     assert python(pair, READ) == "reads"
 
+    # Billing periods that nobody has needed yet are written by whoever asks first: on the primary.
+    assert python(pair, "EXPECTED, HOURS = None, 4.0" + FILES) == "files"
     standby.catch_up()
     standby.ask("SELECT pg_wal_replay_pause()::text")
     assert python(pair, PAUSED) == "older"
