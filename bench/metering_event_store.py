@@ -18,7 +18,11 @@ from bench.database import measure, private_database
 from bench.report import Report
 
 NAME = "metering: the ledger's engines"
-GOALS = {"clickhouse_bytes_per_event": ("<=", 120.0), "clickhouse_booking_to_postgresql": ("<=", 3.0), "engines_agree": ("==", 1.0)}
+GOALS = {
+    "clickhouse_bytes_per_event": ("<=", 120.0),
+    "clickhouse_booking_to_postgresql": ("<=", 3.0),
+    "engines_agree": ("==", 1.0),
+}
 EVENTS, QUICK_EVENTS, BATCH = 400_000, 60_000, 1_000
 
 
@@ -99,9 +103,13 @@ def totals(customer: Any, now: datetime) -> dict[str, Any]:
 
     kept, start = store(), now - timedelta(days=30)
     hours = [
-        TouchedHour("gpu_hours", start + timedelta(hours=at), start + timedelta(hours=at + 1)) for at in range(24 * 30 + 1)
+        TouchedHour("gpu_hours", start + timedelta(hours=at), start + timedelta(hours=at + 1))
+        for at in range(24 * 30 + 1)
     ]
-    rows = sorted(repr((meter, hour.isoformat(), dims, int(micro), int(count))) for meter, hour, dims, micro, count in _sum_up(kept, customer.pk, hours))
+    rows = sorted(
+        repr((meter, hour.isoformat(), dims, int(micro), int(count)))
+        for meter, hour, dims, micro, count in _sum_up(kept, customer.pk, hours)
+    )
     end = hours[-1].end
     return {
         "micro": kept.micro(customer.pk, "gpu_hours", [(start, end)]),

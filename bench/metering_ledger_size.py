@@ -40,6 +40,7 @@ LONG_SECONDS = 3.0
 """What takes more CPU is asked once, the rest three times."""
 MEMORY, THREADS = 6_000_000_000, 2
 MONTH = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC)
+MERGED_UP_TO = 110_000_000
 SHARED_BATCHES, BATCH = 50, 1_000
 
 
@@ -81,7 +82,7 @@ def booked(at: str) -> dict[str, Any]:
     customer, now = tenant(), datetime.fromisoformat(at)
     for number in range(SHARED_BATCHES):
         answers = ingestion.book(customer, events(number, now), now)
-        assert {each.status for each in answers} == {"accepted"}  # noqa: S101
+        assert {each.status for each in answers} == {"accepted"}
     store().settle()
     return totals(customer, now)
 
@@ -127,9 +128,15 @@ def month(rows: int, at: str, folder: str) -> dict[str, Any]:
         f"{SHARED_BATCHES * BATCH:,} events booked and moved beside that month in {time.monotonic() - began:.1f} s, "
         f"{spent / SHARED_BATCHES / BATCH * 1e6:.0f} µs of CPU an event in this process"
     )
-    client.command("SYSTEM START MERGES")
-    _settled(client, float(os.environ.get("BENCH_MERGE_SECONDS", "120")))
-    found += asked.everything(f"merged to {_size(client, 'usage_event')[2]} parts")
+    if parts * ROWS_A_PART <= MERGED_UP_TO:
+        client.command("SYSTEM START MERGES")
+        cpu = time.process_time()
+        client.command("OPTIMIZE TABLE usage_event FINAL")
+        spent, (size, merged, left) = time.process_time() - cpu, _size(client, "usage_event")
+        notes.append(
+            f"merged into {left} part(s) with {spent / merged * 1e6:.2f} µs of CPU a row, {size / merged:.1f} bytes each"
+        )
+        found += asked.everything("merged")
     return {
         "rows": found,
         "bytes_per_event": events_size / events_rows,
@@ -162,7 +169,9 @@ class Asked:
         ]
         found = self.totals_again(when)
         for name, tenant in self._ids.items():
-            found.append(self._ask(f"{name}: a day's hours", when, lambda tenant=tenant: self._kept.amounts(tenant, day)))
+            found.append(
+                self._ask(f"{name}: a day's hours", when, lambda tenant=tenant: self._kept.amounts(tenant, day))
+            )
             summed = self._ask(f"{name}: all 744 hours", when, lambda tenant=tenant: self._hours(tenant, hours))
             self.true = self.true and summed.pop("answer") == self._sums[name][0]
             found.append(summed)
@@ -174,11 +183,15 @@ class Asked:
             )
         )
         known = [_identity(500, number) for number in range(1_000)]
-        looked = self._ask("1,000 ids that are known", when, lambda: len(self._kept.fingerprints(FIRST_TENANT + 500, known)))
+        looked = self._ask(
+            "1,000 ids that are known", when, lambda: len(self._kept.fingerprints(FIRST_TENANT + 500, known))
+        )
         self.true = self.true and looked.pop("answer") == 1_000
         found.append(looked)
         unknown = [("/gpu/node-1", f"nobody-{number}") for number in range(1_000)]
-        found.append(self._ask("1,000 ids that are new", when, lambda: self._kept.fingerprints(FIRST_TENANT + 500, unknown)))
+        found.append(
+            self._ask("1,000 ids that are new", when, lambda: self._kept.fingerprints(FIRST_TENANT + 500, unknown))
+        )
         for each in found:
             each.pop("answer", None)
         return found
@@ -188,7 +201,9 @@ class Asked:
         for name, tenant in self._ids.items():
             micro, count = self._sums[name]
             total = self._ask(
-                f"{name}: month's total ({count:,} events)", when, lambda tenant=tenant: self._kept.micro(tenant, "gpu_hours", [MONTH])
+                f"{name}: month's total ({count:,} events)",
+                when,
+                lambda tenant=tenant: self._kept.micro(tenant, "gpu_hours", [MONTH]),
             )
             self.true = self.true and total.pop("answer") == micro
             found.append(total)
@@ -211,7 +226,14 @@ class Asked:
             peak = max(peak, memory.grown)
         cpu_s, wall_s = (statistics.median(each) for each in zip(*spent, strict=True))
         _say(f"{what}, {when}: {cpu_s:.3f} s of CPU, {wall_s:.3f} s, +{peak / 2**20:,.0f} MiB")
-        return {"what": what, "when": when, "cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "MiB": peak / 2**20, "answer": answer}
+        return {
+            "what": what,
+            "when": when,
+            "cpu_ms": cpu_s * 1e3,
+            "wall_ms": wall_s * 1e3,
+            "MiB": peak / 2**20,
+            "answer": answer,
+        }
 
 
 class _Peak:
@@ -313,17 +335,6 @@ def _size(client: Any, table: str) -> tuple[int, int, int]:
     sql = f"SELECT sum(bytes_on_disk), sum(rows), count() FROM system.parts WHERE active AND database = currentDatabase() AND table = '{table}'"
     size, rows, parts = client.rows(sql)[0]
     return int(size), int(rows), int(parts)
-
-
-def _settled(client: Any, most: float) -> None:
-    """Until nothing is being merged any more, or that many seconds."""
-    began = time.monotonic()
-    while time.monotonic() - began < most:
-        time.sleep(5)
-        if not client.rows("SELECT count() FROM system.merges")[0][0]:
-            break
-    client.command("SYSTEM STOP MERGES")
-    _say(f"merged for {time.monotonic() - began:.0f} s")
 
 
 def _used(folder: str) -> int:

@@ -258,7 +258,8 @@ def _digest(identity: Identity) -> str:
 def _left_out(identities: Iterable[Identity]) -> str:
     """A condition that leaves out what was seen in the front. As a table and not as a list: a million of them are read in a second."""
     seen = list(identities)
-    return f" AND (source, event_id) NOT IN (SELECT source, event_id FROM {table_of(seen)})" if seen else ""
+    table = f"SELECT source, event_id FROM {table_of(seen)}"  # noqa: S608  (escaped twice, see there)
+    return f" AND (source, event_id) NOT IN ({table})" if seen else ""
 
 
 def _of_front(row: Sequence[Any]) -> LedgerEvent:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection, transaction
@@ -178,7 +179,7 @@ def _copy(client: Client, days: Sequence[TenantDay]) -> Iterator[int]:
             last=sql.Literal(max(row[1] for row in rows)),
             ids=sql.Literal([row[2] for row in rows]),
         )
-        _patiently(lambda chosen=chosen: moving.store(client, sql.SQL(moving.IDENTITIES), sql.SQL(_EVENTS), chosen))
+        _patiently(partial(moving.store, client, sql.SQL(moving.IDENTITIES), sql.SQL(_EVENTS), chosen))
         yield len(rows)
         if len(rows) < ROWS_AT_ONCE:
             return

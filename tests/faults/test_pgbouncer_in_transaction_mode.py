@@ -88,8 +88,8 @@ def engine(request: pytest.FixtureRequest) -> dict[str, str]:
     """Where the ledger is: in PostgreSQL, or in ClickHouse with its front behind the pooler."""
     if request.param == "postgresql":
         return {"EVENT_STORE": "postgresql"}
-    door, database = request.getfixturevalue("door"), request.getfixturevalue("database")
-    return {"EVENT_STORE": "clickhouse", "CLICKHOUSE_URL": door.url(database), "CLICKHOUSE_TIMEOUT_SECONDS": "60"}
+    url = request.getfixturevalue("door").url(request.getfixturevalue("database"))
+    return {"EVENT_STORE": "clickhouse", "CLICKHOUSE_URL": url, "CLICKHOUSE_TIMEOUT_SECONDS": "60"}
 
 
 def test_the_product_behind_a_pooler(pooled: dict[str, str], engine: dict[str, str]) -> None:

@@ -161,13 +161,18 @@ def counted():
     assert count[0] and as_of and count[2] == count[1] and count[3] == count[1] * 3600 * 10**6, count
     return count[1]
 """
-FRONT_FIRST = FRONT_BEHIND + """
+FRONT_FIRST = (
+    FRONT_BEHIND
+    + """
 schema.make(kept.client)
 assert replica.beat()
 book("one", "two", "three")
 print("booked")
 """
-FRONT_PAUSED = FRONT_BEHIND + """
+)
+FRONT_PAUSED = (
+    FRONT_BEHIND
+    + """
 assert counted() == 3, "they are in the replica's front"
 assert kept.settle() == 3
 assert counted() == 3, "in the replica's front and in ClickHouse: once"
@@ -177,6 +182,7 @@ assert kept.settle() == 2
 assert counted() == 5, "and in ClickHouse it is"
 print("once")
 """
+)
 
 
 @pytest.fixture

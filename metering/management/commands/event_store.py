@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from metering import housekeeping
 from metering.event_store import copying, floor, schema, store
-from metering.event_store.client import Client, connect
 from metering.event_store.clickhouse import ClickHouseStore
+from metering.event_store.client import Client, connect
 from metering.event_store.protocol import EventStore, StoreUnavailableError
 from metering.ledger import rollups
 from tenants.models import Tenant

@@ -133,7 +133,9 @@ def test_a_session_goes_on_on_the_other_machine(whole: House, machines: list[Mac
     left = []
     for number in range(LIMIT + 6):
         machine = machines[number % 2]
-        answer = httpx.get(f"http://127.0.0.1:{decision[machine]}/decide", headers={"Authorization": f"Bearer {key[0]}"})
+        answer = httpx.get(
+            f"http://127.0.0.1:{decision[machine]}/decide", headers={"Authorization": f"Bearer {key[0]}"}
+        )
         answers[answer.status_code] += 1
         left.append(int(answer.headers["X-RateLimit-Remaining"]))
     assert answers == {200: LIMIT, 429: 6}

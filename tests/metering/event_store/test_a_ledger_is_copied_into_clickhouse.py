@@ -150,7 +150,9 @@ def test_how_far_it_is_and_how_long_it_will_take_is_told(kept, monkeypatch):
     monkeypatch.setattr(event_store.time, "monotonic", lambda: float(next(clock)))
     told = [line for line in run("copy").splitlines() if "a second" in line]
     assert told
-    assert all(re.fullmatch(r"  \S+ +[\d,]+ of [\d,]+ rows, \d+ a second, \d+:\d\d:\d\d left", line) for line in told), told
+    assert all(
+        re.fullmatch(r"  \S+ +[\d,]+ of [\d,]+ rows, \d+ a second, \d+:\d\d:\d\d left", line) for line in told
+    ), told
     assert told[0].endswith("0:00:00 left") is False
 
 

@@ -75,7 +75,10 @@ class Clock:
 def hung(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hung]:
     """The ledger's engine hangs; waiting for it is short here."""
     server = Hung()
-    settings.EVENT_STORE, settings.CLICKHOUSE_URL = "clickhouse", f"http://{USER}:{PASSWORD}@127.0.0.1:{server.port}/default"
+    settings.EVENT_STORE, settings.CLICKHOUSE_URL = (
+        "clickhouse",
+        f"http://{USER}:{PASSWORD}@127.0.0.1:{server.port}/default",
+    )
     settings.CLICKHOUSE_TIMEOUT_SECONDS = 1
     monkeypatch.setattr(over_http, "GRACE_SECONDS", -0.8)
     monkeypatch.setattr(over_http, "LOOK_SECONDS", 0.2)
