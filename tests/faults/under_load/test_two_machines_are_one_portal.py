@@ -21,9 +21,10 @@ PROGRAM = ("portal", "metering", "tenants", "templates", "docs", "manage.py", "p
 LIMIT = 12
 PEOPLE = f"""
 from django.utils import timezone
-from tenants import memberships, provisioning
-from tenants.enforcement import policy
+from tenants import provisioning
+from tenants.enforcement.publishing import policy
 from tenants.models import TierRateLimit, User
+from tenants.people import memberships
 from tests.metering.billing.invoices import issued_invoice
 tenant = provisioning.create_tenant(slug="acme", name="Acme", actor="test")
 TierRateLimit.objects.filter(window="minute").update(limit={LIMIT})
