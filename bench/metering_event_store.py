@@ -6,6 +6,7 @@ in ClickHouse count with all their threads.
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 import tempfile
 import time
@@ -17,19 +18,27 @@ from bench.database import measure, private_database
 from bench.report import Report
 
 NAME = "metering: the ledger's engines"
-GOALS = {"clickhouse_bytes_per_event": ("<=", 120.0), "clickhouse_booking_to_postgresql": ("<=", 3.0)}
+GOALS = {
+    "clickhouse_bytes_per_event": ("<=", 120.0),
+    "clickhouse_booking_to_postgresql": ("<=", 3.0),
+    "engines_agree": ("==", 1.0),
+}
 EVENTS, QUICK_EVENTS, BATCH = 400_000, 60_000, 1_000
 
 
 def run(report: Report) -> None:
-    events = QUICK_EVENTS if report.quick else EVENTS
-    found = {}
+    count = QUICK_EVENTS if report.quick else EVENTS
+    at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
+    found: dict[str, dict[str, Any]] = {}
+    said: dict[str, Any] = {}
     for engine in ("postgresql", "clickhouse"):
         with private_database() as environment, tempfile.TemporaryDirectory(prefix="aurelius-bench-") as folder:
-            report.step(f"{events:,} events in {engine}")
+            report.step(f"{count:,} events in {engine}")
             environment |= {"EVENT_STORE": engine, "CLICKHOUSE_URL": f"chdb://{folder}/ledger"}
-            found[engine] = measure(environment, __name__, "everything", events=events)
+            found[engine] = measure(environment, __name__, "everything", count=count, at=at)
+        said[engine] = found[engine].pop("totals")
         report.row(engine, **found[engine])
+    report.value("engines_agree", float(said["postgresql"] == said["clickhouse"]))
     report.value("clickhouse_bytes_per_event", found["clickhouse"]["bytes_per_event"])
     report.value("clickhouse_booking_to_postgresql", found["clickhouse"]["book_us"] / found["postgresql"]["book_us"])
     report.note(
@@ -40,7 +49,7 @@ def run(report: Report) -> None:
 # ---------------------------------------------------------------------------------------- inside Django, one process each
 
 
-def everything(events: int) -> dict[str, Any]:
+def everything(count: int, at: str) -> dict[str, Any]:
     """CPU microseconds an event of each step; milliseconds of CPU to sum up a day's hours and to look for a thousand identities."""
     from bench.metering_ingestion import tenant
     from metering.event_store import schema, store
@@ -48,12 +57,12 @@ def everything(events: int) -> dict[str, Any]:
     from metering.event_store.entries import TouchedHour
     from metering.ledger import ingestion
 
-    kept, customer, now = store(), tenant(), datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    kept, customer, now = store(), tenant(), datetime.fromisoformat(at)
     if isinstance(kept, ClickHouseStore):
         schema.make(kept.client)
     booking, moving = [], []
-    for number in range(events // BATCH):
-        batch = _events(number, now)
+    for number in range(count // BATCH):
+        batch = events(number, now)
         booking.append(_cpu(lambda batch=batch: ingestion.book(customer, batch, now)))
         if number % 50 == 49:
             moving.append(_cpu(kept.settle))
@@ -64,18 +73,19 @@ def everything(events: int) -> dict[str, Any]:
     summed = statistics.median(_cpu(lambda: _sum_up(kept, customer.pk, hours)) for _ in range(5))
     asked = [("/gpu/node-1", f"nobody-{number}") for number in range(BATCH)]
     lookup = statistics.median(_cpu(lambda: kept.fingerprints(customer.pk, asked)) for _ in range(5))
-    known = _events(0, now)
+    known = events(0, now)
     return {
         "book_us": sum(booking[1:]) / (len(booking) - 1) / BATCH * 1e6,
         "move_us": sum(moving) / max(1, len(moving)) / (50 * BATCH) * 1e6,
         "sum_24_hours_ms": summed * 1e3,
         "look_for_1000_ms": lookup * 1e3,
         "send_again_us": _cpu(lambda: ingestion.book(customer, known, now)) / BATCH * 1e6,
-        "bytes_per_event": _bytes(kept) / events,
+        "bytes_per_event": _bytes(kept) / count,
+        "totals": totals(customer, now),
     }
 
 
-def _events(number: int, now: datetime) -> list[dict[str, Any]]:
+def events(number: int, now: datetime) -> list[dict[str, Any]]:
     return [
         {
             "specversion": "1.0", "id": f"{number}-{position}-{(number * BATCH + position) * 2654435761 % 2**32:08x}", "source": f"/gpu/node-{position % 20}",
@@ -86,15 +96,40 @@ def _events(number: int, now: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def totals(customer: Any, now: datetime) -> dict[str, Any]:
+    """What the engine says of 30 days: the sum in micro base units, how many events, and a digest of every hour's sums by dimensions."""
+    from metering.event_store import store
+    from metering.event_store.entries import TouchedHour
+
+    kept, start = store(), now - timedelta(days=30)
+    hours = [
+        TouchedHour("gpu_hours", start + timedelta(hours=at), start + timedelta(hours=at + 1))
+        for at in range(24 * 30 + 1)
+    ]
+    rows = sorted(
+        repr((meter, hour.isoformat(), dims, int(micro), int(count)))
+        for meter, hour, dims, micro, count in _sum_up(kept, customer.pk, hours)
+    )
+    end = hours[-1].end
+    return {
+        "micro": kept.micro(customer.pk, "gpu_hours", [(start, end)]),
+        "events": kept.count(customer.pk, start, end),
+        "hours": hashlib.sha256("\n".join(rows).encode()).hexdigest(),
+        "rows": len(rows),
+    }
+
+
 # ruff: noqa: S608  (a part of our own statement)
-def _sum_up(kept: Any, tenant_id: int, hours: list[Any]) -> None:
+def _sum_up(kept: Any, tenant_id: int, hours: list[Any]) -> list[tuple[Any, ...]]:
+    """What the rollups' statement does with what the engine gives it."""
     from django.db import connection
 
     found = kept.amounts(tenant_id, hours)
     with connection.cursor() as cursor:
-        cursor.execute(  # what the rollups' statement does with it
+        cursor.execute(
             "WITH touched AS (SELECT * FROM unnest(%(meters)s::text[], %(hours)s::timestamptz[], %(ends)s::timestamptz[]) AS t (meter, hour, until)) "
-            f"SELECT meter, hour, dims, sum(micro), sum(events) FROM ({found.sql}) booked GROUP BY 1, 2, 3",
+            "SELECT meter, hour AT TIME ZONE 'UTC', dims::text, sum(micro), sum(events) "
+            f"FROM ({found.sql}) booked GROUP BY meter, hour, dims",
             {
                 **found.params,
                 "meters": [each.meter for each in hours],
@@ -102,7 +137,8 @@ def _sum_up(kept: Any, tenant_id: int, hours: list[Any]) -> None:
                 "ends": [each.end for each in hours],
             },
         )
-        cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _bytes(kept: Any) -> int:

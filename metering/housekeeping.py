@@ -62,44 +62,49 @@ def make_partitions(first: datetime, last: datetime) -> int:
     return made
 
 
-def retire_months(now: datetime) -> list[str]:
+def retire_months(now: datetime, *, detach: bool | None = None) -> list[str]:
     """Remove the ledger's months that are older than LEDGER_KEEP_MONTHS whole months; answers which ('YYYYMM').
 
     Rollups, call counters and invoices stay. A month goes when everything in it is rolled up and no invoice of its time waits to be
-    issued. Each month is a job whose row counts the rows; a killed one goes on where it was.
+    issued; one that cannot go yet is passed over, told, and looked at again with the next run. Each month is a job whose row counts
+    the rows; a killed one goes on where it was. With `detach` (by default as LEDGER_RETIRE says) its table is set aside, not dropped.
     """
     keep = settings.LEDGER_KEEP_MONTHS
     if not keep:
+        floor.hold_back({}, now)
         return []
+    detach = settings.LEDGER_RETIRE == "detach" if detach is None else detach
     oldest = _months_before(now, max(keep, LEAST_MONTHS))
     gone: list[str] = []
+    held: dict[str, str] = {}
     for month in store().months():
         if month.key >= f"{oldest:%Y%m}":
             break
+        start = datetime(int(month.key[:4]), int(month.key[4:]), 1, tzinfo=UTC)
+        if reason := _still_needed(start, _months_before(start, -1)):
+            held[month.key] = reason
+            log.warning("ledger.month_held_back", extra={"month": month.key, "reason": reason})
+            continue
         with jobs.once(RETIRE, month.key, atomic=False) as run:
             if run is None:
                 continue
-            end = _months_before(datetime(int(month.key[:4]), int(month.key[4:]), 1, tzinfo=UTC), -1)
-            if reason := _still_needed(end):
-                raise StillNeededError(reason)
-            floor.raise_to(end, now)
-            for rows in store().drop_month(month.key, rows_at_once=LEDGER_ROWS_AT_ONCE):
-                run.detail |= {"rows": rows, "of about": month.rows}
+            floor.remove(start, now, older_wait=bool(held))
+            for rows in store().drop_month(month.key, rows_at_once=LEDGER_ROWS_AT_ONCE, detach=detach):
+                run.detail |= {"rows": rows, "of about": month.rows, "detached": detach}
                 run.save_progress()
         gone.append(month.key)
-        log.info("ledger.month_retired", extra={"month": month.key, "rows": month.rows})
+        log.info("ledger.month_retired", extra={"month": month.key, "rows": month.rows, "detached": detach})
+    floor.hold_back(held, now)
     return gone
 
 
-class StillNeededError(RuntimeError):
-    """A month of the ledger is past its time and cannot go yet; the message says why. The job tries again later."""
-
-
-def _still_needed(end: datetime) -> str:
-    """Why what lies before `end` cannot go yet, or ''."""
-    if waiting := DirtyHour.objects.filter(hour__lt=end).count():
+def _still_needed(start: datetime, end: datetime) -> str:
+    """Why what lies in [start, end) cannot go yet, or ''."""
+    # An hour of a tenant's may begin in the month before.
+    if waiting := DirtyHour.objects.filter(hour__gt=start - timedelta(hours=1), hour__lt=end).count():
         return f"{waiting} hours of it wait to be rolled up"
-    drafts = Invoice.objects.filter(state=InvoiceState.DRAFT, period__starts_at__lt=end).count()
+    of_its_time = Invoice.objects.filter(period__starts_at__lt=end, period__ends_at__gt=start)
+    drafts = of_its_time.filter(state=InvoiceState.DRAFT).count()
     return f"{drafts} invoices of its time are not issued yet" if drafts else ""
 
 

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from metering.event_store import floor, store
 from metering.gpu_use import idle
 from metering.models import (
     CollectorState,
@@ -88,6 +89,7 @@ class DatabaseMetrics(Collector):
                 *notifications(now),
                 *webhooks(now),
                 *books(now),
+                *events_on_their_way(now),
                 *self._slow_families(now),
             ]
         except DatabaseError:
@@ -266,7 +268,7 @@ def webhooks(now: datetime) -> Iterator[Metric]:
 
 
 def books(now: datetime) -> Iterator[Metric]:
-    """Tenants by state, and how far the rollups are behind the ledger."""
+    """Tenants by state, how far the rollups are behind the ledger, and which of its months cannot go."""
     tenants = GaugeMetricFamily("portal_tenants", "Tenants by state.", labels=["state"])
     counts = dict(Tenant.objects.values_list("state").annotate(count=Count("pk")).order_by())
     for state in TenantState.values:
@@ -276,7 +278,29 @@ def books(now: datetime) -> Iterator[Metric]:
     )
     first = DirtyHour.objects.aggregate(first=Min("marked_at"))["first"]
     lag.add_metric([], max(0.0, (now - first).total_seconds()) if first else 0)
-    yield from (tenants, lag)
+    held = GaugeMetricFamily(
+        "portal_ledger_months_held_back", "Months of the ledger that are past LEDGER_KEEP_MONTHS and cannot go yet."
+    )
+    held.add_metric([], len(floor.held_back()))
+    yield from (tenants, lag, held)
+
+
+def events_on_their_way(now: datetime) -> Iterator[Metric]:
+    """Usage events that wait in PostgreSQL to be moved on; no series where they stay in PostgreSQL."""
+    count = GaugeMetricFamily(
+        "portal_event_store_waiting_events", "Usage events that wait to be moved on.", labels=["engine"]
+    )
+    oldest = GaugeMetricFamily(
+        "portal_event_store_oldest_waiting_seconds",
+        "Age of the oldest usage event that waits to be moved on; 0 when none waits.",
+        labels=["engine"],
+    )
+    kept = store()
+    if kept.moves_on:
+        waiting, first = kept.backlog()
+        count.add_metric([kept.name], waiting)
+        oldest.add_metric([kept.name], max(0.0, (now - first).total_seconds()) if first else 0)
+    yield from (count, oldest)
 
 
 def _overdue(row: CollectorStatus, now: datetime) -> bool:

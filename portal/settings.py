@@ -149,6 +149,7 @@ EVENT_STORE = env.choice("EVENT_STORE", "postgresql", ("postgresql", "clickhouse
 CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "")
 CLICKHOUSE_TIMEOUT_SECONDS = env.integer("CLICKHOUSE_TIMEOUT_SECONDS", 10, minimum=1, maximum=600)
 LEDGER_KEEP_MONTHS = env.integer("LEDGER_KEEP_MONTHS", 0, minimum=0, maximum=1200)  # 0: for ever
+LEDGER_RETIRE = env.choice("LEDGER_RETIRE", "drop", ("drop", "detach"))
 
 CACHE_REDIS_URL = env.text("CACHE_REDIS_URL")
 CACHES = {

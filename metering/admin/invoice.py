@@ -111,10 +111,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
                 "amount": Money(found.amount, found.invoice.currency),
                 "hours": hours,
                 "hour": hour,
-                "readings": [
-                    evidence.as_dict(each)
-                    for each in evidence.readings(found.tenant, found.meter, hour, until, MOST_READINGS)
-                ]
+                "readings": evidence.readings_for_a_page(found.tenant, found.meter, hour, until, MOST_READINGS)
                 if hour and until
                 else [],
                 "calls": evidence.call_counts(found.tenant, hour, until)

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from django.db import connection, transaction
 from psycopg import sql
 
+from . import metrics
 from .client.base import Client
+from .protocol import StoreUnavailableError
 from .schema import EVENT_COLUMNS, IDENTITY_COLUMNS
 
 AT_ONCE = 50_000
 LOCK = 7305 << 32
+ENGINE = "clickhouse"
 
 MOMENT = "YYYY-MM-DD HH24:MI:SS.US"
 EVENTS = f"""
@@ -31,10 +34,15 @@ IDENTITIES = f"""
 def move_all(client: Client) -> int:
     """Move what waits, a portion at a time; answers how many events. Another mover at work is left alone."""
     moved = 0
-    while some := _move_some(client):
-        moved += some
-        if some < AT_ONCE:
-            break
+    try:
+        while some := _move_some(client):
+            moved += some
+            metrics.MOVED.labels(ENGINE).inc(some)
+            if some < AT_ONCE:
+                break
+    except StoreUnavailableError:
+        metrics.NOT_MOVED.labels(ENGINE).inc()
+        raise
     return moved
 
 

@@ -71,6 +71,7 @@ class PostgresStore:
     """See protocol.EventStore."""
 
     name = "postgresql"
+    moves_on = False
 
     def __init__(self) -> None:
         self._staged = Staged(_CLAIM, _KNOWN)
@@ -163,7 +164,7 @@ class PostgresStore:
             cursor.execute(_MONTHS)
             return [Month(*row) for row in cursor.fetchall()]
 
-    def drop_month(self, key: str, *, rows_at_once: int) -> Iterator[int]:
+    def drop_month(self, key: str, *, rows_at_once: int, detach: bool = False) -> Iterator[int]:
         partition = f"metering_usageevent_{int(key):06d}"
         done = 0
         # Identities first, found by the partition's rows; a repeated or interrupted walk finds those that are left.
@@ -177,7 +178,13 @@ class PostgresStore:
             done, last = done + walked, tuple(edge)
             yield done
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"DROP TABLE IF EXISTS {partition}")
+            if not detach:
+                cursor.execute(f"DROP TABLE IF EXISTS {partition}")
+            elif key in {month.key for month in self.months()}:
+                # Not CONCURRENTLY: PostgreSQL refuses that beside a default partition. The lock is held for a moment, and waited for no
+                # longer than lock_timeout. Code that serves a tenant has no right to the table that is left.
+                cursor.execute(f"ALTER TABLE metering_usageevent DETACH PARTITION {partition}")
+                cursor.execute(f"ALTER TABLE {partition} RENAME TO archived_usageevent_{int(key):06d}")
         yield done
 
 

@@ -23,6 +23,8 @@ class EventStore(Protocol):
     """
 
     name: str
+    moves_on: bool
+    """Whether booked events wait until `settle` takes them to another server."""
 
     # -------------------------------------------------------------------------------------------------------- writing
 
@@ -77,7 +79,8 @@ class EventStore(Protocol):
     def months(self) -> list[Month]:
         """The months that are kept, oldest first, sizes as the engine's statistics have them."""
 
-    def drop_month(self, key: str, *, rows_at_once: int) -> Iterable[int]:
+    def drop_month(self, key: str, *, rows_at_once: int, detach: bool = False) -> Iterable[int]:
         """Remove a month ('YYYYMM') with its identities, in pieces that each can be repeated; yields how many rows went so far.
 
-        Only for a month in which nothing will be booked again."""
+        Only for a month in which nothing will be booked again. With `detach` its events are set aside where an administrator finds
+        them (PostgreSQL: the table `archived_usageevent_YYYYMM`; ClickHouse: detached parts), and no longer belong to the ledger."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,10 +16,13 @@ from django.db.models import QuerySet, Sum
 from metering import memo
 from metering.event_store import store
 from metering.event_store.entries import LedgerEvent
+from metering.event_store.protocol import StoreUnavailableError
 from metering.models import Aggregation, GapShare, InvoiceLine, Meter, UsageRollup
 from tenants.models import Tenant
 
 CALLS = "api_calls"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,17 @@ def hours(
 def readings(tenant: Tenant, meter: str, start: datetime, end: datetime, most: int) -> list[LedgerEvent]:
     """At most `most` of the ledger's events of [start, end), in order of time: what was reported, corrections included."""
     return store().scan(tenant.pk, start, end, meter=meter, limit=most)
+
+
+def readings_for_a_page(
+    tenant: Tenant, meter: str, start: datetime, end: datetime, most: int
+) -> list[dict[str, Any]] | None:
+    """`readings` as dictionaries; None while the ledger's engine does not answer, so that a page says so and shows the rest."""
+    try:
+        return [as_dict(each) for each in readings(tenant, meter, start, end, most)]
+    except StoreUnavailableError as error:
+        log.warning("evidence.not_known_now", extra={"error": str(error)[:200]})
+        return None
 
 
 def call_counts(tenant: Tenant, start: datetime, end: datetime) -> list[CallCount]:

@@ -36,7 +36,7 @@ from .event_parsing import (
     unknown_event,
     unknown_payload,
 )
-from .hours import HOUR, BillingHours
+from .hours import BillingHours
 
 GONE = (
     "ledger_month_gone",
@@ -125,8 +125,7 @@ def release(row: QuarantinedEvent, now: datetime, *, actor: str, reason: str) ->
         event = _of_quarantine(row)
     except EventError as error:
         return ItemResult(0, row.source, row.event_id, "rejected", error.code, error.detail)
-    oldest = floor.since()
-    if oldest is not None and event.time < oldest + HOUR:
+    if floor.is_gone(event.time):
         return ItemResult(0, row.source, row.event_id, "rejected", *GONE)
     results: Results = [None]
     with acting(actor, reason):

@@ -21,7 +21,7 @@ from metering.models import Aggregation, Meter
 from tenants.models import Tenant
 
 from . import marks
-from .hours import HOUR, BillingHours
+from .hours import BillingHours
 from .ingestion import retried
 from .level_rollups import LevelRollup
 
@@ -59,10 +59,12 @@ def run(now: datetime, *, only: Sequence[int] | None = None) -> int:
 def rebuild(tenant: Tenant, start: datetime, end: datetime) -> None:
     """Have every hour of [start, end) computed anew by the next run: forget its rollups and mark what the ledger has there."""
     hours = BillingHours(tenant)
-    oldest = floor.since()
-    if oldest is not None and start < oldest:  # what its rollups were made of is gone: they stay as they are
-        start = oldest + HOUR
-    first = hours.start_of(start.astimezone(UTC))
+    # What rollups of removed months were made of is gone: they stay as they are.
+    for since, until in floor.kept(start, end):
+        _forget(tenant, hours, hours.start_of(since.astimezone(UTC)), until)
+
+
+def _forget(tenant: Tenant, hours: BillingHours, first: datetime, end: datetime) -> None:
     span: dict[str, Any] = {"tenant": tenant.pk, "start": first, "end": end}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_lock(tenant)])

@@ -70,10 +70,16 @@ class StagedEvent(models.Model):
 
 
 class LedgerFloor(models.Model):
-    """From when on the ledger still has its events: what lies before was removed by retention. One row, or none."""
+    """Which months retention has removed from the ledger (see event_store/floor.py). One row, or none.
+
+    Before `since` (where set) everything is gone; `gone` are months ('YYYYMM') after it that went while an older one had to wait, and
+    `held_back` says of those past their time why they could not go when it was last tried.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
-    since = models.DateTimeField()
+    since = models.DateTimeField(null=True)
+    gone = models.JSONField(default=list, db_default=[])
+    held_back = models.JSONField(default=dict, db_default={})
     changed_at = models.DateTimeField()
 
     class Meta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +14,7 @@ from django.db import connection
 
 from metering import memo
 from metering.event_store.protocol import StoreUnavailableError
-from metering.models import Meter
+from metering.models import Aggregation, Meter
 from metering.money import plain
 from tenants import enforcement, periods
 from tenants.enforcement.counting import ledger
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 class QuotaStatus:
     """A meter's quota now. `limit` and `left` are None when unlimited, `percent` too; `left` never falls below zero.
 
-    `source` is "tier" or "override"; `live`: counted by enforcement this moment, else as the ledger knows it.
+    `source` is "tier" or "override"; `live`: counted by enforcement this moment, else as the ledger knows it; `complete`: False where
+    hours that wait to be summed up are not in it, because the ledger's engine does not answer.
     """
 
     meter: str
@@ -48,6 +49,7 @@ class QuotaStatus:
     source: str
     mode: str
     live: bool = False
+    complete: bool = True
 
 
 def display(micro: int | Decimal | Fraction, meter: Meter) -> Decimal:
@@ -75,9 +77,11 @@ def quota_status(tenant: Tenant, now: datetime) -> list[QuotaStatus]:
                 used = display(base * MICRO, meter)
             except StoreUnavailableError:  # asked once: each time could take as long as its timeout
                 rolled_up = _used_in_month([tenant.pk], now).get(tenant.pk, (None, {}))[1]
+        complete = used is not None or meter.aggregation == Aggregation.LEVEL
         if used is None:
             used = display((rolled_up or {}).get(meter.pk, 0), meter)
-        found.append(_status(meter.pk, used, policy.quota(meter.pk), period.ends_at, is_live))
+        status = _status(meter.pk, used, policy.quota(meter.pk), period.ends_at, is_live)
+        found.append(status if complete else replace(status, complete=False))
     return found
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
 from portal.web import readings
-from portal.web.downloads import csv_response
+from portal.web.downloads import csv_response, report
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.models import Tenant
@@ -34,13 +34,15 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     key = month_key(request, "Pacific/Kiritimati", now) if request.GET.get("month") else calendar.month_key("UTC", now)
-    tenants, meters = platform.everyone(), readings.all_meters()
+    meters = readings.all_meters()
     if request.GET.get("format") == "csv":
-        return csv_response(
-            f"costs-{key}.csv",
-            ["month", "tenant", "name", *meters, "fees", "total", "currency"],
-            _csv_rows(platform.tenant_costs(tenants, now, key), key, meters),
+        header = ["month", "tenant", "name", *meters, "fees", "total", "currency"]
+        return report(
+            lambda: csv_response(
+                f"costs-{key}.csv", header, _csv_rows(platform.tenant_costs(platform.everyone(), now, key), key, meters)
+            )
         )
+    tenants = platform.everyone()
     (found, last_month), as_of = _kept(tenants, now, key)
     before = {each.tenant.pk: each.total for each in last_month}
     sum_now = platform.sum_of(found)

@@ -30,7 +30,7 @@ from metering.mail.gpus import duration
 from metering.models import GpuDevice, GpuNotice, GpuNoticeKind, IdleReleaseRule
 from portal.web import formats
 from portal.web.charts import Chart, Series
-from portal.web.downloads import csv_response
+from portal.web.downloads import csv_response, report
 from tenants.admin.base import acting, require
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.models import Tenant
@@ -286,10 +286,10 @@ def idle_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     minutes = _minutes(request)
+    if request.GET.get("format") == "csv":
+        return report(lambda: _idle_csv(idle.month_waste(now)))
     found = idle.now_idle(now, timedelta(minutes=minutes))
     waste = idle.month_waste(now)
-    if request.GET.get("format") == "csv":
-        return _idle_csv(waste)
     told = set(
         GpuNotice.objects.filter(kind=GpuNoticeKind.IDLE, day=telling.today(now)).values_list("device", "tenant__slug")
     )

@@ -21,7 +21,7 @@ from metering.money import Money
 from metering.usage import queries
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
-from portal.web.downloads import csv_response
+from portal.web.downloads import csv_response, report
 from portal.web.ranges import Range
 from portal.web.usage_charts import usage_chart
 from tenants import calendar
@@ -50,9 +50,13 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) ->
     now = timezone.now()
     tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
     key = month_key(request, tenant.time_zone, now)
-    statement = costs.statement(tenant, key, now)
     if request.GET.get("format") == "csv":
-        return csv_response(f"{tenant.slug}-costs-{key}.csv", CSV_HEADER, csv_rows(statement, key))
+        return report(
+            lambda: csv_response(
+                f"{tenant.slug}-costs-{key}.csv", CSV_HEADER, csv_rows(costs.statement(tenant, key, now), key)
+            )
+        )
+    statement = costs.statement(tenant, key, now)
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
     forecast = costs.projection(tenant, now, statement.period) if month.is_running else None

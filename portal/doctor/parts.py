@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from metering.event_store import schema, store
+from metering.event_store import floor, schema, store
 from metering.event_store.clickhouse import ClickHouseStore
 from metering.models import CollectorState, CollectorStatus, Notification, NotificationState, UsageEvent
 from portal.celery import app
@@ -79,6 +79,22 @@ def ledger() -> Finding:
             "PostgreSQL holds a ledger and ClickHouse none", "Run `manage.py event_store copy` (docs/operations.md)."
         )
     return ok(f"ClickHouse {version} at {kept.client.where()}; {waiting:,} events on their way there")
+
+
+def old_months() -> Finding:
+    """Whether months of the ledger that are past their time could go."""
+    if not settings.LEDGER_KEEP_MONTHS:
+        return unset("the ledger is kept for ever", "Set LEDGER_KEEP_MONTHS when its disk fills (docs/operations.md).")
+    if held := floor.held_back():
+        month, reason = min(held.items())
+        more = f", and {len(held) - 1} more" if len(held) > 1 else ""
+        return broken(
+            f"{month[:4]}-{month[4:]} cannot go: {reason}{more}",
+            "Issue or void those invoices, or see why rollups wait; later months go meanwhile, this one with the next hour.",
+        )
+    kept_since = floor.since()
+    since = f", now since {kept_since:%Y-%m}" if kept_since else ""
+    return ok(f"{settings.LEDGER_KEEP_MONTHS} are kept{since}")
 
 
 def read_replica() -> Finding:

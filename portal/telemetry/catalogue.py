@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
+from metering.event_store import metrics as event_store_metrics
 from metering.telling import outbox_metrics
 from portal.telemetry import metrics, vitals
 from portal.telemetry.business import AGE
@@ -29,10 +30,13 @@ PROCESSES: tuple[tuple[ModuleType, str], ...] = (
     (enforcement_metrics, "web, decision, worker"),
     (metrics, "web, decision, worker"),
     (outbox_metrics, "worker"),
+    (event_store_metrics, "web, worker"),
 )
 ELSEWHERE = {
     "portal_http_requests_in_progress": "web",
     "portal_task_runs_total": "worker",
+    "portal_event_store_moved_events_total": "worker",
+    "portal_event_store_move_failures_total": "worker",
     "portal_task_duration_seconds": "worker",
     "portal_worker_resident_memory_bytes": "worker",
     "portal_worker_cpu_seconds_total": "worker",

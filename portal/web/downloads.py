@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -33,6 +33,11 @@ def file_response(filename: str, body: str | bytes, content_type: str) -> HttpRe
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def report(make: Callable[[], HttpResponse]) -> HttpResponse:
+    """A file whose figures are read from the replica where there is one, with as of when they are. `make` may run twice."""
+    return aged(*replica.read(make))
 
 
 def aged(response: HttpResponse, as_of: datetime | None) -> HttpResponse:

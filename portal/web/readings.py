@@ -107,8 +107,14 @@ def _gauge(status: queries.QuotaStatus, meter: Meter, forecast: Forecast | None)
         resets_at=None if level else status.resets_at,
         projected_percent=projected,
         exhausted_note=note,
-        note=_("at this moment") if level else "",
+        note=_note(status, level),
     )
+
+
+def _note(status: queries.QuotaStatus, level: bool) -> str:
+    if not status.complete:
+        return _("what came in the last minutes is not known right now")
+    return _("at this moment") if level else ""
 
 
 # ----------------------------------------------------------------------------------------------------------------- costs

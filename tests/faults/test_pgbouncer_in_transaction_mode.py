@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from portal.embedded import PostgresServer, free_port
+from tests.metering.event_store.engines import database, door, folder  # noqa: F401
 from tests.portal.telemetry.conftest import ROOT
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -82,11 +83,29 @@ def ended(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def test_the_product_behind_a_pooler(pooled: dict[str, str]) -> None:
+@pytest.fixture(params=["postgresql", "clickhouse"])
+def engine(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where the ledger is: in PostgreSQL, or in ClickHouse with its front behind the pooler."""
+    if request.param == "postgresql":
+        return {"EVENT_STORE": "postgresql"}
+    url = request.getfixturevalue("door").url(request.getfixturevalue("database"))
+    return {"EVENT_STORE": "clickhouse", "CLICKHOUSE_URL": url, "CLICKHOUSE_TIMEOUT_SECONDS": "60"}
+
+
+def test_the_product_behind_a_pooler(pooled: dict[str, str], engine: dict[str, str]) -> None:
+    pooled |= engine
     ended(python(pooled, "-m", "django", "migrate", "--verbosity", "0"))
+    if engine["EVENT_STORE"] == "clickhouse":
+        assert "The tables are there" in ended(python(pooled, "-m", "django", "event_store", "setup"))
     past = ["simulate", "--months", "1", "--until", "2026-05-04T07:00Z", "--tenants", "1", "--seed"]
     at_once = [python(pooled, "-m", "django", *past, seed) for seed in ("1", "2")]
     assert all("tenant months are what they should be" in ended(process) for process in at_once)
     assert "2 " in ended(python(pooled, "-m", "django", "close_month", "2026-04"))
     ended(python(pooled, "-m", "django", "verify_invoices"))
     assert "walls hold" in ended(python(pooled, "-c", PAGES))
+    if engine["EVENT_STORE"] == "clickhouse":
+        ended(python(pooled, "-m", "django", "event_store", "settle"))
+        told = ended(python(pooled, "-m", "django", "event_store", "status"))
+        assert "kept in clickhouse" in told
+        assert "On their way: 0" in told
+        assert "202604" in told

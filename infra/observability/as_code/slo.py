@@ -63,5 +63,14 @@ DASHBOARD = Dashboard(
             ],
             "percentunit", width=6, steps=[(0.85, ORANGE), (0.95, RED)], minimum=0, maximum=1, runbook="GpuUtilizationLow",
         ),
+        Panel(
+            9, "Ledger: how far behind", "timeseries",
+            "Since when the oldest hour waits to be summed up, and, with the ledger in ClickHouse, the oldest event to be moved there.",
+            [
+                Query("max(portal_rollup_lag_seconds)", "hours to be summed up"),
+                Query("max by (engine) (portal_event_store_oldest_waiting_seconds)", "events to {{engine}}", ref="B"),
+            ],
+            "s", width=12, steps=[(60, YELLOW), (300, RED)], minimum=0, runbook="EventsNotMoved",
+        ),
     ],
 )  # fmt: skip

@@ -16,13 +16,16 @@ from .tenant_door import TenantDoor
 __all__ = ["Client", "TenantDoor", "connect"]
 
 
-def connect(url: str) -> Client:
-    """The client for an address; nothing is asked yet. Raises ValueError for another kind of address."""
+def connect(url: str, *, seconds: int | None = None) -> Client:
+    """The client for an address; nothing is asked yet. Raises ValueError for another kind of address.
+
+    `seconds` is how long a statement may take, CLICKHOUSE_TIMEOUT_SECONDS by default; in process there is no limit.
+    """
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and parts.hostname:
         from .over_http import HttpClient
 
-        return HttpClient(url)
+        return HttpClient(url, seconds=seconds)
     if parts.scheme == "chdb" and parts.path.strip("/"):
         from .in_process import InProcessClient
 

@@ -25,6 +25,7 @@ class InProcessClient:
         if not _NAME.fullmatch(database):
             raise ValueError("the database in CLICKHOUSE_URL is a plain name")
         self._path, self.database = path, database
+        self.seconds: int | None = None
 
     def where(self) -> str:
         return f"chdb://{self._path}"

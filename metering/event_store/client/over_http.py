@@ -11,10 +11,24 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import httpx
 from django.conf import settings
 
+from .. import metrics
+from ..protocol import StoreUnavailableError
 from .base import Params, failed, parsed
+from .pause import ENGINE, Pause
 
-MOST_SQL = 64 * 1024 * 1024
+MOST_SQL = 1 << 30
+"""Statements may hold what was seen in the front. ClickHouse reads them as they come, and stops here."""
+CONNECT_SECONDS = 2.0
+"""For a connection, TLS included. It is tried twice: a server that is only restarting refuses once."""
+LOOK_SECONDS = 1.0
+"""For the question whether a server that did not answer is back."""
+GRACE_SECONDS = 2
+"""ClickHouse ends a statement itself after CLICKHOUSE_TIMEOUT_SECONDS. Whoever hears nothing for that much longer talks to nobody."""
+GATEWAY = frozenset({502, 503, 504})
+"""What a balancer says that found no server behind it."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CODE = "X-ClickHouse-Exception-Code"
 
 STRICT = {
     "async_insert": "0",  # an answer means stored
@@ -28,7 +42,8 @@ STRICT = {
 class HttpClient:
     """A pool of connections to one server (or to what stands before several)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, seconds: int | None = None) -> None:
+        """`seconds` that a statement may take, instead of CLICKHOUSE_TIMEOUT_SECONDS: for work that nobody waits for."""
         parts = urlsplit(url)
         self.database = unquote(parts.path.strip("/")) or "default"
         if not _NAME.fullmatch(self.database):
@@ -42,8 +57,10 @@ class HttpClient:
         if parts.password:
             self._headers["X-ClickHouse-Key"] = unquote(parts.password)
         self._settings = {**STRICT, **dict(parse_qsl(parts.query))}
+        self.seconds = seconds
         self._client: httpx.Client | None = None
         self._pid = 0
+        self._pause = Pause(self.where())
 
     def where(self) -> str:
         return f"{self._base}{self.database}"
@@ -59,23 +76,51 @@ class HttpClient:
         self._post(data, {"query": f"INSERT INTO {table} ({', '.join(columns)}) FORMAT TabSeparated"})
 
     def _post(self, body: bytes, named: Mapping[str, str], *, without_database: bool = False) -> bytes:
-        seconds = settings.CLICKHOUSE_TIMEOUT_SECONDS
+        if not self._pause.allows(self._is_back):
+            raise failed(self.where(), "it did not answer a moment ago, and is not asked again yet")
+        seconds = self.seconds or settings.CLICKHOUSE_TIMEOUT_SECONDS
         url = {**self._settings, "max_execution_time": str(seconds), **named}
         if not without_database:
             url["database"] = self.database
+        limits = httpx.Timeout(seconds + GRACE_SECONDS, connect=CONNECT_SECONDS)
         for last in (False, True):
             try:
-                answer = self._pool().post(self._base, params=url, content=body, timeout=seconds + 2)
+                answer = self._pool().post(self._base, params=url, content=body, timeout=limits)
                 break
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 # A kept connection that the server had closed. Doing any of our statements twice does no harm: see ADR 24.
                 if last:
+                    metrics.UNANSWERED.labels(ENGINE, "closed").inc()  # at once, so that nobody has waited: no pause
                     raise failed(self.where(), f"{type(error).__name__}: {error}") from error
+            except httpx.TimeoutException as error:
+                raise self._unanswered("timeout", error) from error
             except httpx.HTTPError as error:
-                raise failed(self.where(), f"{type(error).__name__}: {error}") from error
-        if answer.status_code != 200 or "X-ClickHouse-Exception-Code" in answer.headers:
+                raise self._unanswered("refused", error) from error
+        if answer.status_code in GATEWAY and CODE not in answer.headers:
+            self._pause.begin("gateway", answer.text)
+        else:
+            self._pause.ended()
+        if answer.status_code != 200 or CODE in answer.headers:
             raise failed(self.where(), answer.text or f"HTTP {answer.status_code}")
         return answer.content
+
+    def _is_back(self) -> bool:
+        """Whether the server answers at all, also with an error; over a connection that no former life of it has closed."""
+        url = {**self._settings, "max_execution_time": "1"}
+        try:
+            with httpx.Client(headers=self._headers, transport=httpx.HTTPTransport(), timeout=LOOK_SECONDS) as client:
+                answer = client.post(self._base, params=url, content=b"SELECT 1")
+        except httpx.HTTPError as error:
+            self._pause.begin("timeout" if isinstance(error, httpx.TimeoutException) else "refused", str(error))
+            return False
+        if answer.status_code in GATEWAY and CODE not in answer.headers:
+            self._pause.begin("gateway", answer.text)
+            return False
+        return True
+
+    def _unanswered(self, reason: str, error: httpx.HTTPError) -> StoreUnavailableError:
+        self._pause.begin(reason, str(error))
+        return failed(self.where(), f"{type(error).__name__}: {error}")
 
     def _pool(self) -> httpx.Client:
         """A pool of this process's own: a forked worker must not use its parent's sockets."""

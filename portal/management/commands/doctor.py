@@ -75,6 +75,7 @@ def every_check(mail_to: str = "") -> list[Check]:
             20,
             "See EVENT_STORE and CLICKHOUSE_URL; while it is away events are refused (503) and sent again.",
         ),
+        Check("old months", parts.old_months, mend=in_database),
         Check(
             "read replica",
             parts.read_replica,

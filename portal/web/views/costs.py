@@ -22,7 +22,7 @@ from tenants.models import Tenant
 
 from .. import ahead, exploring, readings
 from ..cost_charts import daily_cost_chart
-from ..downloads import aged, csv_response, file_response
+from ..downloads import aged, csv_response, file_response, report
 from ..pages import Page, tenant_page
 
 MONTHS_BACK = 24
@@ -37,9 +37,9 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     key = request.GET.get("month") or choices[0]
     if key not in choices:
         raise Http404
-    statement = costs.statement(tenant, key, now)
     if request.GET.get("format") == "csv":
-        return _csv(tenant, key, statement)
+        return report(lambda: _csv(tenant, key, costs.statement(tenant, key, now)))
+    statement = costs.statement(tenant, key, now)
     meters = readings.all_meters()
     month = readings.month_of(statement.period, tenant.time_zone, now)
     projection = (

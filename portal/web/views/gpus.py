@@ -25,7 +25,7 @@ from tenants.models import Role, Tenant
 
 from .. import formats, ranges, readings
 from ..components import share
-from ..downloads import csv_response
+from ..downloads import csv_response, report
 from ..gpu_charts import energy_chart, held_chart, hours_of
 from ..pages import Page, tenant_page
 from ..ranges import Range
@@ -44,9 +44,9 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     split = request.GET.get("split", "")
     split = split if split in SPLITS else "model"
     buckets = list(periods.covering(tenant.time_zone, chosen.start, chosen.end, chosen.unit))
-    use = held.of_tenant(tenant, buckets, now)
     if request.GET.get("format") == "csv":
-        return _csv(tenant, chosen, use)
+        return report(lambda: _csv(tenant, chosen, held.of_tenant(tenant, buckets, now)))
+    use = held.of_tenant(tenant, buckets, now)
     meter = readings.all_meters()["gpu_hours"]
     own = access.membership if access.role == Role.MEMBER else None
     points = queries.usage_series(tenant, meter.key, chosen.start, chosen.end, chosen.unit, split, membership=own)

@@ -283,8 +283,5 @@ def _instant(text: str, hours: list[evidence.LineHour]) -> datetime | None:
     return next((row.hour for row in hours if row.hour.isoformat() == text), None)
 
 
-def _readings(tenant: Tenant, meter: str, hour: datetime) -> list[dict[str, Any]]:
-    return [
-        evidence.as_dict(reading)
-        for reading in evidence.readings(tenant, meter, hour, hour + timedelta(hours=1), MOST_READINGS)
-    ]
+def _readings(tenant: Tenant, meter: str, hour: datetime) -> list[dict[str, Any]] | None:
+    return evidence.readings_for_a_page(tenant, meter, hour, hour + timedelta(hours=1), MOST_READINGS)

@@ -25,7 +25,7 @@ from tenants.models import Tenant
 from .. import formats, ranges
 from ..charts import palette
 from ..components import share
-from ..downloads import csv_response
+from ..downloads import csv_response, report
 from ..gpu_charts import storage_chart
 from ..pages import Page, tenant_page
 from ..ranges import Range
@@ -43,9 +43,9 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     asked = {"range": "30d"} if not request.GET.get("from") else {}
     chosen = ranges.parse({**asked, **request.GET.dict(), "granularity": "day"}, tenant.time_zone, now)
     days = list(periods.covering(tenant.time_zone, chosen.start, chosen.end, chosen.unit))
-    stored = storage_use.of_tenant(tenant, days, now)
     if request.GET.get("format") == "csv":
-        return _csv(tenant, chosen, stored)
+        return report(lambda: _csv(tenant, chosen, storage_use.of_tenant(tenant, days, now)))
+    stored = storage_use.of_tenant(tenant, days, now)
     quota = next(
         (each for each in queries.quota_statuses([tenant], now)[tenant.pk] if each.meter == storage_use.METER), None
     )

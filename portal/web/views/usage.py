@@ -17,7 +17,7 @@ from tenants.access import Access
 from tenants.models import Role
 
 from .. import ranges, readings, usage_reading
-from ..downloads import csv_response
+from ..downloads import csv_response, report
 from ..pages import Page, tenant_page
 from ..ranges import Range
 from ..usage_charts import compared, usage_chart
@@ -64,10 +64,13 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
             tenant, asked.meter.key, span.start, span.end, span.unit, asked.group or None, membership=own
         )
 
-    points, earlier = points_of(asked.chosen), points_of(asked.before) if asked.before else []
-    name_of = usage_reading.namer(tenant, asked.group)
+    def both() -> tuple[list[queries.Point], list[queries.Point], usage_reading.Namer]:
+        earlier = points_of(asked.before) if asked.before else []
+        return points_of(asked.chosen), earlier, usage_reading.namer(tenant, asked.group)
+
     if request.GET.get("format") == "csv":
-        return _csv(access, asked, name_of, points, earlier)
+        return report(lambda: _csv(access, asked, *both()))
+    points, earlier, name_of = both()
     chart = usage_chart(
         tenant, asked.meter, asked.chosen, group=asked.group, group_name=name_of, now=now, points=points,
         csv_url=f"?{asked.query(format='csv')}",
@@ -142,9 +145,9 @@ def _controls(asked: Question, meters: readings.Meters, dimensions: list[str]) -
 def _csv(
     access: Access,
     asked: Question,
-    name_of: usage_reading.Namer,
     points: list[queries.Point],
     earlier: list[queries.Point],
+    name_of: usage_reading.Namer,
 ) -> HttpResponse:
     unit = f"{asked.meter.key} ({asked.meter.display_unit})"
     header = ["start", "end", *([asked.group] if asked.group else []), unit]

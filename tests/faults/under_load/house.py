@@ -78,6 +78,9 @@ def until(true: Callable[[], object], what: str) -> None:
 class House:
     """The servers and what runs on them."""
 
+    root = ROOT
+    """Where the program lies that is run."""
+
     def __init__(self, folder: Path, postgres: PostgresServer, redis: RedisServer) -> None:
         self.folder, self.postgres, self.redis = folder, postgres, redis
         self.children: list[subprocess.Popen[bytes]] = []
@@ -96,7 +99,7 @@ class House:
     def ask(self, code: str) -> Any:
         """What a process with Django sets `told` to."""
         program = f"import django, json; django.setup()\n{code}\nprint(json.dumps(told))"
-        answer = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, env=self.environment, capture_output=True, text=True)  # fmt: skip
+        answer = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=self.root, env=self.environment, capture_output=True, text=True)  # fmt: skip
         assert answer.returncode == 0, answer.stderr[-3000:]
         return json.loads(answer.stdout.splitlines()[-1])
 
@@ -116,7 +119,7 @@ class House:
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", *command], cwd=self.root, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )  # fmt: skip
         self.children.append(child)
         return child
@@ -130,7 +133,7 @@ class House:
     def ticker(self) -> subprocess.Popen[bytes]:
         """Asks for flushing and rolling up again and again, as the beat does, but faster."""
         child = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", TICKER], cwd=ROOT, env=self.environment, start_new_session=True
+            [sys.executable, "-W", "ignore", "-c", TICKER], cwd=self.root, env=self.environment, start_new_session=True
         )
         self.children.append(child)
         return child

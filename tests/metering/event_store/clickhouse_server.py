@@ -30,6 +30,8 @@ class FrontDoor(ThreadingHTTPServer):
         self.lose: dict[str, int] = {}
         """Into which table so many inserts are done, and their connection is cut before the answer."""
         self.refuse = ""
+        self.gateway = 0
+        """The status that a balancer answers which finds nobody behind it."""
 
     def url(self, database: str, password: str = PASSWORD) -> str:
         return f"http://{USER}:{password}@127.0.0.1:{self.server_port}/{database}"
@@ -47,6 +49,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(
                 403, b"Code: 516. DB::Exception: portal: Authentication failed. (AUTHENTICATION_FAILED)", "516"
             )
+            return
+        if self.server.gateway:
+            self._answer(self.server.gateway, b"no server is there")
             return
         if self.server.refuse:
             self._answer(503, self.server.refuse.encode(), "202")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from metering import housekeeping
 from metering.event_store import copying, moving, schema, store
 from metering.ledger import ingestion, rollups
+from metering.management.commands import event_store
 from metering.models import DirtyHour, UsageRollup
 from tests.metering.event_store.seeing import booked, rolled_up
 from tests.metering.events import event
@@ -17,9 +20,9 @@ from tests.metering.events import event
 pytestmark = pytest.mark.django_db
 
 
-def run(act: str) -> str:
+def run(*words: str) -> str:
     out = io.StringIO()
-    call_command("event_store", act, stdout=out)
+    call_command("event_store", *words, stdout=out)
     return out.getvalue()
 
 
@@ -70,6 +73,87 @@ def test_a_difference_is_told_and_mended_by_copying_again(kept, settings, acme, 
     day = (now - timedelta(days=1), now + timedelta(days=1))
     assert copying.compare(kept, *day) == {(acme.pk, "gpu_hours"): ((8, 16 * 10**6), (7, 7 * 10**6))}
     assert "Both ledgers say the same." in run("copy")
+
+
+def test_a_stopped_copy_goes_on_with_the_days_that_are_missing(kept, acme, globex, monkeypatch):
+    """Stopped as if by Ctrl-C in the middle: what was stored is not stored again."""
+    stored, store_rows = [], moving.store
+
+    def stopped_after_three(*given):
+        if len(stored) == 3:
+            raise KeyboardInterrupt
+        store_rows(*given)
+        stored.append(given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "store", stopped_after_three)
+        with pytest.raises(CommandError, match="Stopped. Run it again: it goes on where it was"):
+            run("copy")
+    there = kept.rows("SELECT count() FROM usage_event")[0][0]
+    assert 0 < there < 210
+    told = run("copy")
+    copied = sum(int(line.split()[1].replace(",", "")) for line in told.splitlines() if "rows copied" in line)
+    assert there + copied <= 210 + copying.ROWS_AT_ONCE, "more than the days that were not whole"
+    assert copied < 210
+    assert kept.rows("SELECT count() FROM usage_event FINAL")[0][0] == 210
+    assert "Both ledgers say the same." in told
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(kept, door, monkeypatch):
+    waited = []
+
+    def wait(seconds):
+        waited.append(seconds)
+        if len(waited) == 2:
+            door.refuse = ""
+
+    monkeypatch.setattr(copying.time, "sleep", wait)
+    monkeypatch.setattr(copying.schema, "make", lambda client: None)
+    door.refuse = "Code: 241. DB::Exception: Memory limit exceeded"
+    assert "Both ledgers say the same." in run("copy")
+    assert waited == [copying.WAIT_SECONDS] * 2
+    door.refuse = "Code: 241. DB::Exception: Memory limit exceeded"
+    with pytest.raises(CommandError, match="Memory limit exceeded Run it again: it goes on where it was"):
+        run("copy")
+    assert len(waited) == 2 + copying.TRIES - 1
+
+
+def test_statements_of_a_copy_may_take_long_and_pages_may_not(kept, door, settings):
+    door.asked.clear()
+    run("copy", "--timeout", "7200")
+    assert {asked["max_execution_time"] for asked in door.asked} == {"7200"}
+    door.asked.clear()
+    run("compare")
+    assert {asked["max_execution_time"] for asked in door.asked} == {"3600"}
+    assert store().name == "postgresql"
+    settings.EVENT_STORE = "clickhouse"
+    store().months()
+    assert door.asked[-1]["max_execution_time"] == str(settings.CLICKHOUSE_TIMEOUT_SECONDS)
+
+
+def test_one_month_can_be_copied_and_compared_alone(kept, now):
+    first, last = f"{now - timedelta(hours=7 * 99):%Y%m}", f"{now:%Y%m}"
+    assert first != last
+    housekeeping.make_partitions(now - timedelta(days=31), now)
+    assert run("copy", "--month", first).splitlines()[-1] == "Both ledgers say the same."
+    assert run("compare", "--month", first).splitlines()[-1] == "Both ledgers say the same."
+    with pytest.raises(CommandError, match="The ledgers differ"):
+        run("compare", "--month", last)
+    with pytest.raises(CommandError, match="no month 190001"):
+        run("compare", "--month", "190001")
+    with pytest.raises(CommandError, match="no month such as"):
+        run("compare", "--month", "July")
+
+
+def test_how_far_it_is_and_how_long_it_will_take_is_told(kept, monkeypatch):
+    clock = iter(range(0, 10_000, 60))
+    monkeypatch.setattr(event_store.time, "monotonic", lambda: float(next(clock)))
+    told = [line for line in run("copy").splitlines() if "a second" in line]
+    assert told
+    assert all(
+        re.fullmatch(r"  \S+ +[\d,]+ of [\d,]+ rows, \d+ a second, \d+:\d\d:\d\d left", line) for line in told
+    ), told
+    assert told[0].endswith("0:00:00 left") is False
 
 
 def test_an_event_is_copied_with_its_identity_or_not_at_all(kept, settings, acme, now, monkeypatch):

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.utils import timezone
+from prometheus_client import REGISTRY
+from psycopg import sql
 
 from metering.event_store import moving, schema, store
 from metering.event_store.client import connect
@@ -78,6 +80,27 @@ def test_rows_that_are_in_both_places_are_counted_once(clickhouse, acme, now, mo
     assert [each.status for each in ingestion.book(acme, batch, now)] == ["duplicate"] * 3
 
 
+def test_a_large_front_is_counted_once(clickhouse, acme, now):
+    """A mover was killed after it had stored 20,000 events with texts that need care: all of them are in both places."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO metering_stagedevent (tenant_id, source, event_id, fingerprint, "time", meter, quantity_micro, dims)
+            SELECT %s, '/x''y\\n/' || n %% 7, 'é\\''"' || n, md5(n::text), %s, 'gpu_hours', n, '{}' FROM generate_series(1, 20000) n
+            """,
+            [acme.pk, now - timedelta(minutes=5)],
+        )
+    chosen = sql.SQL("FROM metering_stagedevent")
+    moving.store(clickhouse, sql.SQL(moving.IDENTITIES), sql.SQL(moving.EVENTS), chosen)
+    span = (now - timedelta(hours=1), now)
+    assert store().count(acme.pk, *span) == 20_000
+    assert store().micro(acme.pk, "gpu_hours", [span]) == sum(range(1, 20_001))
+    assert len(store().scan(acme.pk, *span)) == 20_000
+    store().settle()
+    assert store().backlog() == (0, None)
+    assert store().micro(acme.pk, "gpu_hours", [span]) == sum(range(1, 20_001))
+
+
 def test_while_it_is_away_nothing_is_booked_and_marks_stay(clickhouse, door, acme, now):
     ingestion.book(acme, [event("a", now, 1)], now)
     door.refuse = "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)"
@@ -90,6 +113,24 @@ def test_while_it_is_away_nothing_is_booked_and_marks_stay(clickhouse, door, acm
     rollups.run(now)
     assert [row[3] for row in rolled_up(acme)] == [10**6]
     assert [each.status for each in ingestion.book(acme, [event("b", now, 1)], now)] == ["accepted"]
+
+
+def test_moves_and_failed_moves_are_counted(clickhouse, door, acme, now):
+    def counted(name: str) -> float:
+        return REGISTRY.get_sample_value(name, {"engine": "clickhouse"}) or 0.0
+
+    moved, failed = counted("portal_event_store_moved_events_total"), counted("portal_event_store_move_failures_total")
+    ingestion.book(acme, [event(f"e{number}", now, 1) for number in range(7)], now)
+    door.refuse = "Code: 252. DB::Exception: Too many parts"
+    with pytest.raises(StoreUnavailableError):
+        store().settle()
+    assert counted("portal_event_store_move_failures_total") == failed + 1
+    assert counted("portal_event_store_moved_events_total") == moved
+    door.refuse = ""
+    store().settle()
+    store().settle()
+    assert counted("portal_event_store_moved_events_total") == moved + 7
+    assert counted("portal_event_store_move_failures_total") == failed + 1
 
 
 def test_the_api_asks_to_try_again(clickhouse, door, acme, client):

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from metering import budgets, metrics
+from metering.event_store import floor
 from metering.ledger import ingestion, rollups
 from metering.models import (
     CollectorStatus,
@@ -21,6 +22,7 @@ from metering.models import (
     PriceBookVersion,
     QuarantinedEvent,
     Reservation,
+    StagedEvent,
     TenantPriceBook,
     UnattributedGpuTime,
     WebhookDelivery,
@@ -298,3 +300,29 @@ def test_gpus_that_lie_idle(scrape, cast):
         for back in range(3):
             history.held(on, cast.acme, NOW - timedelta(hours=back), busy=busy, seconds=1800 if back else 1200)
     assert scrape()["portal_gpus_idle"] == {labels(tenant="acme"): 0.5}
+
+
+def test_events_on_their_way_to_another_engine(scrape, cast, settings):
+    assert "portal_event_store_waiting_events" not in scrape(), "PostgreSQL keeps them itself"
+    # The front is PostgreSQL's: nothing is asked of ClickHouse, which may be what is wrong.
+    settings.EVENT_STORE, settings.CLICKHOUSE_URL = "clickhouse", "http://127.0.0.1:1/nobody"
+    here = labels(engine="clickhouse")
+    found = scrape()
+    assert found["portal_event_store_waiting_events"] == {here: 0.0}
+    assert found["portal_event_store_oldest_waiting_seconds"] == {here: 0.0}
+    for number in range(3):
+        StagedEvent.objects.create(
+            tenant_id=cast.acme.pk, source="/tests", event_id=f"e{number}", fingerprint="f" * 32, time=NOW, meter="gpu_hours",
+            quantity_micro=1, dims="{}",
+        )  # fmt: skip
+    StagedEvent.objects.filter(event_id="e1").update(received_at=NOW - timedelta(minutes=7))
+    StagedEvent.objects.exclude(event_id="e1").update(received_at=NOW - timedelta(minutes=2))
+    found = scrape()
+    assert found["portal_event_store_waiting_events"] == {here: 3.0}
+    assert found["portal_event_store_oldest_waiting_seconds"] == {here: 420.0}
+
+
+def test_months_that_cannot_go(scrape, cast):
+    assert scrape()["portal_ledger_months_held_back"] == {labels(): 0.0}
+    floor.hold_back({"202602": "1 invoices of its time are not issued yet", "202603": "the same"}, NOW)
+    assert scrape()["portal_ledger_months_held_back"] == {labels(): 2.0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -11,8 +11,9 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from metering.event_store import floor
 from metering.models import CollectorState, CollectorStatus
-from portal.doctor import State, asking, parts, watchers
+from portal.doctor import State, asking, ok, parts, watchers
 from portal.management.commands.doctor import every_check
 
 
@@ -55,6 +56,21 @@ def test_what_the_portal_stands_on_is_asked(redis_server):
     (paused,) = json.loads(run("quota Redis", json=True)[1])
     assert paused["state"] == "broken"
     assert "ENFORCEMENT_REDIS_URL" in paused["mend"]
+
+
+@pytest.mark.django_db
+def test_months_of_the_ledger_that_cannot_go(settings):
+    settings.LEDGER_KEEP_MONTHS = 0
+    assert parts.old_months().state is State.NOT_CONFIGURED
+    settings.LEDGER_KEEP_MONTHS = 6
+    assert parts.old_months() == ok("6 are kept")
+    reason = "2 invoices of its time are not issued yet"
+    floor.hold_back({"202603": "7 hours of it wait to be rolled up", "202602": reason}, timezone.now())
+    found = parts.old_months()
+    assert (found.state, found.text) == (State.BROKEN, f"2026-02 cannot go: {reason}, and 1 more")
+    floor.hold_back({}, timezone.now())
+    floor.remove(datetime(2026, 3, 1, tzinfo=UTC), timezone.now(), older_wait=False)
+    assert parts.old_months() == ok("6 are kept, now since 2026-04")
 
 
 @pytest.mark.django_db
@@ -105,7 +121,7 @@ def test_every_shipped_query_is_asked_with_nothing_of_grafana_left_in_it():
 
 def test_each_check_has_a_name_of_its_own_and_a_deadline():
     checks = every_check()
-    assert len({each.name for each in checks}) == len(checks) == 17
+    assert len({each.name for each in checks}) == len(checks) == 18
     assert max(each.seconds for each in checks) <= 45
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -35,6 +36,20 @@ def test_list_invoice_line_hour_reading(browse: Callable[[str], Client], cast: C
     assert line.context["later"] == ""
     opened = alice.get(f"/t/acme/invoices/{invoice.public_id}/lines/1", {"hour": hour["hour"].isoformat()})
     assert "last-month" in text_of(opened)
+
+
+def test_readings_that_are_not_known_right_now_are_said_to_be(
+    browse: Callable[[str], Client], cast: Cast, settings: Any
+) -> None:
+    """The ledger's engine is away: the bill, its line and its hours are shown all the same."""
+    invoice = issued_invoice(cast.acme)
+    settings.EVENT_STORE, settings.CLICKHOUSE_URL = "clickhouse", "http://127.0.0.1:1/nobody"
+    alice, line = browse("alice"), f"/t/acme/invoices/{invoice.public_id}/lines/1"
+    (day,) = alice.get(line).context["days"]
+    page = text_of(alice.get(line, {"hour": day["hours"][0]["hour"].isoformat()}))
+    assert "Not known right now: the ledger does not answer." in page
+    assert "No entries in this hour" not in page
+    assert "10 × 2.5 = 25" in page
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "json", "pdf"])
