@@ -117,7 +117,7 @@ def plain(value: Number, places: int = 6) -> str:
 def percent_of(part: Number, whole: Number) -> Decimal:
     """`part` in percent of `whole`, which is not zero, cut to two places: 79.999… is 79.99, so that 80 means that the mark is reached."""
     units = abs(exact(part) / exact(whole) * 10_000).__floor__()
-    return _decimal_of_units(-units if (part < 0) != (whole < 0) else units, 2)
+    return Decimal(-units if (part < 0) != (whole < 0) else units) / 100
 
 
 def whole_percent(value: Number) -> int:
