@@ -141,5 +141,5 @@ def test_amounts_have_the_digits_of_their_currency(
     assert shown.cost_in_words(row) == in_admin
     assert {len(each.partition(" ")[0].partition(".")[2]) for each in shown.usual(row).split(" – ")} == {digits}
     (on_the_page,) = budget_page._anomalies(SimpleNamespace(tenant=acme), {})
-    assert on_the_page["cost"] == said
+    assert on_the_page["cost"].replace("\xa0", "") == said.replace("\xa0", "")
     assert AnomalySerializer(row).data["cost"] == cost
