@@ -10,6 +10,7 @@ from django import template
 from portal import grafana
 from portal.web import components
 from portal.web.charts import Chart
+from tenants import digests
 
 register = template.Library()
 
@@ -33,6 +34,9 @@ def share(percent: Decimal | None, label: str = "") -> dict[str, Any]:
     """A bar with its percentage, coloured from 80 and 100 on; 'unlimited' without a limit."""
     width = None if percent is None else min(max(percent, Decimal(0)), Decimal(100))
     return {"percent": percent, "width": width, "tone": components.tone(percent), "label": label}
+
+
+register.filter("digest", digests.digest)
 
 
 @register.simple_tag

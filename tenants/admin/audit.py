@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 
+from tenants.digests import digest
 from tenants.models import AuditEntry
 
 from .base import ReadOnlyAdmin
@@ -130,10 +131,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def chain(self, entry: AuditEntry) -> str:
         """This entry's hash and the one it follows."""
         return format_html(
-            '<span class="pa-mono pa-break">{}</span><br><span class="pa-quiet pa-mono pa-break">{} {}</span>',
-            entry.hash,
-            _("after"),
-            entry.previous_hash or "–",
+            '{} <span class="pa-quiet">{}</span> {}', digest(entry.hash), _("after"), digest(entry.previous_hash or "–")
         )
 
     @display(description=_("What changed"))
