@@ -107,9 +107,7 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
             periods.get(tenant.pk),
             now,
             without="void" if tenant.pk in voided else "nothing" if tenant.pk in empty else "open",
-        )(
-            gaps[tenant.pk], *quarantined.get(tenant.pk, (0, 0)), unpriced[tenant.pk]
-        )
+        )(gaps[tenant.pk], *quarantined.get(tenant.pk, (0, 0)), unpriced[tenant.pk])
         for tenant in tenants
     ]
 

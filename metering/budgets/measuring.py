@@ -101,4 +101,3 @@ def measure(budget: Budget, book: spending.Book, *, with_forecast: bool) -> Budg
         projected=round_line(end.p50, amount.currency) if end else None,
         forecast=forecast,
     )
-

@@ -7,7 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, CharField, Count, DateTimeField, F, Func, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    DateTimeField,
+    F,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
@@ -55,7 +68,8 @@ def _keep(tenant: Tenant, rows: Sequence[tuple[str, str, str, str, Mapping[str, 
 
 def of_month(rows: QuerySet[QuarantinedEvent], month: str) -> QuerySet[QuarantinedEvent]:
     """Those of `rows` whose event happened in the month 'YYYY-MM' of its tenant, as it is billed. Raises ValueError for another form."""
-    return _with_month(rows, month).filter(month=month)
+    found: QuerySet[QuarantinedEvent] = _with_month(rows, month).filter(month=month)
+    return found
 
 
 def counts_waiting(month: str) -> dict[int, tuple[int, int]]:
@@ -65,7 +79,7 @@ def counts_waiting(month: str) -> dict[int, tuple[int, int]]:
     return {tenant: (of_it, in_all - of_it) for tenant, of_it, in_all in found}
 
 
-def _with_month(rows: QuerySet[QuarantinedEvent], month: str) -> QuerySet[QuarantinedEvent]:
+def _with_month(rows: QuerySet[QuarantinedEvent], month: str) -> Any:
     """With `month`: the month in which the event happened, "" for one that is far from the month that is asked about."""
     start, end = calendar.month_bounds("UTC", month)
     happened = Cast(KeyTextTransform("time", "payload"), DateTimeField())

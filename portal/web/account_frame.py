@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -44,7 +44,9 @@ def remember(request: HttpRequest, response: HttpResponse, slug: str) -> None:
 
 
 def _of(request: HttpRequest) -> AccountFrame:
-    access = _access(cast(User, request.user), request.COOKIES.get(COOKIE, "")) if request.user.is_authenticated else None
+    access = (
+        _access(request.user, request.COOKIES.get(COOKIE, "")) if request.user.is_authenticated else None
+    )
     if access is None:
         return AccountFrame("base_account_alone.html", _tabs(request))
     return AccountFrame("base_account.html", _tabs(request), shell.build(access), access.tenant.time_zone)

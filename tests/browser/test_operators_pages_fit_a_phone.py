@@ -27,7 +27,13 @@ def _fleet(stage: Stage, django_db_blocker: Any) -> None:
         now, acme = timezone.now(), Tenant.objects.get(slug="acme")
         for index in range(2):
             holder = {"tenant": "acme", "share": "1.0000", "by": "environment", "processes": 1}
-            on = device(now, index=index, node="gpu-07", holders=[holder], readings={"utilization_percent": 0, "power_watts": 90})
+            on = device(
+                now,
+                index=index,
+                node="gpu-07",
+                holders=[holder],
+                readings={"utilization_percent": 0, "power_watts": 90},
+            )
             for back in (3, 2, 1):
                 held(on, acme, hours_ago(now, back), busy=0.0)
         stage.people["oscar"] = User.objects.create_superuser("oscar", "oscar@platform.example", "demo-demo-demo")
@@ -51,7 +57,9 @@ def test_a_row_is_a_card_and_nothing_scrolls_sideways(visit: Callable[..., Visit
 def test_a_card_of_many_short_values_pairs_them(visit: Callable[..., Visit], path: str) -> None:
     page = (window := visit("alice", width=390)).page
     window.open(path)
-    tops = page.evaluate("[...document.querySelector('.table-pairs tbody tr').cells].map((cell) => Math.round(cell.getBoundingClientRect().top))")
+    tops = page.evaluate(
+        "[...document.querySelector('.table-pairs tbody tr').cells].map((cell) => Math.round(cell.getBoundingClientRect().top))"
+    )
     assert tops[1] == tops[2], "key and scopes stand beside each other"
     assert tops[3] == tops[4], "so do last used and expires"
     assert window.check() == []

@@ -173,7 +173,10 @@ class Running:
     def ready(self, name: str, path: str = "/healthz") -> None:
         log = self.data / f"{name}.log"
         token = self.environment.get("PLATFORM_METRICS_TOKEN", "")
-        until(lambda: status(f"{self.url(name)}{path}", token) == 200, f"{name} does not answer: {log.read_text()[-1500:]}")
+        until(
+            lambda: status(f"{self.url(name)}{path}", token) == 200,
+            f"{name} does not answer: {log.read_text()[-1500:]}",
+        )
 
     def ask(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, dict[str, str], Any]:
         """(status, header fields in small letters, JSON) of a request to the gateway."""

@@ -39,7 +39,9 @@ def running(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 @pytest.fixture(scope="module")
 def prometheus(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "deployed", "interval": "1s", "rules": rules()}]}))
+    (folder / "rules.json").write_text(
+        json.dumps({"groups": [{"name": "deployed", "interval": "1s", "rules": rules()}]})
+    )
     config = {
         "global": {"scrape_interval": "1s", "external_labels": {"site": "https://portal.example"}},
         "rule_files": [f"{folder}/rules.json"],
@@ -59,7 +61,9 @@ def prometheus(running: Running, tmp_path_factory: pytest.TempPathFactory) -> It
 def rules() -> list[dict[str, Any]]:
     """The five as they are deployed, faster."""
     files = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "infra/observability/alerts").glob("*.yml"))]
-    found = [rule for file in files for group in file["groups"] for rule in group["rules"] if rule.get("alert") in RULES]
+    found = [
+        rule for file in files for group in file["groups"] for rule in group["rules"] if rule.get("alert") in RULES
+    ]
     assert {rule["alert"] for rule in found} == RULES
     return [{**rule, "expr": re.sub(r"\[\d+m\]", "[10s]", rule["expr"]), "for": "0s"} for rule in found]
 
@@ -99,10 +103,16 @@ def test_each_fires_when_it_should_and_none_before_and_no_page_is_open(running: 
         search()
         infer()
         batch(study)
-        counted = ("portal_search_duration_seconds_count", "portal_inference_duration_seconds_count", "celery_task_succeeded_total")
+        counted = (
+            "portal_search_duration_seconds_count",
+            "portal_inference_duration_seconds_count",
+            "celery_task_succeeded_total",
+        )
         return all(servers.ask(prometheus, f"sum(rate({name}[10s])) > 0") for name in counted)
 
-    servers.until(lambda: servers.ask(prometheus, f"{up} == {len(PAGES)}"), PATIENCE, message="not every page is scraped")
+    servers.until(
+        lambda: servers.ask(prometheus, f"{up} == {len(PAGES)}"), PATIENCE, message="not every page is scraped"
+    )
     servers.until(healthy, PATIENCE, message="work is not counted")
     servers.until(lambda: firing(prometheus) == set(), PATIENCE, message=f"fires in good times: {firing(prometheus)}")
 

@@ -118,7 +118,11 @@ async def known_parameters(request: Request) -> None:
     given = request.query_params.multi_items()
     wrong = [
         *({"field": name[:40], "detail": "There is no such parameter."} for name, _ in given if name not in known),
-        *({"field": name, "detail": "It is given twice."} for name in known if sum(each == name for each, _ in given) > 1),
+        *(
+            {"field": name, "detail": "It is given twice."}
+            for name in known
+            if sum(each == name for each, _ in given) > 1
+        ),
     ]
     if wrong:
         raise unfit(*wrong)

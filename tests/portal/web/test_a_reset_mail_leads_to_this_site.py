@@ -92,7 +92,18 @@ def test_each_reads_well_and_a_hostile_name_is_only_a_name(kind: str, settings: 
 
 def test_every_mail_of_the_library_that_can_be_sent_here_is_one_of_ours(cast: Cast) -> None:
     user = cast.membership("alice").user
-    given = {"user": user, "username": "alice", "activate_url": "https://x.example/a", "password_reset_url": "https://x.example/r"}
-    for name in ("email_confirmation", "email_confirmation_signup", "password_reset_key", "unknown_account", "account_already_exists"):
+    given = {
+        "user": user,
+        "username": "alice",
+        "activate_url": "https://x.example/a",
+        "password_reset_url": "https://x.example/r",
+    }
+    for name in (
+        "email_confirmation",
+        "email_confirmation_signup",
+        "password_reset_key",
+        "unknown_account",
+        "account_already_exists",
+    ):
         made = AccountAdapter().render_mail(f"account/email/{name}", user.email, given)
         assert "Sent by" in html_of(made), name

@@ -53,7 +53,9 @@ def test_a_made_up_cookie_shows_nobodys_tenant(browse: Callable[[str], Client]) 
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_an_operator_without_a_tenant_gets_a_plain_page_and_a_way_back(browse: Callable[[str], Client], page: str) -> None:
+def test_an_operator_without_a_tenant_gets_a_plain_page_and_a_way_back(
+    browse: Callable[[str], Client], page: str
+) -> None:
     text = text_of(browse("olivia").get(page))
     assert 'class="sidebar"' not in text
     assert 'class="crumb" href="/"' in text

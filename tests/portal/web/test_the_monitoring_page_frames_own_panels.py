@@ -32,9 +32,7 @@ def test_panels_follow_the_range_and_the_cookie_names_the_tenant(
     assert f'href="{PAGE}"' in text
 
 
-def test_what_is_said_while_grafana_is_silent_waits_in_the_page(
-    browse: Callable[[str], Client], settings: Any
-) -> None:
+def test_what_is_said_while_grafana_is_silent_waits_in_the_page(browse: Callable[[str], Client], settings: Any) -> None:
     settings.GRAFANA_TENANT_URL = "/tenant-grafana"
     text = browse("alice").get(PAGE).content.decode()
     assert 'data-panels data-health="/tenant-grafana/api/health"' in text

@@ -51,7 +51,9 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
         """Reports that have all words (keyword), of a modality, part or time besides (filtered), or of like meaning (semantic)."""
         filters = {"modality": modality, "body_part": body_part, "since": since}
         if kind != "filtered" and (ignored := [name for name, value in filters.items() if value not in (None, "")]):
-            raise unfit(*({"field": name, "detail": f"It holds for kind=filtered, not for {kind}."} for name in ignored))
+            raise unfit(
+                *({"field": name, "detail": f"It holds for kind=filtered, not for {kind}."} for name in ignored)
+            )
         began = time.perf_counter()
         try:
             with tracing.span(f"search.{kind}"):
