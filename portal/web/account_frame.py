@@ -44,9 +44,7 @@ def remember(request: HttpRequest, response: HttpResponse, slug: str) -> None:
 
 
 def _of(request: HttpRequest) -> AccountFrame:
-    access = (
-        _access(request.user, request.COOKIES.get(COOKIE, "")) if request.user.is_authenticated else None
-    )
+    access = _access(request.user, request.COOKIES.get(COOKIE, "")) if request.user.is_authenticated else None
     if access is None:
         return AccountFrame("base_account_alone.html", _tabs(request))
     return AccountFrame("base_account.html", _tabs(request), shell.build(access), access.tenant.time_zone)

@@ -18,7 +18,6 @@ from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 
-from tenants.digests import digest
 from tenants.models import AuditEntry
 
 from .base import ReadOnlyAdmin
@@ -130,9 +129,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @display(description=_("Chain"))
     def chain(self, entry: AuditEntry) -> str:
         """This entry's hash and the one it follows."""
-        return format_html(
-            '{} <span class="pa-quiet">{}</span> {}', digest(entry.hash), _("after"), digest(entry.previous_hash or "–")
-        )
+        return render_to_string("admin/portal/_chain.html", {"entry": entry})
 
     @display(description=_("What changed"))
     def diff(self, entry: AuditEntry) -> SafeString:
