@@ -5,7 +5,8 @@ from typing import Any
 from django.apps import apps
 from django.db import connection
 
-from tenants import access, row_security
+from tenants import access
+from tenants.database import row_security
 from tenants.models import Membership
 from tests.tenants.cast import Cast
 
