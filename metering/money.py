@@ -114,6 +114,17 @@ def plain(value: Number, places: int = 6) -> str:
     return f"-{digits}" if units < 0 else digits
 
 
+def percent_of(part: Number, whole: Number) -> Decimal:
+    """`part` in percent of `whole`, which is not zero, cut to two places: 79.999… is 79.99, so that 80 means that the mark is reached."""
+    units = abs(exact(part) / exact(whole) * 10_000).__floor__()
+    return Decimal(-units if (part < 0) != (whole < 0) else units) / 100
+
+
+def whole_percent(value: Number) -> int:
+    """A percentage as shown beside marks: cut, never rounded up. 79.97 reads 79 until the mark of 80 is reached, 99.9 reads 99."""
+    return int(value)
+
+
 @final
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Money:

@@ -211,6 +211,14 @@ def grafana() -> Iterable[Finding]:
                 f"{name}={url!r} is neither a web address nor a path of this site.",
                 f"Set {name} to /grafana, to https://…, or leave it empty for the portal's own charts.",
             )
+        elif name == "GRAFANA_TENANT_URL" and absolute:
+            yield error(
+                18,
+                f"GRAFANA_TENANT_URL={url!r} is an address of its own. What may be seen in it is asked of the portal for each request, by cookies that "
+                "only this site gets: elsewhere every panel would be refused.",
+                "Set GRAFANA_TENANT_URL to a path of this site (/tenant-grafana), and let the proxy in front pass it on as "
+                "infra/observability/nginx/site.conf does; or leave it empty for the portal's own charts.",
+            )
 
 
 def people() -> Iterable[Finding]:

@@ -79,3 +79,8 @@ def tenant_panels(*, since: str = "now-30d", until: str = "now") -> list[Frame]:
         )
         for number, title in TENANT_PANELS.items()
     ]
+
+
+def tenant_health() -> str:
+    """What the reader's browser asks to know whether panels would come: it goes the way that they go, rights included."""
+    return f"{settings.GRAFANA_TENANT_URL}/api/health"

@@ -47,7 +47,8 @@ def _request(client: httpx.Client, person: dict[str, Any], turn: int) -> None:
     studies = client.get("/studies", headers=headers).raise_for_status().json()["results"]
     study = random.choice(studies)["id"]  # noqa: S311
     kind = random.choice(("keyword", "filtered", "semantic"))  # noqa: S311
-    client.get("/search", params={"q": random.choice(WORDS), "kind": kind, "modality": "CT"}, headers=headers)  # noqa: S311
+    filters = {"modality": "CT"} if kind == "filtered" else {}
+    client.get("/search", params={"q": random.choice(WORDS), "kind": kind, **filters}, headers=headers)  # noqa: S311
     client.get(f"/studies/{study}/slices/0.png", headers=headers)
     client.post("/ml/infer", json={"study": study}, headers=headers)
     if turn % JOBS_EVERY == 0:

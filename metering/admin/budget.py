@@ -28,6 +28,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from metering import budgets
 from metering.budgets import plan, setting, shares
 from metering.models import Budget, BudgetAlert, BudgetThreshold, QuotaAlert
+from metering.money import minor_digits
 from tenants import audit
 from tenants.admin.base import AuditedAdmin, LookOnly, ReadOnlyAdmin, ReasonForm
 from tenants.admin.confirm import Confirmation, ReasonOnly
@@ -42,7 +43,8 @@ def mark_badge(percent: int) -> str:
 
 
 def money(value: Any, currency: str) -> str:
-    return f"{number_format(value, decimal_pos=2, use_l10n=True, force_grouping=True)} {currency}"
+    """'1,234.50 USD', '1,235 JPY', '1.234 KWD': the digits of the currency."""
+    return f"{number_format(value, decimal_pos=minor_digits(currency), use_l10n=True, force_grouping=True)} {currency}"
 
 
 def marks_in_words(budget: Budget) -> str:

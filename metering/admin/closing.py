@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,6 +25,7 @@ from metering.billing.drafting import PeriodOpenError
 from metering.billing.issuing import InvoiceStateError
 from metering.billing.parties import NoEntityError
 from metering.costing import costs
+from metering.ledger import quarantine
 from metering.models import (
     EmptyMonth,
     GapPolicy,
@@ -33,7 +34,6 @@ from metering.models import (
     InvoiceState,
     JobRun,
     JobState,
-    QuarantinedEvent,
     UnknownKind,
     UnknownUsage,
 )
@@ -66,6 +66,8 @@ class MonthState:
     outstanding: Money | None
     gaps: int
     quarantined: int
+    elsewhere: int
+    """Events in quarantine that happened in other months: they hold up nothing here."""
     unpriced: int
 
     @property
@@ -94,7 +96,7 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
     periods = {period.tenant_id: period for period in BillingPeriod.objects.filter(key=month)}
     gaps = _gaps(periods)
     empty = set(EmptyMonth.objects.filter(period__key=month).values_list("tenant", flat=True))
-    quarantined = _count(QuarantinedEvent.objects.filter(resolved_at=None))
+    quarantined = quarantine.counts_waiting(month)
     tenants = list(Tenant.objects.select_related("tier").order_by("slug"))
     unpriced = _unpriced(tenants, month, now)
     return [
@@ -105,7 +107,7 @@ def month_states(month: str, now: datetime) -> list[MonthState]:
             periods.get(tenant.pk),
             now,
             without="void" if tenant.pk in voided else "nothing" if tenant.pk in empty else "open",
-        )(gaps[tenant.pk], quarantined[tenant.pk], unpriced[tenant.pk])
+        )(gaps[tenant.pk], *quarantined.get(tenant.pk, (0, 0)), unpriced[tenant.pk])
         for tenant in tenants
     ]
 
@@ -139,10 +141,6 @@ def _unpriced(tenants: Sequence[Tenant], month: str, now: datetime) -> Counter[i
     return found
 
 
-def _count(rows: Any) -> Counter[int]:
-    return Counter(dict(rows.order_by().values_list("tenant").annotate(count=Count("pk"))))
-
-
 def _state(
     tenant: Tenant, month: str, invoice: Invoice | None, period: BillingPeriod | None, now: datetime, *, without: str
 ) -> Any:
@@ -157,9 +155,7 @@ def _state(
         state = invoice.state
     total = Money(invoice.total, invoice.currency) if invoice else None
     outstanding = payments.outstanding(invoice) if invoice and invoice.state == InvoiceState.ISSUED else None
-    return lambda gaps, quarantined, unpriced: MonthState(
-        tenant, state, invoice, total, outstanding, gaps, quarantined, unpriced
-    )
+    return lambda *waits: MonthState(tenant, state, invoice, total, outstanding, *waits)
 
 
 # ------------------------------------------------------------------------------------------------------------------ page

@@ -17,9 +17,11 @@ from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     RadioFilter,
     RangeDateTimeFilter,
+    TextFilter,
 )
 from unfold.decorators import display
 
+from metering.ledger import quarantine
 from metering.models import (
     CollectorState,
     CollectorStatus,
@@ -88,6 +90,19 @@ class OpenFilter(RadioFilter):
         return queryset.filter(resolved_at__isnull=True)
 
 
+class EventMonthFilter(TextFilter):
+    """Events that happened in a month of their tenant, as it is billed."""
+
+    title = _("month of the event")
+    parameter_name = "month"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        try:
+            return quarantine.of_month(queryset, self.value().strip()) if self.value() else queryset
+        except ValueError:
+            return queryset.none()
+
+
 class QuarantinedEventAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "tenant", "reason", "detail", "source", "event_id", "state_mark")
     list_filter = (
@@ -95,6 +110,7 @@ class QuarantinedEventAdmin(ReadOnlyAdmin):
         ("tenant", AutocompleteSelectFilter),
         ("reason", AllValuesCheckboxFilter),
         ("received_at", RangeDateTimeFilter),
+        EventMonthFilter,
     )
     search_fields = ("source", "event_id", "detail", "tenant__slug", "tenant__name")
     list_select_related = ("tenant",)

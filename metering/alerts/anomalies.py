@@ -18,7 +18,7 @@ from metering.costing import costs
 from metering.forecasting import FALSE_ALARM_RATE, Anomaly, anomaly
 from metering.mail.anomalies import AnomalyFacts, spend_anomaly
 from metering.models import Meter, SpendAnomaly
-from metering.money import allocate, round_line
+from metering.money import Money, allocate, round_line
 from metering.telling import notifications, recipients
 from metering.webhooks import delivery as webhooks
 from metering.webhooks.events import ANOMALY_DETECTED
@@ -125,8 +125,8 @@ def _changed_most(by_meter: dict[str, dict[date, Decimal]], history: list[date],
 def _tell(row: SpendAnomaly, tenant: Tenant, now: datetime) -> None:
     log.info("anomaly.detected", extra={"tenant": tenant.slug, "day": row.day.isoformat(), "direction": row.direction})
     data = {
-        "anomaly": str(row.public_id), "day": row.day.isoformat(), "direction": row.direction, "cost": f"{row.cost:f}",
-        "expected": f"{row.expected:f}", "low": f"{row.low:f}", "high": f"{row.high:f}", "currency": row.currency, "meter": row.meter,
+        "anomaly": str(row.public_id), "day": row.day.isoformat(), "direction": row.direction, "currency": row.currency, "meter": row.meter,
+        **{name: Money(getattr(row, name), row.currency).decimal_string() for name in ("cost", "expected", "low", "high")},
     }  # fmt: skip
     webhooks.owe(tenant, ANOMALY_DETECTED, f"anomaly-{row.pk}", data, now)
     meter = Meter.objects.filter(pk=row.meter).first()

@@ -29,9 +29,12 @@ class Adjustments:
 
     by_tenant: dict[int, list[tuple[Invoice, Adjustment]]]
 
-    def lines_for(self, tenant: Tenant, *, after: int) -> list[InvoiceLine]:
-        """The tenant's adjustments as invoice lines, at the positions that follow `after`."""
-        found = self.by_tenant.get(tenant.pk, [])
+    def lines_for(self, tenant: Tenant, currency: str, *, after: int) -> list[InvoiceLine]:
+        """The tenant's adjustments as lines of an invoice in `currency`, at the positions that follow `after`.
+
+        What changed on an invoice in another currency, before the tenant moved to this one, stays unsettled: nothing is converted.
+        """
+        found = [each for each in self.by_tenant.get(tenant.pk, []) if each[1].amount.currency == currency]
         return [adjustment_line(origin, change, position) for position, (origin, change) in enumerate(found, after + 1)]
 
 

@@ -106,7 +106,7 @@ def prepare(cases: Sequence[Case], now: datetime, *, even_empty: bool = False, e
         for bill in to_write:
             rating = ratings[bill.case.tenant.pk]
             bill.lines = lines_of(rating)
-            bill.lines += adjustments.lines_for(bill.case.tenant, after=len(bill.lines))
+            bill.lines += adjustments.lines_for(bill.case.tenant, rating.currency, after=len(bill.lines))
             bill.quarantined = rating.quarantined
         writing.remove([bill for bill in to_write if bill.invoice and not bill.lines and not even_empty])
         full = [bill for bill in to_write if bill.lines or even_empty]

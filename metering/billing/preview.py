@@ -40,7 +40,9 @@ def running(tenant: Tenant, now: datetime) -> Preview:
     with memo.remembering():
         rating = costs.rating(tenant, period)
         lines = lines_of(rating)
-        lines += adjustments_of([(tenant, period)], beyond_drafts=True).lines_for(tenant, after=len(lines))
+        lines += adjustments_of([(tenant, period)], beyond_drafts=True).lines_for(
+            tenant, rating.currency, after=len(lines)
+        )
     subtotal = total((Money(line.amount, rating.currency) for line in lines), rating.currency)
     with (
         access.platform_scope()

@@ -6,13 +6,12 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 
 from metering.budgets import spending
 from metering.costing.projections import Projection
 from metering.forecasting import Forecast
 from metering.models import Budget, BudgetBasis
-from metering.money import Money, MoneyError, round_line
+from metering.money import Money, MoneyError, percent_of, round_line
 from metering.periods import Period
 from tenants.models import Tenant
 
@@ -47,7 +46,7 @@ class BudgetStatus:
     @property
     def so_far_percent(self) -> Decimal:
         """The part of the budget that is really spent, exact to two places, rounded down."""
-        return _percent(self.so_far.ratio(self.amount))
+        return percent_of(self.so_far.ratio(self.amount), 1)
 
     @property
     def so_far(self) -> Money:
@@ -85,7 +84,7 @@ def measure(budget: Budget, book: spending.Book, *, with_forecast: bool) -> Budg
     try:
         period, spent = book.spent(budget)
         amount = Money(budget.amount, budget.currency)
-        part = spent.ratio(amount)
+        percent = percent_of(spent.ratio(amount), 1)
         forecast = book.forecast(budget) if with_forecast else None
     except MoneyError as error:
         log.warning("budget.not_comparable", extra={"budget": budget.pk, "error": str(error)})
@@ -96,13 +95,9 @@ def measure(budget: Budget, book: spending.Book, *, with_forecast: bool) -> Budg
         period=period,
         spent=spent,
         amount=amount,
-        percent=_percent(part),
+        percent=percent,
         left=amount - spent,
         thresholds=tuple(sorted(threshold.percent for threshold in budget.thresholds.all())),
         projected=round_line(end.p50, amount.currency) if end else None,
         forecast=forecast,
     )
-
-
-def _percent(part: Fraction) -> Decimal:
-    return Decimal(int(part * 10_000)) / 100

@@ -63,7 +63,7 @@ class Projection:
         self._today = period_at(self._month.zone, self._now, "day")
         self._days = [*covering(self._month.zone, self._today.start - HISTORY, self._today.start, "day"), self._today]
         self._read_levels: dict[str, list[queries.Point]] = {}
-        self._forecasts: dict[tuple[frozenset[tuple[datetime, Fraction]], bool, Fraction], Forecast] = {}
+        self._forecasts: dict[tuple[str, frozenset[tuple[datetime, int]], Fraction], Forecast] = {}
         self._day_starts = {day.start: day.start for day in self._days}
         since = self._now - self._today.start
         self._hour = since // HOUR * HOUR
@@ -113,54 +113,43 @@ class Projection:
             if meter.aggregation == Aggregation.LEVEL:
                 found[meter.pk] = self._level(meter)
             else:
-                amounts: dict[datetime, Fraction] = defaultdict(Fraction)
-                mine = [each for each in self._usage if each.meter == meter.pk]
-                for each in mine:
-                    amounts[self._day_of(each)] += priced_quantity(each.micro, each.factor)
-                found[meter.pk] = self._forecast(amounts, gaps=False, elapsed=self._elapsed(mine))
+                found[meter.pk] = self._forecast(meter, [each for each in self._usage if each.meter == meter.pk])
         return found
 
     def by_day(self, meter: Meter, first: datetime) -> list[queries.Point]:
         """What was used on each day from the start of the day `first` (of the last 13 weeks) until now, as queries.usage_series tells it."""
         if meter.aggregation == Aggregation.LEVEL:
             return [point for point in self._levels(meter) if point.start >= first]
-        micro: dict[datetime, int] = defaultdict(int)
-        for each in self._usage:
-            if each.meter == meter.pk:
-                micro[self._day_of(each)] += each.micro
         ends = {day.start: day.end for day in self._days}
         return [
             queries.Point(day, ends[day], queries.display(amount, meter))
-            for day, amount in sorted(micro.items())
+            for day, amount in sorted(self._micro_by_day(meter).items())
             if day >= first
         ]
 
     # -------------------------------------------------------------------------------------------------------- series
 
     def _series(self) -> dict[Key, Forecast]:
-        amounts: dict[Key, dict[datetime, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
-        sums: dict[Key, list[Usage]] = defaultdict(list)
-        levels = set()
+        found: dict[Key, list[Usage]] = defaultdict(list)
         for each in self._usage:
-            key = (each.meter, tuple(sorted(each.dims.items())))
-            quantity = priced_quantity(each.micro, each.factor, self._month if each.is_level else None)
-            amounts[key][self._day_of(each)] += quantity
-            if each.is_level:
-                levels.add(key)
-            else:
-                sums[key].append(each)
-        return {
-            key: self._forecast(its, gaps=key in levels, elapsed=self._elapsed(sums[key]))
-            for key, its in sorted(amounts.items())
-        }
+            found[each.meter, tuple(sorted(each.dims.items()))].append(each)
+        meters = memo.meters()
+        return {key: self._forecast(meters[key[0]], its) for key, its in sorted(found.items())}
 
-    def _forecast(self, amounts: Mapping[datetime, Fraction], *, gaps: bool, elapsed: Fraction) -> Forecast:
-        """`amounts` by start of day. A day without any is a gap for a level, and nothing used for a sum.
+    def _forecast(self, meter: Meter, usage: Sequence[Usage]) -> Forecast:
+        """`usage` of the meter, of one series or of all. A day without any is a gap for a level, and nothing used for a sum.
 
         The only series of a meter is the meter: what was forecast for the cost serves for the usage as well.
         """
-        alike = (frozenset(amounts.items()), gaps, elapsed)
+        gaps = meter.aggregation == Aggregation.LEVEL
+        micro: dict[datetime, int] = defaultdict(int)
+        for each in usage:
+            micro[self._day_of(each)] += each.micro
+        elapsed = self._elapsed(() if gaps else usage)
+        alike = (meter.pk, frozenset(micro.items()), elapsed)
         if alike not in self._forecasts:
+            month = self._month if gaps else None
+            amounts = {day: priced_quantity(amount, meter.display_factor, month) for day, amount in micro.items()}
             self._forecasts[alike] = self._fitted(amounts, gaps=gaps, elapsed=elapsed)
         return self._forecasts[alike]
 
@@ -249,13 +238,26 @@ class Projection:
             Segment(meter, quantity, *spans[span], dict(dims)) for ((meter, dims), span), quantity in merged.items()
         ]
 
-    def _price(self, totals: Mapping[Key, Decimal], day: date, part: Part) -> Decimal:
-        """What the months cost up to the end of `day` when each series stands at its total by then."""
-        until = min(day_period(self._month.zone, day).end, self._months[-1].end)
+    @cached_property
+    def _used(self) -> Mapping[Key, Fraction]:
+        """This month's usage so far of each series."""
         used: dict[Key, Fraction] = defaultdict(Fraction)
         for segment in self._spent:
             used[segment.meter, tuple(sorted(segment.dims.items()))] += segment.quantity
-        left = {key: exact(amount) - used[key] for key, amount in totals.items()}
+        return used
+
+    @cached_property
+    def _pieces(self) -> dict[Period, list[tuple[datetime, datetime]]]:
+        """By month, the spans of it that lie ahead, cut where prices change."""
+        return {
+            month: [(max(start, self._now), end) for start, end in cuts(self._versions, month) if end > self._now]
+            for month in self._months
+        }
+
+    def _price(self, totals: Mapping[Key, Decimal], day: date, part: Part) -> Decimal:
+        """What the months cost up to the end of `day` when each series stands at its total by then."""
+        until = min(day_period(self._month.zone, day).end, self._months[-1].end)
+        left = {key: exact(amount) - self._used.get(key, 0) for key, amount in totals.items()}
         cost = Decimal(0)
         for month in self._months:
             if month is self._month or month.start < until:
@@ -272,11 +274,12 @@ class Projection:
             quantity *= Fraction(
                 self._month.seconds, month.seconds
             )  # GB-months of the present month, as all of a series
-        pieces = [(max(start, self._now), min(end, until)) for start, end in cuts(self._versions, month)]
+        pieces = [(start, min(end, until)) for start, end in self._pieces[month] if start < until]
+        if pieces == [(self._now, until)]:
+            return [Segment.summed(meter, quantity, self._now, until, dict(dims))]
         return [
-            Segment(meter, quantity * _share(end - start, until - self._now), start, end, dict(dims))
+            Segment.summed(meter, quantity * _share(end - start, until - self._now), start, end, dict(dims))
             for start, end in pieces
-            if start < end
         ]
 
     def _rate(self, month: Period, segments: list[Segment], as_of: datetime, part: Part) -> Decimal:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from metering.forecasting import Forecast
-from metering.money import Money
+from metering.money import Money, percent_of
 
 from . import wording
 from .rendering import Letter, page, render
@@ -179,7 +179,7 @@ class QuotaFacts:
 
 def quota_alert(facts: QuotaFacts, now: datetime) -> Letter:
     """80 % or 100 % of a quota are used: what is left, when it resets, what happens above it, and where to ask for more."""
-    share = facts.used / facts.limit * 100
+    share = percent_of(facts.used, facts.limit)
     percent, what = wording.percent(share), facts.meter_name
     resets = wording.moment(facts.resets_at, facts.zone)
     full = share >= 100

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 
+from metering.money import whole_percent
+
 LOCALE = "en_US"
 WORDS = {
     "call": ("call", "calls"), "hour": ("GPU hour", "GPU hours"), "GPU hour": ("GPU hour", "GPU hours"), "GB-month": ("GB-month", "GB-months"),
@@ -28,8 +30,8 @@ def money_short(amount: Decimal, currency: str) -> str:
 
 
 def percent(value: Decimal) -> str:
-    """'83%' for 83.4, never rounded up: 99.97 reads 99%, so that 100% means used up."""
-    return f"{format_decimal(int(value), locale=LOCALE)}%"
+    """'83%' of a limit for 83.4: as `whole_percent` cuts it."""
+    return f"{format_decimal(whole_percent(value), locale=LOCALE)}%"
 
 
 def percent_mark(mark: int) -> str:

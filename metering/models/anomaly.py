@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from metering.money import Money
 from tenants.models import Tenant
 
 
@@ -24,10 +25,10 @@ class SpendAnomaly(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)
     day = models.DateField()
     direction = models.CharField(max_length=4, choices=AnomalyDirection.choices)
-    cost = models.DecimalField(max_digits=16, decimal_places=2)
-    expected = models.DecimalField(max_digits=16, decimal_places=2)
-    low = models.DecimalField(max_digits=16, decimal_places=2)
-    high = models.DecimalField(max_digits=16, decimal_places=2)
+    cost = models.DecimalField(max_digits=17, decimal_places=3)
+    expected = models.DecimalField(max_digits=17, decimal_places=3)
+    low = models.DecimalField(max_digits=17, decimal_places=3)
+    high = models.DecimalField(max_digits=17, decimal_places=3)
     currency = models.CharField(max_length=3)
     meter = models.CharField(max_length=40, blank=True, help_text=_("The meter that changed most."))
     detected_at = models.DateTimeField(default=timezone.now)
@@ -38,4 +39,4 @@ class SpendAnomaly(models.Model):
         constraints = [models.UniqueConstraint(fields=["tenant", "day"], name="metering_anomaly_once")]
 
     def __str__(self) -> str:
-        return f"{self.tenant_id}: {self.cost} {self.currency} on {self.day}"
+        return f"{self.tenant_id}: {Money(self.cost, self.currency)} on {self.day}"

@@ -125,12 +125,24 @@ class _SamePrices:
 
 
 def _plan_for(versions: Sequence[PriceVersion], period: Period, bounds: Active) -> _Plan:
-    """The plan; the one made before where many tenants are rated by the same prices, with fees for all of the month or for none of it."""
+    """The plan; the one made before under the same prices, with fees for all of the month or for none of it, or without any."""
+    if type(versions) is not tuple:
+        return _plan(versions, period, bounds)
+    prices = _SamePrices(versions)
     is_all = bounds.start == period.start and bounds.end == bounds.as_of == period.end
     is_none = bounds.start >= bounds.end
-    if (is_all or is_none) and type(versions) is tuple:
-        return _common_plan(_SamePrices(versions), period, is_all)
+    if is_all or is_none or not _is_owed_by_day(prices):
+        return _common_plan(prices, period, not is_none)
     return _plan(versions, period, bounds)
+
+
+@lru_cache(maxsize=64)
+def _is_owed_by_day(prices: _SamePrices) -> bool:
+    """Whether anything is due for the passing of days: fees and minimums. Without, a bill is the same whatever its bounds."""
+    return any(
+        version.commitment or any(each.commitment or isinstance(each.charge, FlatFee) for each in version.prices)
+        for version in prices.versions
+    )
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from django.db import connection
 from metering import memo
 from metering.event_store.protocol import StoreUnavailableError
 from metering.models import Aggregation, Meter
-from metering.money import plain
+from metering.money import percent_of, plain
 from tenants import enforcement, periods
 from tenants.enforcement.counting import ledger
 from tenants.enforcement.errors import RedisUnavailableError
@@ -110,7 +110,7 @@ def _status(meter: str, used: Decimal, limit: EffectiveLimit, resets_at: datetim
     if limit.limit is None:
         return QuotaStatus(meter, used, None, None, None, resets_at, limit.source, limit.mode, live)
     left = max(limit.limit - used, Decimal(0))
-    percent = Decimal(plain(Fraction(used) / Fraction(limit.limit) * 100, 2)) if limit.limit else Decimal(100)
+    percent = percent_of(used, limit.limit) if limit.limit else Decimal(100)
     return QuotaStatus(meter, used, limit.limit, left, percent, resets_at, limit.source, limit.mode, live)
 
 

@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 
 from metering.admin.records import failed_or_lost, is_silent
 from metering.models import BudgetAlert, CollectorStatus, JobRun
-from metering.money import Money
+from metering.money import Money, percent_of
 from portal.web import formats, readings
 from tenants import enforcement
 from tenants.admin.base import require
@@ -94,7 +94,7 @@ def _money(now: datetime) -> dict[str, Any]:
         "month": month,
         "spent": spent,
         "budget": Money(budget, settings.PLATFORM_CURRENCY),
-        "percent": spent.amount / budget * 100 if budget else None,
+        "percent": percent_of(spent.amount, budget) if budget else None,
         "projection": readings.projection_of(days.forecast, settings.PLATFORM_CURRENCY, _month(days, month)),
         "tenant_count": len(tenants),
         "paying": sum(1 for each in found if each.total.amount > 0),

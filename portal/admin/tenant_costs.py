@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from metering.costing import costs
 from metering.models import Budget, BudgetPeriod
 from metering.models.budget import BudgetScope
-from metering.money import Money
+from metering.money import Money, percent_of
 from metering.usage import queries
 from portal.web import formats, readings
 from portal.web.cost_charts import course_chart, daily_cost_chart
@@ -108,7 +108,7 @@ def primary_budget(statement: costs.Statement) -> BudgetUse | None:
     ).first()
     if budget is None:
         return None
-    return BudgetUse(Money(budget.amount, budget.currency), statement.total.amount / budget.amount * 100)
+    return BudgetUse(Money(budget.amount, budget.currency), percent_of(statement.total.amount, budget.amount))
 
 
 def csv_rows(statement: costs.Statement, key: str) -> list[list[Any]]:

@@ -31,12 +31,37 @@ def invitation(invitation: Invitation, token: str) -> Letter:
     )
 
 
-def send(letter: Letter, address: str) -> bool:
-    """Hand the mail to the mail server now. False when it did not take it; then the sender is told to try again."""
+def confirm_address(name: str, url: str) -> Letter:
+    """Asks whether the address is theirs; `name` is who added it."""
+    return render("account-confirm", {"name": name, "url": url})
+
+
+def reset_password(name: str, url: str) -> Letter:
+    """The link with which a new password is chosen."""
+    return render("account-reset", {"name": name, "url": url})
+
+
+def unknown_account(email: str) -> Letter:
+    """Said to an address of no account instead of a link, so that the page need not say it to strangers."""
+    return render("account-unknown", {"email": email, "url": page("account_login")})
+
+
+def address_taken(email: str) -> Letter:
+    """Said to an address that somebody wanted for another account."""
+    return render("account-taken", {"email": email, "url": page("account_reset_password")})
+
+
+def message(letter: Letter, address: str) -> EmailMultiAlternatives:
+    """The letter as a mail to one address: text, and the same in HTML."""
     mail = EmailMultiAlternatives(letter.subject, letter.text, to=[address])
     mail.attach_alternative(letter.html, "text/html")
+    return mail
+
+
+def send(letter: Letter, address: str) -> bool:
+    """Hand the mail to the mail server now. False when it did not take it; then the sender is told to try again."""
     try:
-        return bool(mail.send())
+        return bool(message(letter, address).send())
     except (SMTPException, OSError) as error:
         log.warning("mail.not_sent", extra={"kind": letter.kind, "error": type(error).__name__})
         return False

@@ -14,7 +14,7 @@ from metering import budgets
 from metering.forecasting import Exceeds, Forecast
 from metering.models import Budget
 from metering.models.budget import BudgetBasis, BudgetPeriod, BudgetScope
-from metering.money import Money
+from metering.money import Money, percent_of
 from tenants.models import Tenant
 
 from . import components, formats
@@ -75,8 +75,8 @@ def _at_risk(statuses: Iterable[budgets.BudgetStatus]) -> Iterator[tuple[str, st
     for status in statuses:
         exceeds = status.forecast.exceeds(status.amount.amount) if status.forecast else None
         if exceeds is not None and (exceeds.already or exceeds.earliest):
-            percent = status.so_far.amount / status.amount.amount * 100
-            said, tone = _sentence(percent, exceeds, known=True)
+            is_over = status.so_far > status.amount
+            said, tone = _sentence(status.so_far_percent, exceeds, known=True, is_over=is_over)
             yield status.budget.name, said, tone
 
 
@@ -85,7 +85,7 @@ def by_forecast(card: BudgetCard, status: budgets.BudgetStatus) -> BudgetCard:
     if status.projected is None:
         return card
     said = _("The forecast reaches %(percent)s of the budget, and its thresholds go by that.") % {
-        "percent": formats.percent(status.percent)
+        "percent": formats.reached(status.percent)
     }
     tone = "bad" if status.percent >= 100 else card.tone or ("warn" if status.percent >= components.WARN_AT else "")
     return replace(card, sentence=f"{said} {card.sentence}", tone=tone)
@@ -95,7 +95,7 @@ def describe(
     amount: Decimal, spent: Decimal, currency: str, marks: Sequence[int], forecast: Forecast | None
 ) -> BudgetCard:
     """A bar from nothing to the budget (or to what exceeds it), a tick for each threshold, and what is going to happen."""
-    percent = spent / amount * 100
+    percent = percent_of(spent, amount)
     end = forecast.end if forecast else None
     ghost = end.p50 / amount * 100 if end else None
     reach = max(percent, min(ghost or Decimal(0), FARTHEST), Decimal(max(marks, default=0)), Decimal(100))
@@ -103,10 +103,11 @@ def describe(
     texts = {
         "spent": formats.money(spent, currency),
         "amount": formats.money_short(amount, currency),
-        "percent": formats.percent(percent),
+        "percent": formats.reached(percent),
     }
     left = amount - spent
-    said, tone = _sentence(percent, forecast.exceeds(amount) if forecast else None, known=end is not None)
+    exceeds = forecast.exceeds(amount) if forecast else None
+    said, tone = _sentence(percent, exceeds, known=end is not None, is_over=spent > amount)
     return BudgetCard(
         amount_text=texts["amount"],
         spent_text=texts["spent"],
@@ -149,11 +150,11 @@ def _range_text(forecast: Forecast | None, currency: str) -> str:
     return _("By %(day)s: likely %(expected)s, between %(low)s and %(high)s.") % texts
 
 
-def _sentence(percent: Decimal, exceeds: Exceeds | None, *, known: bool) -> tuple[str, str]:
+def _sentence(percent: Decimal, exceeds: Exceeds | None, *, known: bool, is_over: bool) -> tuple[str, str]:
     """What is spent and where it is going, and the tone of that."""
-    spent = _("%(percent)s spent") % {"percent": formats.percent(percent)}
+    spent = _("%(percent)s spent") % {"percent": formats.reached(percent)}
     warm = "warn" if percent >= components.WARN_AT else ""
-    if percent > 100:
+    if is_over:
         return _("%(spent)s: over budget.") % {"spent": spent}, "bad"
     if exceeds is not None and exceeds.expected is not None:
         day = formats.day(exceeds.expected, "UTC", year=False)

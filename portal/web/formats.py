@@ -26,7 +26,7 @@ from babel.numbers import (
 )
 from django.utils.translation import get_language, gettext, ngettext, to_locale
 
-from metering.money import MINOR_DIGITS
+from metering.money import MINOR_DIGITS, whole_percent
 
 from . import display
 
@@ -219,6 +219,13 @@ def percent(value: Any, places: int = 0) -> str:
     if rounded == 0 and amount > 0:
         return f"< {format_percent(quantum / 100, locale=number_locale(), decimal_quantization=False)}"
     return format_percent(rounded / 100, locale=number_locale(), decimal_quantization=False)
+
+
+def reached(value: Any) -> str:
+    """'79%' of a limit, a quota or a budget for 79.97: cut as `whole_percent` does, so that it never says more than its marks do."""
+    if value is None:
+        return NO_VALUE
+    return percent(value if 0 < value < 1 else whole_percent(value))
 
 
 def zone_label(moment: datetime, zone: str) -> str:

@@ -29,7 +29,7 @@ from tenants import audit
 from tenants.access import Access
 from tenants.models import User
 
-from . import shell
+from . import account_frame, shell
 
 Params = ParamSpec("Params")
 
@@ -88,7 +88,10 @@ def tenant_page(
                 )
             if isinstance(answer, HttpResponse):
                 return answer
-            return _render(request, answer, frame, key)
+            response = _render(request, answer, frame, key)
+            if not access.visiting:
+                account_frame.remember(request, response, slug)
+            return response
 
         return cast(Callable[..., HttpResponse], served)
 

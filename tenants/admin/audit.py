@@ -129,12 +129,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @display(description=_("Chain"))
     def chain(self, entry: AuditEntry) -> str:
         """This entry's hash and the one it follows."""
-        return format_html(
-            '<span class="pa-mono pa-break">{}</span><br><span class="pa-quiet pa-mono pa-break">{} {}</span>',
-            entry.hash,
-            _("after"),
-            entry.previous_hash or "–",
-        )
+        return render_to_string("admin/portal/_chain.html", {"entry": entry})
 
     @display(description=_("What changed"))
     def diff(self, entry: AuditEntry) -> SafeString:

@@ -147,6 +147,7 @@ class Running:
     ports: dict[str, int]
     environment: dict[str, str]
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    named: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -158,6 +159,12 @@ class Running:
                 stdout=log, stderr=log,
             )  # fmt: skip
         self.children.append(child)
+        self.named[name] = child
+
+    def stop(self, name: str) -> None:
+        """As an operator does: it may finish what it is at."""
+        self.named[name].terminate()
+        self.named[name].wait(PATIENCE)
 
     def service(self, name: str, app: str = "", **more: str) -> None:
         uvicorn = [sys.executable, "-m", "uvicorn", f"aurelius_platform.{app or name}.app:create", "--factory"]
@@ -165,7 +172,11 @@ class Running:
 
     def ready(self, name: str, path: str = "/healthz") -> None:
         log = self.data / f"{name}.log"
-        until(lambda: status(f"{self.url(name)}{path}") == 200, f"{name} does not answer: {log.read_text()[-1500:]}")
+        token = self.environment.get("PLATFORM_METRICS_TOKEN", "")
+        until(
+            lambda: status(f"{self.url(name)}{path}", token) == 200,
+            f"{name} does not answer: {log.read_text()[-1500:]}",
+        )
 
     def ask(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, dict[str, str], Any]:
         """(status, header fields in small letters, JSON) of a request to the gateway."""
@@ -201,14 +212,15 @@ class Running:
         return found
 
 
-def status(url: str) -> int:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+def status(url: str, token: str = "") -> int:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    with urllib.request.urlopen(request, timeout=5) as answer:
         return int(answer.status)
 
 
 @contextlib.contextmanager
-def platform(built: Path, data: Path) -> Iterator[Running]:
-    """Everything started; `slow` is a second gateway, which delays each answer by 1.5 s."""
+def platform(built: Path, data: Path, **more: str) -> Iterator[Running]:
+    """Everything started, with `more` in each process' environment; `slow` is a second gateway, which delays each answer by 1.5 s."""
     with RedisServer(data / "redis", durable=False, port=free_port(), password="tests-only") as redis:
         stage = Stage(redis.url_for(0))
         stage.tenant("riverside", windows={"minute": 1_000_000})
@@ -232,7 +244,7 @@ def platform(built: Path, data: Path) -> Iterator[Running]:
             "PLATFORM_DATA": str(data), "PLATFORM_SECRET": SECRET, "PLATFORM_BROKER_URL": redis.url_for(2),
             "PLATFORM_DECISION_URL": f"http://127.0.0.1:{ports['decision']}", "PLATFORM_LOGINS": str(data / "logins.json"),
             "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, "OTEL_EXPORTER_OTLP_HEADERS": traces.headers,
-            "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
+            "PYTHONPATH": os.pathsep.join(map(str, PATHS)), **more,
         }  # fmt: skip
         here = Running(data, traces, ports, environment)
         try:

@@ -40,6 +40,10 @@ async def test_a_question_mark_in_a_path_begins_no_query(platform: Platform) -> 
         ("POST", "/ml/infer", b'{"study": "../x"}', 422, "validation_error"),
         ("POST", "/ml/infer", b" " * (MOST_BODY + 1), 413, "too_large"),
         ("GET", "/search?q=&kind=keyword", b"", 422, "validation_error"),
+        ("GET", "/search?q=nodule&kind=keyword&modality=CT", b"", 422, "validation_error"),
+        ("GET", "/search?q=nodule&kind=semantic&since=2020", b"", 422, "validation_error"),
+        ("GET", "/search?q=nodule&colour=red", b"", 422, "validation_error"),
+        ("GET", "/search?q=nodule&q=cyst", b"", 422, "validation_error"),
         ("GET", "/studies/x/slices/0.png?center=inf&width=1e400", b"", 422, "validation_error"),
         ("GET", "/nowhere", b"", 404, "not_found"),
         ("DELETE", "/studies", b"", 405, "method_not_allowed"),
@@ -90,3 +94,21 @@ async def test_metrics_are_for_who_has_the_token(built: Path) -> None:
             for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer let-me-see"})
         ]
     assert told == [401, 401, 200]
+
+
+async def test_a_search_says_which_parameters_it_would_not_look_at(platform: Platform) -> None:
+    async with platform.running() as client:
+        await log_in(client)
+        answer = await client.get("/search?q=nodule&kind=keyword&modality=CT&since=2020")
+        assert [each["field"] for each in answer.json()["errors"]] == ["modality", "since"]
+        assert "kind=filtered" in answer.json()["detail"]
+        assert [each["field"] for each in (await client.get("/search?q=nodule&color=red")).json()["errors"]] == [
+            "color"
+        ]
+        for good in (
+            "kind=filtered&modality=CT&body_part=chest&since=2020",
+            "kind=filtered",
+            "kind=semantic&limit=5",
+            "modality=",
+        ):
+            assert (await client.get(f"/search?q=nodule&{good}")).status_code == 200, good

@@ -112,6 +112,28 @@ async def caller_of(request: Request) -> Caller:
 ByCaller = Annotated[Caller, Depends(caller_of)]
 
 
+async def known_parameters(request: Request) -> None:
+    """Refuses what the route would not look at, and what is said twice: an answer to another question than the one asked misleads."""
+    known = {each.alias for each in request.scope["route"].dependant.query_params}
+    given = request.query_params.multi_items()
+    wrong = [
+        *({"field": name[:40], "detail": "There is no such parameter."} for name, _ in given if name not in known),
+        *(
+            {"field": name, "detail": "It is given twice."}
+            for name in known
+            if sum(each == name for each, _ in given) > 1
+        ),
+    ]
+    if wrong:
+        raise unfit(*wrong)
+
+
+def unfit(*wrong: dict[str, str]) -> HTTPException:
+    """422 with what is wrong with which parameter."""
+    detail = "; ".join(f"{each['field']}: {each['detail']}" for each in wrong)
+    return HTTPException(422, {"code": "validation_error", "detail": detail, "errors": list(wrong)})
+
+
 class Bounded:
     """Refuses a body that is larger than anything these services take, before it lies in memory."""
 

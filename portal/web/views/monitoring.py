@@ -23,6 +23,7 @@ def _page(request: HttpRequest, access: Access) -> Page:
         "portal/monitoring.html",
         {
             "panels": grafana.tenant_panels(since=f"now-{span}"),
+            "health": grafana.tenant_health(),
             "spans": [
                 {"label": label, "url": f"{here}?range={key}", "current": key == span} for key, label in SPANS.items()
             ],
@@ -33,7 +34,7 @@ def _page(request: HttpRequest, access: Access) -> Page:
 def index(request: HttpRequest, slug: str) -> HttpResponse:
     """GET: the panels. The cookie tells the frames which of the reader's tenants this page is about."""
     response = _page(request, slug)
-    if response.status_code == 200 and settings.GRAFANA_TENANT_URL.startswith("/"):
+    if response.status_code == 200 and settings.GRAFANA_TENANT_URL:
         response.set_cookie(
             grafana_access.TENANT_COOKIE,
             slug,

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from metering import periods
 from metering.files.exports import Cell
 from metering.forecasting import Exceeds
+from metering.money import percent_of
 from metering.usage import queries, storage_use
 from metering.usage.quotas import QuotaStatus
 from metering.usage.storage_use import Place, Stored
@@ -98,7 +99,7 @@ def _level_tiles(stored: Stored, quota: QuotaStatus | None) -> list[dict[str, st
     used = _("no quota")
     if limit is not None and total is not None:
         used = _("%(share)s of %(quota)s") % {
-            "share": formats.percent(share(total, limit)),
+            "share": formats.reached(percent_of(total, limit) if limit else 100),
             "quota": formats.quantity(limit, "GB"),
         }
     return [

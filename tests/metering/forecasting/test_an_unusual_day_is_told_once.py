@@ -3,13 +3,27 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
+from django.contrib.admin import site
 
+from metering.admin.webhook import SpendAnomalyAdmin
 from metering.alerts import anomalies
+from metering.api.anomalies import AnomalySerializer
 from metering.ledger import ingestion, rollups
-from metering.models import JobRun, Notification, SpendAnomaly, WebhookDelivery
+from metering.models import (
+    JobRun,
+    Notification,
+    Price,
+    PriceBook,
+    PriceBookVersion,
+    SpendAnomaly,
+    TenantPriceBook,
+    WebhookDelivery,
+)
 from metering.webhooks import endpoints
+from portal.web.views import budget as budget_page
 from tenants.models import Tenant
 
 DAY = date(2026, 7, 14)
@@ -88,3 +102,44 @@ def test_a_day_is_judged_when_late_events_had_time(acme, history) -> None:
 
     assert anomalies.find_all(datetime(2026, 7, 15, 5, 59, tzinfo=UTC)) == 0
     assert anomalies.find_all(datetime(2026, 7, 15, 6, 0, tzinfo=UTC)) == 1
+
+
+@pytest.mark.parametrize(
+    ("currency", "cost", "said", "in_admin"),
+    [
+        ("KWD", "500.003", "KWD\xa0500.003", "500.003 KWD"),
+        ("JPY", "500", "¥500", "500 JPY"),
+        ("USD", "500.00", "$500.00", "500.00 USD"),
+    ],
+)
+def test_amounts_have_the_digits_of_their_currency(
+    acme, history, currency: str, cost: str, said: str, in_admin: str
+) -> None:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    book = PriceBook.objects.create(slug=currency.lower(), name=currency, currency=currency)
+    version = PriceBookVersion.objects.create(book=book, number=1, starts_at=start)
+    Price.objects.create(version=version, meter="api_calls", unit_price=Decimal("0.001"))
+    version.published_at = start
+    version.save()
+    TenantPriceBook.objects.create(tenant=acme, book=book, starts_at=start, reason="a test")
+    endpoints.create(acme, "https://hooks.acme.example/in", ["anomaly.detected"], "", "user:alice")
+    history(500_003)
+    assert anomalies.find_all(NOW) == 1
+
+    row = SpendAnomaly.objects.get()
+    assert (row.cost, row.currency, str(row)) == (
+        Decimal(cost),
+        currency,
+        f"{acme.pk}: {cost} {currency} on 2026-07-14",
+    )
+    sent = json.loads(WebhookDelivery.objects.get().body)["data"]
+    assert sent["cost"] == cost
+    digits = len(cost.partition(".")[2])
+    assert {len(sent[name].partition(".")[2]) for name in ("expected", "low", "high")} == {digits}
+    assert said.replace("\xa0", "") in Notification.objects.get().subject.replace("\xa0", "")
+    shown = SpendAnomalyAdmin(SpendAnomaly, site)
+    assert shown.cost_in_words(row) == in_admin
+    assert {len(each.partition(" ")[0].partition(".")[2]) for each in shown.usual(row).split(" – ")} == {digits}
+    (on_the_page,) = budget_page._anomalies(SimpleNamespace(tenant=acme), {})
+    assert on_the_page["cost"].replace("\xa0", "") == said.replace("\xa0", "")
+    assert AnomalySerializer(row).data["cost"] == cost

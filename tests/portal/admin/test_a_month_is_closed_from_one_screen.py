@@ -29,6 +29,7 @@ from metering.models import (
     Price,
     PriceBook,
     PriceBookVersion,
+    QuarantinedEvent,
     TenantPriceBook,
 )
 from metering.usage import gap_shares
@@ -266,3 +267,44 @@ def test_the_page_is_called_what_it_is(olivia: Client) -> None:
     header = html.partition('id="header-inner"')[2].partition("pa-filters")[0]
     assert "Close a month" in header
     assert ">Metering<" not in re.sub(r"\s", "", header)
+
+
+def test_only_the_months_own_quarantine_holds_it_up(cast: Cast, olivia: Client) -> None:
+    period = periods.period_by_key(cast.acme, LAST)
+    before = periods.period_by_key(cast.acme, calendar.previous_month(LAST))
+    times = {
+        "first minute": period.starts_at + timedelta(minutes=1),  # in Zurich: still the month before in UTC
+        "last minute": period.ends_at - timedelta(minutes=1),
+        "before": before.ends_at - timedelta(minutes=1),
+        "after": period.ends_at,
+        "long ago": before.starts_at - timedelta(days=300),
+    }
+    for name, at in times.items():
+        QuarantinedEvent.objects.create(
+            tenant=cast.acme, source="/x", event_id=name, reason="too_old", payload={"time": at.isoformat()}
+        )
+    # globex lives in UTC and has no period of that month: its own midnights hold.
+    for name, at in {"utc": calendar.month_bounds("UTC", LAST)[0], "earlier": period.starts_at}.items():
+        QuarantinedEvent.objects.create(
+            tenant=cast.globex, source="/x", event_id=name, reason="too_old", payload={"time": at.isoformat()}
+        )
+    found = {each.tenant.slug: (each.quarantined, each.elsewhere) for each in month_states(LAST, timezone.now())}
+    assert found == {"acme": (2, 3), "globex": (1, 1)}
+
+    text = page(olivia)
+    rows = reverse("admin:metering_quarantinedevent_changelist")
+    assert f"{rows}?tenant__id__exact={cast.acme.pk}&amp;month={LAST}" in text
+    assert "2 in quarantine" in text
+    assert "3 in quarantine of other months" in text
+    listed = olivia.get(rows, {"tenant__id__exact": cast.acme.pk, "month": LAST})
+    assert {row.event_id for row in listed.context["cl"].result_list} == {"first minute", "last minute"}
+    assert olivia.get(rows, {"month": "no month"}).context["cl"].result_count == 0
+
+
+def test_a_month_is_not_held_up_by_another_ones_quarantine(cast: Cast) -> None:
+    at = periods.period_by_key(cast.acme, LAST).starts_at - timedelta(days=40)
+    QuarantinedEvent.objects.create(
+        tenant=cast.acme, source="/x", event_id="1", reason="too_old", payload={"time": at.isoformat()}
+    )
+    (acme,) = [each for each in month_states(LAST, timezone.now()) if each.tenant == cast.acme]
+    assert (acme.is_held, acme.elsewhere) == (False, 1)

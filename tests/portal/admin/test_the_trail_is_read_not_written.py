@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin import site
 from django.db import connection
 from django.urls import reverse
 
 from tenants import audit, provisioning
+from tenants.admin.audit import AuditEntryAdmin
 from tenants.models import AuditEntry
 from tests.tenants.cast import Cast
 
@@ -54,3 +56,19 @@ def test_a_broken_chain_is_said(entry: AuditEntry, browse: Browse) -> None:
     page = text_of(sam.get(url, follow=True))
     assert "tampered" in page
     assert str(entry.pk) in page
+
+
+def test_a_hash_is_shortened_and_opens_in_full(entry: AuditEntry, browse: Browse) -> None:
+    old, new = "ab" * 32, "sha256:" + "cd" * 32
+    changed = AuditEntry(operation="UPDATE", old={"hash": old, "name": "x" * 40}, new={"hash": new, "name": "y"})
+    listed = AuditEntryAdmin(AuditEntry, site).diff_in_short(changed)
+    opened = AuditEntryAdmin(AuditEntry, site).diff(changed)
+    for page in (listed, opened):
+        assert "<summary>abababab…" in page
+        assert "<summary>sha256:cdcdcdcd…" in page
+        assert f"<span>{old}</span></details>" in page, "the whole of it is there for who opens it"
+    assert f"<del>{'x' * 23}…</del>" in listed
+    assert f"<del>{'x' * 40}</del>" in opened
+    page = text_of(browse("sam").get(reverse("admin:tenants_auditentry_change", args=[entry.pk])))
+    assert f"<summary>{entry.hash[:8]}…" in page
+    assert f"<summary>{entry.previous_hash[:8]}…" in page

@@ -38,6 +38,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         ("portal.E013", {"GRAFANA_OPERATOR_URL": value}, "/grafana")
         for value in ("grafana", "//evil.example", "javascript:1")
     ],
+    ("portal.E018", {"GRAFANA_TENANT_URL": "https://grafana.example.org/tenants"}, "/tenant-grafana"),
     *[
         ("portal.E016", {"OIDC_PROVIDERS": value}, "Single sign-on")
         for value in ({}, ["corp"], [{"id": "corp"}], [{**CORP, "roles": {"ops": "acme:king"}}], [CORP, CORP])

@@ -28,6 +28,6 @@ def test_the_card_tells_the_forecast_from_what_is_spent(browse: Callable[[str], 
     (status,) = budgets.status(cast.acme, now)
     page = text_of(browse("alice").get("/t/acme/budget"))
 
-    assert f"The forecast reaches {status.percent:,.0f}% of the budget, and its thresholds go by that." in page
+    assert f"The forecast reaches {int(status.percent):,}% of the budget, and its thresholds go by that." in page
     assert "At 80%: refuse new GPU reservations" in page
     assert "At 100%: refuse calls" in page

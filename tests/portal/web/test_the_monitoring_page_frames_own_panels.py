@@ -32,6 +32,14 @@ def test_panels_follow_the_range_and_the_cookie_names_the_tenant(
     assert f'href="{PAGE}"' in text
 
 
+def test_what_is_said_while_grafana_is_silent_waits_in_the_page(browse: Callable[[str], Client], settings: Any) -> None:
+    settings.GRAFANA_TENANT_URL = "/tenant-grafana"
+    text = browse("alice").get(PAGE).content.decode()
+    assert 'data-panels data-health="/tenant-grafana/api/health"' in text
+    assert text.index("data-panels-silent hidden") < text.index("Grafana does not answer")
+    assert 'hx-get="/t/acme/?part=charts" hx-trigger="own-charts once"' in text
+
+
 def test_an_unknown_range_is_the_usual_one(browse: Callable[[str], Client], settings: Any) -> None:
     settings.GRAFANA_TENANT_URL = "/tenant-grafana"
     assert "from=now-7d" in browse("alice").get(PAGE, {"range": "1y&var-tenant=globex"}).content.decode()
@@ -39,7 +47,9 @@ def test_an_unknown_range_is_the_usual_one(browse: Callable[[str], Client], sett
 
 def test_without_grafana_it_says_where_the_numbers_are(browse: Callable[[str], Client]) -> None:
     answer = browse("alice").get(PAGE)
-    assert "Grafana is not configured here" in answer.content.decode()
+    text = answer.content.decode()
+    assert "Grafana is not configured here" in text
+    assert 'hx-get="/t/acme/?part=charts" hx-trigger="load"' in text, "the portal's own charts stand here instead"
     assert grafana_access.TENANT_COOKIE not in answer.cookies
     assert f'href="{PAGE}"' not in browse("alice").get("/t/acme/").content.decode()
 
