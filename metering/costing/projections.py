@@ -5,7 +5,7 @@ follows from them by the rating that bills.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -123,7 +123,9 @@ class Projection:
         ends = {day.start: day.end for day in self._days}
         return [
             queries.Point(day, ends[day], queries.display(amount, meter))
-            for day, amount in sorted(self._micro_by_day(meter).items())
+            for day, amount in sorted(
+                self._micro_by_day(each for each in self._usage if each.meter == meter.pk).items()
+            )
             if day >= first
         ]
 
@@ -136,15 +138,20 @@ class Projection:
         meters = memo.meters()
         return {key: self._forecast(meters[key[0]], its) for key, its in sorted(found.items())}
 
+    def _micro_by_day(self, usage: Iterable[Usage]) -> Mapping[datetime, int]:
+        """What is stored, by start of day."""
+        micro: dict[datetime, int] = defaultdict(int)
+        for each in usage:
+            micro[self._day_of(each)] += each.micro
+        return micro
+
     def _forecast(self, meter: Meter, usage: Sequence[Usage]) -> Forecast:
         """`usage` of the meter, of one series or of all. A day without any is a gap for a level, and nothing used for a sum.
 
         The only series of a meter is the meter: what was forecast for the cost serves for the usage as well.
         """
         gaps = meter.aggregation == Aggregation.LEVEL
-        micro: dict[datetime, int] = defaultdict(int)
-        for each in usage:
-            micro[self._day_of(each)] += each.micro
+        micro = self._micro_by_day(usage)
         elapsed = self._elapsed(() if gaps else usage)
         alike = (meter.pk, frozenset(micro.items()), elapsed)
         if alike not in self._forecasts:
