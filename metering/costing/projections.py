@@ -5,7 +5,7 @@ follows from them by the rating that bills.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -113,7 +113,7 @@ class Projection:
             if meter.aggregation == Aggregation.LEVEL:
                 found[meter.pk] = self._level(meter)
             else:
-                found[meter.pk] = self._forecast(meter, [each for each in self._usage if each.meter == meter.pk])
+                found[meter.pk] = self._forecast(meter, self._of(meter))
         return found
 
     def by_day(self, meter: Meter, first: datetime) -> list[queries.Point]:
@@ -123,9 +123,7 @@ class Projection:
         ends = {day.start: day.end for day in self._days}
         return [
             queries.Point(day, ends[day], queries.display(amount, meter))
-            for day, amount in sorted(
-                self._micro_by_day(each for each in self._usage if each.meter == meter.pk).items()
-            )
+            for day, amount in sorted(self._micro_by_day(self._of(meter)).items())
             if day >= first
         ]
 
@@ -138,7 +136,10 @@ class Projection:
         meters = memo.meters()
         return {key: self._forecast(meters[key[0]], its) for key, its in sorted(found.items())}
 
-    def _micro_by_day(self, usage: Iterable[Usage]) -> Mapping[datetime, int]:
+    def _of(self, meter: Meter) -> list[Usage]:
+        return [each for each in self._usage if each.meter == meter.pk]
+
+    def _micro_by_day(self, usage: Sequence[Usage]) -> Mapping[datetime, int]:
         """What is stored, by start of day."""
         micro: dict[datetime, int] = defaultdict(int)
         for each in usage:

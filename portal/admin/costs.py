@@ -19,13 +19,15 @@ from portal.web import readings
 from portal.web.downloads import csv_response, report
 from tenants import calendar
 from tenants.admin.base import require
+from tenants.database import replica
 from tenants.models import Tenant
 
 from . import charts, platform
 from .tenant_costs import month_key
 
 KEEP_SECONDS = 60
-"""How long what every tenant's two months came to is kept for the page, which says how old it is. The file is always as of now."""
+"""How long what every tenant's two months came to is kept for the page, which says how old it is. The file is added up when it
+is asked for."""
 PER_PAGE = 100
 
 
@@ -83,8 +85,9 @@ def _kept(
     key = f"admin-costs-{month}"
     kept = cache.get(key)
     if kept is None:
-        both = platform.tenant_costs_of(tenants, now, [month, calendar.previous_month(month)])
-        kept = ([[(each.tenant.pk, each.total, each.by_meter) for each in found] for found in both], now)
+        months = [month, calendar.previous_month(month)]
+        both, read_as_of = replica.read(lambda: platform.tenant_costs_of(tenants, now, months))
+        kept = ([[(each.tenant.pk, each.total, each.by_meter) for each in found] for found in both], read_as_of or now)
         cache.set(key, kept, KEEP_SECONDS)
     rows, as_of = kept
     whose = {tenant.pk: tenant for tenant in tenants}

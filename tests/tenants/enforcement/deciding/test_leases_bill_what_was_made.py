@@ -39,6 +39,15 @@ def leasing(stage: Stage):
     enforcer.leases.settle_all()
 
 
+def on_a_loop(stage: Stage, **windows: int | None) -> AsyncEnforcer:
+    """As `leasing`, for asyncio; `windows` instead of the standard ones."""
+    stage.tenant(**({"windows": windows} if windows else {}))
+    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
+    assert enforcer.leases is not None
+    enforcer.leases._run = lambda: None
+    return enforcer
+
+
 def test_the_limit_is_exact(stage, leasing):
     text = stage.key()
     with ThreadPoolExecutor(8) as threads:
@@ -65,9 +74,7 @@ def test_most_calls_do_not_ask_redis(stage, leasing):
 
 
 async def test_callers_that_come_together_take_one_lease(stage):
-    stage.tenant(windows={"minute": None, "hour": None, "day": 100_000})
-    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
-    enforcer.leases._run = lambda: None
+    enforcer = on_a_loop(stage, minute=None, hour=None, day=100_000)
     text = stage.key()
     for _ in range(SIZE - 1):
         await enforcer.consume(text)
@@ -81,9 +88,7 @@ async def test_callers_that_come_together_take_one_lease(stage):
 
 
 async def test_the_next_lease_is_taken_before_the_present_one_is_used_up(stage):
-    stage.tenant(windows={"minute": None, "hour": None, "day": 100_000})
-    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
-    enforcer.leases._run = lambda: None
+    enforcer = on_a_loop(stage, minute=None, hour=None, day=100_000)
     text = stage.key()
     for _ in range(2 * SIZE - 2):  # as many as make it hot, and one lease but for one call
         await enforcer.consume(text)
@@ -97,9 +102,7 @@ async def test_the_next_lease_is_taken_before_the_present_one_is_used_up(stage):
 
 
 async def test_what_was_taken_ahead_and_not_used_goes_back_too(stage):
-    stage.tenant(windows={"minute": None, "hour": None, "day": 100_000})
-    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
-    enforcer.leases._run = lambda: None
+    enforcer = on_a_loop(stage, minute=None, hour=None, day=100_000)
     text = stage.key()
     for _ in range(2 * SIZE - 2):
         await enforcer.consume(text)
@@ -109,9 +112,7 @@ async def test_what_was_taken_ahead_and_not_used_goes_back_too(stage):
 
 async def test_a_call_out_of_a_lease_is_told_what_every_call_is_told(stage):
     """at_once and decide take from the same lease: nobody who reads the header fields sees by which of them a call came."""
-    stage.tenant()
-    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
-    enforcer.leases._run = lambda: None
+    enforcer = on_a_loop(stage)
     text, told = stage.key(), []
     for number in range(40):
         found = enforcer.at_once(text, "default", 0) if number % 2 else None
@@ -127,8 +128,7 @@ async def test_a_call_out_of_a_lease_is_told_what_every_call_is_told(stage):
 
 
 async def test_no_call_is_granted_at_once_without_a_lease(stage):
-    stage.tenant()
-    enforcer = AsyncEnforcer(stage.config(lease_size=SIZE, lease_seconds=LONG), stage.counts, stage, "asgi")
+    enforcer = on_a_loop(stage)
     text = stage.key()
     assert enforcer.at_once(text, "default", 0) is None
     for _ in range(SIZE + 1):
