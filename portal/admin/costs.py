@@ -92,7 +92,7 @@ def _kept(
     rows, as_of = kept
     whose = {tenant.pk: tenant for tenant in tenants}
     present, before = (
-        [platform.TenantCost(whose[pk], total, by_meter) for pk, total, by_meter in found if pk in whose]
+        [platform.TenantCost(whose[pk], total, by_meter) for pk, total, by_meter in found]  # tenants are never deleted
         for found in rows
     )
     return (present, before), as_of

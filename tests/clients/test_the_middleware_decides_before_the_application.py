@@ -20,8 +20,8 @@ CLASSES = {"default": 1, "studies": 3}
 class Gateway:
     """One application behind the middleware, asked without a server."""
 
-    def __init__(self, app: Any, wsgi: bool) -> None:
-        self.app, self.wsgi = app, wsgi
+    def __init__(self, app: Any, wsgi: bool, decider: Any = None) -> None:
+        self.app, self.wsgi, self.decider = app, wsgi, decider
         self.reached = 0
 
     async def ask(self, path: str, key: bytes = b"", method: str = "GET", **headers: str) -> httpx.Response:
@@ -33,7 +33,7 @@ class Gateway:
             return await found.request(method, path, headers=fields)
 
 
-def fastapi_gateway(stage: Stage, **options: Any) -> Gateway:
+def fastapi_gateway(stage: Stage, leases: dict[str, Any] | None = None, **options: Any) -> Gateway:
     app = FastAPI()
 
     @app.api_route("/{path:path}", methods=["GET", "POST"])
@@ -42,9 +42,9 @@ def fastapi_gateway(stage: Stage, **options: Any) -> Gateway:
         caller = request.scope.get("aurelius")
         return {"tenant": caller.tenant, "subject": caller.subject} if caller else {}
 
-    decider = AsyncRedisDecider(stage.url, PEPPER.decode(), timeout=30.0, route_classes=CLASSES)
+    decider = AsyncRedisDecider(stage.url, PEPPER.decode(), timeout=30.0, route_classes=CLASSES, **(leases or {}))
     app.add_middleware(AureliusMiddleware, decider=decider, routes=ROUTES, **options)
-    gateway = Gateway(app, wsgi=False)
+    gateway = Gateway(app, wsgi=False, decider=decider)
     return gateway
 
 
@@ -60,7 +60,7 @@ def flask_gateway(stage: Stage, **options: Any) -> Gateway:
 
     decider = RedisDecider(stage.url, PEPPER.decode(), timeout=30.0, route_classes=CLASSES)
     app.wsgi_app = AureliusWSGIMiddleware(app.wsgi_app, decider=decider, routes=ROUTES, **options)  # type: ignore[method-assign]
-    gateway = Gateway(app, wsgi=True)
+    gateway = Gateway(app, wsgi=True, decider=decider)
     return gateway
 
 
@@ -103,6 +103,20 @@ async def test_routes_cost_what_the_gateway_says(stage: Stage, make: Any) -> Non
         answer = await gateway.ask(path, key, method, **{"X-Cost": "0", "X-Route-Class": "reporting"})
         left.append(int(answer.headers["X-RateLimit-Remaining"]))
     assert left == [59, 54, 54, 51, 50]
+
+
+async def test_with_leases_every_call_counts_what_it_costs_and_is_told_so(stage: Stage) -> None:
+    """Calls out of a lease, calls that cost more and calls that cost nothing, of one key and in turns."""
+    stage.tenant(windows={"minute": None, "hour": 1_000, "day": 10_000})
+    gateway, key = fastapi_gateway(stage, leases={"lease_size": 10, "lease_seconds": 3_600.0}), stage.key()
+    asked = [("/a", 1)] * 25 + [("/ml/run", 5), ("/a", 1), ("/ml/free", 0)] * 5 + [("/a", 1)] * 9
+    answers = [await gateway.ask(path, key) for path, _ in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(answer.json()["tenant"] == "acme" for answer in answers)
+    assert all("X-RateLimit-Remaining" in answer.headers for answer in answers)
+    await gateway.decider.close()
+    month = sum(count for name, count in stage.usage().items() if name.startswith("m|"))
+    assert month == sum(cost for _, cost in asked)
 
 
 async def test_paths_that_are_skipped_are_asked_of_nobody(stage: Stage, make: Any) -> None:

@@ -65,8 +65,8 @@ class Core:
         self.seconds = metrics.DECISION_SECONDS.labels(door)
 
     def leased(self, text: bytes, known: Known, call: Call, scopes: int) -> Decision | None:
-        """A decision out of a lease of this key, without Redis; None when there is none."""
-        if self.leases is None or not known.is_key:
+        """A decision out of a lease of this key, without Redis; None when there is none, or the call costs more or less than one."""
+        if self.leases is None or call.cost != 1 or not known.is_key:
             return None
         return self.leases.grant((text, call.route_class, scopes))
 

@@ -71,7 +71,8 @@ class AsyncEnforcer(Core):
         started = time.perf_counter()
         call = known.call(self.config, cost, route_class, scopes)
         try:
-            decision = None if self.leases is None else await self._out_of_a_lease(text, known, call, scopes)
+            leasable = self.leases is not None and call.cost == 1
+            decision = await self._out_of_a_lease(text, known, call, scopes) if leasable else None
             if decision is None:
                 decision = self.understand(await self._ask(call), call)
         except UnknownTenantError:

@@ -127,6 +127,14 @@ async def test_a_call_out_of_a_lease_is_told_what_every_call_is_told(stage):
     assert bill(stage) == month(stage) == 40
 
 
+def test_a_call_of_another_cost_has_no_part_in_a_lease(stage, leasing):
+    text = stage.key()
+    costs = [1] * (SIZE + 3) + [5, 0, 1] * 3
+    assert all(leasing.consume(text, cost=cost).allowed for cost in costs)
+    leasing.leases.settle_all()
+    assert bill(stage) == month(stage) == sum(costs)
+
+
 async def test_no_call_is_granted_at_once_without_a_lease(stage):
     enforcer = on_a_loop(stage)
     text = stage.key()

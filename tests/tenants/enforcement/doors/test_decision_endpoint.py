@@ -35,6 +35,22 @@ async def test_an_allowed_call_is_told_with_its_limits_and_who_calls(stage: Stag
     assert (answer.headers["x-portal-tenant"], answer.headers["x-portal-subject"]) == ("acme", "abcdefgh")
 
 
+async def test_with_leases_a_call_counts_what_it_costs(stage: Stage) -> None:
+    stage.tenant(windows={"minute": None, "hour": 1_000, "day": 10_000})
+    endpoint = DecisionEndpoint(
+        stage.config(lease_size=10, lease_seconds=3_600.0), stage.counts, stage, readiness=lambda: None
+    )
+    key = stage.key(subject="abcdefgh")
+    costs = ["1"] * 25 + ["5", "1", "0"] * 5
+    answers = [await ask(endpoint, key=key, x_cost=cost) for cost in costs]
+    assert {answer.status for answer in answers} == {200}
+    told = [(answer.headers["x-portal-tenant"], answer.headers["x-portal-subject"]) for answer in answers]
+    assert set(told) == {("acme", "abcdefgh")}
+    await endpoint.enforcer.close()
+    month = sum(count for name, count in stage.usage().items() if name.startswith("m|"))
+    assert month == sum(map(int, costs))
+
+
 async def test_the_61st_call_gets_the_429_of_the_brief(stage: Stage, endpoint: DecisionEndpoint) -> None:
     stage.tenant()
     key = stage.key()
