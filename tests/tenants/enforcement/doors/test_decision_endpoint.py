@@ -36,7 +36,7 @@ async def test_an_allowed_call_is_told_with_its_limits_and_who_calls(stage: Stag
 
 
 async def test_with_leases_a_call_counts_what_it_costs(stage: Stage) -> None:
-    stage.tenant(windows={"minute": None, "hour": 1_000, "day": 10_000})
+    stage.tenant(windows={"minute": 500, "hour": 1_000, "day": 10_000})  # all limited: what is left is a countdown
     endpoint = DecisionEndpoint(
         stage.config(lease_size=10, lease_seconds=3_600.0), stage.counts, stage, readiness=lambda: None
     )
