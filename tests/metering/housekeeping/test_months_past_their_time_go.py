@@ -199,3 +199,10 @@ def test_a_killed_removal_goes_on(eight_months, acme, monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('metering_usageevent_203101')")
         assert cursor.fetchone() == (None,)
+
+
+def test_the_floor_never_sinks() -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    floor.remove(datetime(2026, 3, 1, tzinfo=UTC), now, older_wait=False)
+    floor.remove(datetime(2026, 1, 1, tzinfo=UTC), now, older_wait=False)
+    assert floor.since() == datetime(2026, 4, 1, tzinfo=UTC)
