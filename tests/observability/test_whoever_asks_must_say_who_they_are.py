@@ -103,6 +103,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> It
         options = (
             f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
             "--web.external-url=http://x/prometheus/", f"--web.config.file={secrets}/prometheus_web",
+            "--rules.alert.resend-delay=1s",  # the rule fires before Prometheus has found Alertmanager
         )  # fmt: skip
         ready = f"http://127.0.0.1:{port}/"
         running.enter_context(servers.running("prometheus", *options, ready=ready, log=folder / "prometheus.log"))

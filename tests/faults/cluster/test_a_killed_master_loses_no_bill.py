@@ -29,8 +29,8 @@ def test_killed_under_load(cluster: RedisCluster, stage: ClusterStage) -> None:
         load.until(lambda: all(load.outcomes[slug]["rate_limit_exceeded"] > 0 for slug in slugs))
     for slug in slugs[1:]:
         assert load.granted(slug) == LIMIT, "the other shards did not notice"
-    assert LIMIT <= load.granted(hit) <= LIMIT + THREADS, (
-        "at most what was on its way when the master died is admitted twice"
+    assert LIMIT - THREADS <= load.granted(hit) <= LIMIT + THREADS, (
+        "what was on its way when the master died may be admitted twice, or counted though nobody heard the answer; nothing else"
     )
     stage.flush()
     for slug in slugs:

@@ -119,6 +119,20 @@ def test_every_shipped_query_is_asked_with_nothing_of_grafana_left_in_it():
     assert not [each for each in queries if "$" in each.expr]
 
 
+@pytest.mark.parametrize(("engine", "state"), [("postgresql", State.OK), ("clickhouse", State.BROKEN)])
+def test_series_of_clickhouse_are_missed_only_where_it_has_the_ledger(settings, monkeypatch, engine, state):
+    settings.EVENT_STORE, settings.PROMETHEUS_URL = engine, "http://prometheus.example"
+
+    def answer(path, query=None):
+        is_missing = query is not None and "portal_event_store_" in query["query"]
+        return ["up"] if query is None else {"result": [] if is_missing else [1]}
+
+    monkeypatch.setattr(watchers, "_data", answer)
+    found = watchers.panels()
+    assert found.state is state
+    assert ("portal_event_store_" in found.text) == (state is State.BROKEN)
+
+
 def test_each_check_has_a_name_of_its_own_and_a_deadline():
     checks = every_check()
     assert len({each.name for each in checks}) == len(checks) == 18
