@@ -82,7 +82,9 @@ _STATE = """
            -- Also where events lie in ClickHouse, which no page should wait for: their hours are marked, then rolled up.
            EXISTS (SELECT FROM metering_eventidentity WHERE tenant_id = %(tenant)s)
                OR EXISTS (SELECT FROM metering_dirtyhour WHERE tenant_id = %(tenant)s AND meter <> %(calls)s)
-               OR EXISTS (SELECT FROM metering_usagerollup WHERE tenant_id = %(tenant)s AND meter <> %(calls)s),
+               -- Some meter is another one: the first and the last are at the ends of the index. An EXISTS would walk the table.
+               OR COALESCE((SELECT min(meter) <> %(calls)s OR max(meter) <> %(calls)s FROM metering_usagerollup
+                            WHERE tenant_id = %(tenant)s), false),
            (SELECT count(*) > 1 FROM tenants_membership WHERE tenant_id = %(tenant)s AND removed_at IS NULL)
                OR EXISTS (SELECT FROM tenants_invitation WHERE tenant_id = %(tenant)s AND revoked_at IS NULL),
            EXISTS (SELECT FROM metering_budget WHERE tenant_id = %(tenant)s AND is_active)
