@@ -1,4 +1,4 @@
-"""The overview: this month at a glance. Its numbers are one fragment that htmx asks for again; the charts are not."""
+"""The overview: this month at a glance. Its numbers are one fragment that htmx asks for again; what changed and the charts come once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Money:
 
 @tenant_page("overview")
 def index(request: HttpRequest, access: Access) -> Page:
-    """GET: quotas, costs, projection, budget and alerts; to htmx only these. With ?part=charts the charts as well, to htmx only the charts."""
+    """GET: quotas, costs, projection, budget and alerts; to htmx only these. With ?part=charts what changed and the charts as well, to htmx only these."""
     now = timezone.now()
     moving, charts = "HX-Request" in request.headers, request.GET.get("part") == "charts"
     context: dict[str, Any] = {}
@@ -54,7 +54,9 @@ def index(request: HttpRequest, access: Access) -> Page:
     period = money.statement.period if money else period_at(access.tenant.time_zone, now)
     month = readings.month_of(period, access.tenant.time_zone, now)
     if charts:
-        context |= _charts(access, heading, money, month, meters, now)
+        context |= _charts(access, heading, money, month, meters, now) | {
+            "week": _week(access, meters, now) if money else None
+        }
     if not (moving and charts):
         context |= _numbers(access, heading, money, month, meters, now)
     if not moving:
@@ -62,7 +64,6 @@ def index(request: HttpRequest, access: Access) -> Page:
         context |= {
             "steps": steps,
             "steps_done": _("%(done)d of %(all)d") % {"done": sum(each.done for each in steps), "all": len(steps)},
-            "week": _week(access, meters, now) if money else None,
         }
     return Page("portal/overview.html", context, fragment=fragment)
 

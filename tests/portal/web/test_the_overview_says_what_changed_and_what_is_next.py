@@ -35,10 +35,15 @@ def test_movers_are_the_last_seven_whole_days_beside_the_seven_before(
     assert [(each.kind, each.name, each.change) for each in found.movers] == [
         ("meter", "gpu_hours", Decimal(5)), ("model", "H100", Decimal(10)), ("model", "L4", Decimal(-5)), ("user", "bob", Decimal(5)),
     ]  # fmt: skip
-    body = text_of(browse("alice").get("/t/acme/"))
-    assert "+$10.00" in body
-    assert "−$5.00" in body
-    assert "What changed since last week" not in text_of(browse("bob").get("/t/acme/")), "members see no costs"
+    alice, bob = browse("alice"), browse("bob")
+    assert "What changed since last week" not in text_of(alice.get("/t/acme/")), "it comes with the charts"
+    for headers in ({}, {"HX-Request": "true"}):
+        body = text_of(alice.get("/t/acme/?part=charts", headers=headers))
+        assert "+$10.00" in body
+        assert "−$5.00" in body
+        assert "What changed since last week" not in text_of(bob.get("/t/acme/?part=charts", headers=headers)), (
+            "members see no costs"
+        )
 
 
 def test_without_usage_nothing_has_changed(cast: Cast) -> None:
