@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -43,6 +44,8 @@ def each_portion(
 
 
 def _set_up() -> None:
+    # Ctrl-C reaches them all: the first process says what became of the work, the others just end, and the database undoes what they had in hand.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     import django
 
     django.setup()

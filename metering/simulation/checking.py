@@ -38,15 +38,15 @@ def differences(truths: dict[str, Truth], until: datetime) -> Iterator[Differenc
         for slug, truth in truths.items():
             tenant = tenants[slug]
             for month in sorted(truth.months):
-                yield from _quantities(tenant, month, truth)
+                yield from _quantities(tenant, month, truth, until)
                 if calendar.month_bounds(tenant.time_zone, month)[1] <= until:
                     yield from _bill(tenant, month, truth)
 
 
-def _quantities(tenant: Tenant, month: str, truth: Truth) -> Iterator[Difference]:
+def _quantities(tenant: Tenant, month: str, truth: Truth, until: datetime) -> Iterator[Difference]:
     start, end = calendar.month_bounds(tenant.time_zone, month)
-    with connection.cursor() as cursor:
-        cursor.execute(_SUMS, [tenant.pk, start, end])
+    with connection.cursor() as cursor:  # a platform that runs goes on counting what is stored
+        cursor.execute(_SUMS, [tenant.pk, start, min(end, until)])
         found = dict(cursor.fetchall())
     for meter, true in truth.months[month].quantities().items():
         said = found.get(meter, Decimal(0))

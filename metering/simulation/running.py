@@ -15,6 +15,7 @@ from tenants.models import Tenant
 
 from . import checking, days, loading, plans
 from .checking import Difference
+from .span import OtherSpanError, Span, of_tenant
 from .truth import Truth
 
 AT_ONCE = 10
@@ -30,6 +31,11 @@ class Platform:
     tenants: int
     first: date
     until: datetime
+
+    @property
+    def span(self) -> Span:
+        """The time that it is about."""
+        return Span(self.first, self.until)
 
     def days(self) -> list[date]:
         """Every local day of it; the last one may lie behind `until` east of it."""
@@ -57,8 +63,8 @@ class Done:
 def run(platform: Platform, *, check: bool = True, workers: int = 1) -> Iterator[Done]:
     """Simulate the platform, portion after portion, with `workers` processes, this one among them; yields as it goes.
 
-    Tenants that are there already are passed over (their truth is computed again), so that it can be resumed and extended. Without
-    `check` nothing is compared.
+    Tenants that are there already are passed over (their truth is computed again), so that it can be resumed and extended, and two
+    that run at once share the work. Without `check` nothing is compared. Raises OtherSpanError when they are there for another time.
     """
     opens = datetime.combine(platform.first, datetime.min.time(), UTC) - timedelta(days=1)
     housekeeping.make_partitions(opens, platform.until)
@@ -77,9 +83,16 @@ def _simulate(numbers: range, platform: Platform, check: bool) -> Done:
             truths[plan.slug], written = loading.load(plan, past, platform.until)
             rows += written
         except loading.AlreadySimulatedError:
+            _expect_the_same_span(plan.slug, platform)
             truths[plan.slug] = loading.truth_of(plan, past, platform.until)
     hours = _roll_up(list(truths), platform.until)
     return Done(truths, rows, hours, list(checking.differences(truths, platform.until)) if check else [])
+
+
+def _expect_the_same_span(slug: str, platform: Platform) -> None:
+    there = of_tenant(Tenant.objects.get(slug=slug))
+    if there != platform.span:
+        raise OtherSpanError(f"{slug} was simulated for another time: {there}, not {platform.span}.")
 
 
 def _roll_up(slugs: list[str], until: datetime) -> int:

@@ -21,11 +21,16 @@ def totals() -> list[tuple[object, ...]]:
         return cursor.fetchall()
 
 
+def command(*words: str) -> list[str]:
+    return [sys.executable, "manage.py", "simulate", "--months", "1", "--until", UNTIL, *words]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_each_tenant_once_and_as_one_process_would(server_environment: dict[str, str], tmp_path: Path) -> None:
     def simulate(*words: str) -> str:
-        command = [sys.executable, "manage.py", "simulate", "--months", "1", "--until", UNTIL, *words]
-        run = subprocess.run(command, cwd=ROOT, env=server_environment, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command(*words), cwd=ROOT, env=server_environment, capture_output=True, text=True, check=False
+        )
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
@@ -36,3 +41,17 @@ def test_each_tenant_once_and_as_one_process_would(server_environment: dict[str,
     assert len({slug for slug, *_ in shared_out}) == len(json.loads((tmp_path / "truth.json").read_text())) == 8
     simulate("--tenants", "8")  # in one process: nothing is left to do, and nothing changes
     assert totals() == shared_out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_were_started_at_once_share_the_work(server_environment: dict[str, str]) -> None:
+    both = [
+        subprocess.Popen(
+            command("--tenants", "8"), cwd=ROOT, env=server_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for told, code in [(each.communicate()[0], each.returncode) for each in both]:
+        assert code == 0, told
+        assert "tenant months are what they should be" in told
+    assert len({slug for slug, *_ in totals()}) == 8
