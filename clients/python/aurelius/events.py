@@ -199,7 +199,9 @@ class Events:
             with self._wake:
                 self._wake.notify_all()
                 if not self._closing and wait:
-                    self._wake.wait_for(self._in_haste if failures or self._put_off or self._all_held >= 0 else self._is_due, wait)
+                    self._wake.wait_for(
+                        self._in_haste if failures or self._put_off or self._all_held >= 0 else self._is_due, wait
+                    )
                 if self._closing:
                     return
                 self._urgent = False

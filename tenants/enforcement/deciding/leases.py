@@ -277,7 +277,9 @@ class Leases:
             accounts = [account for account in sums if account.slug in group]
             try:
                 generation = keys.generation_field(control.generation_of(accounts[0].slug))
-                replies = control.scripts(SETTLE, [self._settlement(each, generation, *sums[each]) for each in accounts])
+                replies = control.scripts(
+                    SETTLE, [self._settlement(each, generation, *sums[each]) for each in accounts]
+                )
             except RedisUnavailableError as error:
                 errors += [error] * len(accounts)
             else:
