@@ -231,8 +231,18 @@ class Spool:
         self._last += 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._descriptor = os.open(self._path(self._last), flags, 0o600)
+        if self._sync and fcntl is not None:
+            self._sync_folder()
         self._written = 0
         self._files.append(self._last)
+
+    def _sync_folder(self) -> None:
+        """After a power cut a file is there only if its name has reached the disk, too."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _end(self) -> None:
         if self._descriptor >= 0:
