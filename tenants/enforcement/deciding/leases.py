@@ -25,7 +25,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ...limits import Decision
+from ...decisions import Decision
 from ..config import Config
 from ..errors import RedisUnavailableError
 from ..protocol import keys

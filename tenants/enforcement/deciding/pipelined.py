@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, cast
 
 from ... import spans
-from ...limits import Decision
+from ...decisions import Decision
 from .. import metrics
 from ..config import Config
 from ..errors import RedisUnavailableError, UnknownTenantError
