@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
-from .limits import PROBLEM_TYPE, PROBLEMS
+from .decisions import PROBLEM_TYPE, PROBLEMS
 
 
 class Kind(NamedTuple):

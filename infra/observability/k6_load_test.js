@@ -36,6 +36,7 @@ const THRESHOLDS = {
   search_latency: [P95],
   ml_latency: [P95],
   contract_violations: ['count<1'],
+  rate_limited: ['rate<0.01'], // who is within the limits is not to be refused
 };
 
 // A refusal by the limits is an answer, not a failure; its contract is checked below.

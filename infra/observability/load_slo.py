@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WINDOWS = ("minute", "hour", "day")
-TARGETS = {"p95_ms": 500.0, "error_rate": 0.01}
+TARGETS = {"p95_ms": 500.0, "error_rate": 0.01, "refused_rate": 0.01}
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,24 @@ class Verdict:
         return {"name": self.name, "target": self.target, "actual": round(self.actual, 4), "unit": self.unit, "met": self.met}  # fmt: skip
 
 
-def verdicts(p95_ms: float, requests: int, errors: int, broken_refusals: int, targets: Mapping[str, float] = TARGETS) -> list[Verdict]:  # fmt: skip
-    """The objectives of a run. Refusals (429) are no errors; a refusal that breaks the contract is one objective missed. No request at all misses all."""
-    rate = errors / requests if requests else 1.0
+def verdicts(
+    p95_ms: float,
+    requests: int,
+    errors: int,
+    refused: int,
+    broken_refusals: int,
+    targets: Mapping[str, float] = TARGETS,
+) -> list[Verdict]:
+    """The objectives of a run: latency, requests and refusals are those of users within their limits, errors everybody's.
+
+    Refusals (429) are no errors, but who is within the limits is not to be refused; a refusal that breaks the contract is one objective
+    missed. No request at all misses all.
+    """
+    errors_of, refused_of = ((each / requests if requests else 1.0) for each in (errors, refused))
     return [
         Verdict("latency p95", targets["p95_ms"], p95_ms if requests else float("inf"), "ms"),
-        Verdict("error rate", targets["error_rate"], rate, "ratio"),
+        Verdict("error rate", targets["error_rate"], errors_of, "ratio"),
+        Verdict("refused within the limits", targets["refused_rate"], refused_of, "ratio"),
         Verdict("refusals against the contract", 1, broken_refusals, "answers"),
     ]
 

@@ -108,16 +108,16 @@ def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users:
 def _locust(found: dict[str, Any], users: str) -> list[str]:
     if not found:
         return ["## Locust", "", "It did not end by itself: there is no summary.", ""]
-    requests = max(found["requests"], 1)
+    within = max(found["within_limits"]["requests"], 1)
     deliberate = found["refused_on_purpose"]
     lines = [
         "## Locust", "",
         f"{users} users{_spread(found)}, {found['requests']} requests ({found['requests_per_second']} a second), {found['errors']} errors.",
-        f"429 share: {found['refused'] / requests:.2%} for tenants within their limits; the user of the tenant over its limit got {deliberate}"
-        f" refusals on purpose, {found['broken_refusals']} of them against the contract.", "",
+        f"429 share: {found['refused'] / within:.2%} for tenants within their limits, by whose requests the objectives are judged; the user of the"
+        f" tenant over its limit got {deliberate} refusals on purpose. {found['broken_refusals']} refusals were against the contract.", "",
         "| request | requests | errors | p50 ms | p95 ms | p99 ms |", "|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
-    for row in [*found["routes"], {**found["all"], "name": "**all**"}]:
+    for row in [*found["routes"], {**found["within_limits"], "name": "**all within the limits**"}]:
         times = " | ".join(f"{row[name]:.0f}" if row[name] is not None else "–" for name in ("p50", "p95", "p99"))
         lines.append(f"| {row['name']} | {row['requests']} | {row['errors']} | {times} |")
     return [*lines, "", *_objectives(found)]

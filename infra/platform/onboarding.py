@@ -65,10 +65,10 @@ def onboard(portal: Client, accounts: Path, logins: Path) -> int:
                     roles=ROLES.get(role, ("clinician",)),
                 )
             )
-    dump(accounts, made, service_keys)
     rows = [{"username": name, "password": password, "tenant": _of(made, name)} for name, password in passwords.items()]
     logins.touch(mode=0o600)
     logins.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    dump(accounts, made, service_keys)  # last: where it is, nobody asks for onboarding again
     return len(made)
 
 

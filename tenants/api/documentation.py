@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
-from ..limits import PROBLEM_TYPE
+from ..decisions import PROBLEM_TYPE
 from ..problems import KINDS
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"

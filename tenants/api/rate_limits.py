@@ -11,9 +11,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..decisions import WindowState
 from ..enforcement.errors import RedisUnavailableError
 from ..limiting import live, overrides
-from ..limits import WINDOWS, WindowState
+from ..limits import WINDOWS
 from ..models import LimitKind
 from ..models.apikey import Scope
 from ..problems import ProblemError

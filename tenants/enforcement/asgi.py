@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from ..limits import Decision
+from ..decisions import Decision
 from .config import Config, FailurePolicy
 from .deciding.core import Witness
 from .deciding.pipelined import AsyncEnforcer

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from ..limits import Decision, headers, http_status, problem
+from ..decisions import Decision, headers, http_status, problem
 from .deciding.known import Known
 from .engine import enforcer
 from .http.principal import principal_of

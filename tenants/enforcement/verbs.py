@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..limits import Decision
+from ..decisions import Decision
 from ..models import Tenant
 from .counting.flushing import flush
 from .counting.usage_hash import read_usage

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..decisions import WindowState
 from ..enforcement.deciding.known import Known
 from ..enforcement.engine import enforcer
 from ..enforcement.errors import RedisUnavailableError
 from ..enforcement.protocol.keys import Credential
-from ..limits import WindowState
 
 
 def windows_of(slug: str, subject: str) -> dict[str, WindowState]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
-from aurelius import AsyncHttpDecider, DecisionUnavailableError
+from aurelius import AsyncHttpDecider, DecisionUnavailableError, HttpDecider
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ALLOWED = b"HTTP/1.1 200 OK\r\nX-Portal-Tenant: acme\r\nX-RateLimit-Limit: 9\r\nContent-Length: 0\r\n\r\n"
@@ -94,3 +97,32 @@ def test_an_answer_in_pieces_is_put_together() -> None:
         writer.close()
 
     assert ask(serve) == ["acme"]
+
+
+def test_a_connection_that_breaks_within_an_answer_is_not_asked_again() -> None:
+    """The call may be counted already: the second time it would count twice."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    here, _ = server.accept()
+                except OSError:
+                    return
+                with here:
+                    while question := here.recv(65_536):
+                        asked.append(question)
+                        if len(asked) == 1:
+                            here.sendall(ALLOWED)  # and the connection is kept
+                            continue
+                        here.sendall(ALLOWED.replace(b"Length: 0", b"Length: 9") + b"b")
+                        here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+                        break
+
+        threading.Thread(target=serve, daemon=True).start()
+        with HttpDecider(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=30) as decider:
+            assert decider.consume("key").tenant == "acme"
+            with pytest.raises(DecisionUnavailableError):
+                decider.consume("key")
+    assert len(asked) == 2

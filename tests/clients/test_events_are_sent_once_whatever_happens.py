@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aurelius import Client, Events, Spool, event_id
+from aurelius.spool import MemoryQueue
 
 from portal.embedded import free_port
 from tests.clients.serving import PATIENCE, Scripted, accepted, wait_until
@@ -84,6 +85,9 @@ def test_an_outage_is_waited_out_and_a_restart_sends_what_was_left(tmp_path: Pat
         problem("rate_limit_exceeded", 429),
         problem("quota_exceeded", 429),
         (502, {}, None),
+        (500, {}, None),
+        (301, {"Location": "https://elsewhere.example"}, None),
+        problem("not_found", 404),
     ],
 )
 def test_what_cannot_be_taken_now_comes_again_unchanged(answer: Any) -> None:
@@ -150,6 +154,82 @@ def test_a_tenant_whose_key_is_refused_holds_up_no_other(tmp_path: Path) -> None
     waiting = [event["id"] for _, event in Spool(tmp_path).head(100)]
     assert sorted(waiting) == sorted([*(f"g{number}" for number in range(20)), "nobody"])
     assert sum(asked["headers"]["authorization"] == "Bearer old" for asked in portal.asked) <= 2
+
+
+def test_a_tenant_over_its_limit_holds_up_no_other(tmp_path: Path) -> None:
+    def answer(number: int, asked: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if asked["headers"]["authorization"] == "Bearer busy":
+            return problem("rate_limit_exceeded", 429, **{"Retry-After": "3000"})
+        return 200, {}, accepted(asked)
+
+    with Scripted(answer) as portal:
+        keys = {"acme": "good", "globex": "busy"}
+        events = Events(Client(portal.url, "own"), spool=tmp_path, key_of=keys, every=0.01)
+        events.send("api_calls", 1, id="g", tenant="globex")
+        wait_until(lambda: portal.asked, "nothing is sent")
+        events.send("api_calls", 1, id="a", tenant="acme")  # comes while all that waits is held
+        wait_until(lambda: events.accepted == 1, "acme's event does not get through")
+        assert not events.close(timeout=0)
+    assert [event["id"] for _, event in Spool(tmp_path).head(9)] == ["g"]
+
+
+def test_waiting_for_a_held_tenant_costs_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hold of one tenant is over, another's is not: nothing is due, so nothing is looked at again and again."""
+    monkeypatch.setattr("aurelius.events.HOLD", 0.05)
+
+    def answer(number: int, asked: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if asked["headers"]["authorization"] == "Bearer busy":
+            return problem("rate_limit_exceeded", 429, **{"Retry-After": "3000"})
+        return problem("invalid_key", 401) if number == 1 else (200, {}, accepted(asked))
+
+    looks: list[int] = []
+
+    class Watched(MemoryQueue):
+        def head(self, most: int) -> list[Any]:
+            looks.append(most)
+            return super().head(most)
+
+    with Scripted(answer) as portal:
+        events = Events(
+            Client(portal.url, "own"), spool=Watched(), key_of={"acme": "good", "globex": "busy"}, every=0.01
+        )
+        events.send("api_calls", 1, tenant="acme")
+        wait_until(lambda: events.accepted == 1, "acme's event does not get through once its hold is over")
+        events.send("api_calls", 1, tenant="globex")
+        wait_until(lambda: len(portal.asked) == 3, "globex's event is not sent")
+        waits: list[float] = []
+        wait_for = events._wake.wait_for
+
+        def noted(true: Any, seconds: float) -> bool:
+            waits.append(seconds)
+            return wait_for(true, seconds)
+
+        monkeypatch.setattr(events._wake, "wait_for", noted)
+        wait_until(lambda: len(waits) >= 5, "the thread does not wait")
+        events.close(timeout=0)
+    assert min(waits[:5]) > 0
+
+
+def test_an_event_is_never_sent_for_another_tenant(tmp_path: Path) -> None:
+    with Scripted(lambda number, asked: (200, {}, accepted(asked))) as portal:
+        events = Events(Client(portal.url, "own"), spool=tmp_path, key_of={"acme": ""}, every=0.01)
+        events.send("api_calls", 1, tenant="acme")
+        events.send("api_calls", 1, id="mine")
+        wait_until(lambda: events.accepted == 1, "the own event is not sent")
+        assert not events.close(timeout=0)
+    assert [ids(asked) for asked in portal.asked] == [["mine"]]
+
+
+def test_labels_that_json_cannot_say_are_refused_at_once_and_hold_nothing_up() -> None:
+    with (
+        Scripted(lambda number, asked: (200, {}, accepted(asked))) as portal,
+        Events(Client(portal.url, "k"), every=600) as events,
+    ):
+        with pytest.raises(ValueError, match="JSON"):
+            events.send("api_calls", 1, since=AT)
+        events.send("api_calls", 1, id="b")
+        assert events.flush(PATIENCE)
+    assert [ids(asked) for asked in portal.asked] == [["b"]]
 
 
 def test_leaving_the_block_sends_what_waits() -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from metering.models import UsageEvent
 from tenants.credentials import apikeys
 from tenants.models import Tenant, Tier
-from tests.clients.serving import PATIENCE
+from tests.clients.serving import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -49,3 +49,19 @@ def test_the_same_id_with_other_content_is_a_conflict_that_is_told(portal: str, 
         events.send("gpu_seconds", 2, id="a", time=at, model="H100")
         assert events.flush(PATIENCE)
     assert told == ["conflict"]
+
+
+def test_what_a_tenant_used_is_never_booked_for_another(portal: str, keys: dict[str, str], tmp_path: Path) -> None:
+    """A gateway of many tenants that was given one key: acme does not pay for globex, and nothing is lost either."""
+    at = timezone.now() - timedelta(minutes=10)
+    events = Events(Client(portal, keys["acme"]), spool=tmp_path, every=0.01)
+    events.send("gpu_seconds", 1, id="a", time=at, tenant="acme", model="H100")
+    events.send("gpu_seconds", 2, id="b", time=at, tenant="globex", model="H100")
+    wait_until(lambda: events.accepted == 1, "acme's own event is not booked")
+    assert not events.close(timeout=1)
+    with Events(Client(portal, keys["acme"]), spool=tmp_path, key_of=keys, every=600) as again:
+        assert again.flush(PATIENCE)
+    assert {event.tenant.slug: event.event_id for event in UsageEvent.objects.select_related("tenant")} == {
+        "acme": "a",
+        "globex": "b",
+    }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from aurelius import Spool
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -76,3 +79,19 @@ def test_a_lost_position_sends_again_and_loses_nothing(tmp_path: Path) -> None:
     spool.close()
     (tmp_path / "position").write_text("?")
     assert numbers(Spool(tmp_path)) == [0, 1, 2]
+
+
+def test_with_sync_the_name_of_a_new_file_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    spool = Spool(tmp_path, sync=True)
+    for number in range(2):
+        spool.append({"number": number})
+    spool.close()
+    assert synced == ["folder", "file", "file"]

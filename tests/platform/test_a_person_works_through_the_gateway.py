@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
+from kombu.exceptions import OperationalError
 from PIL import Image
 
+from aurelius_platform.jobs import Jobs
 from tests.platform.conftest import Platform, log_in
 
 
@@ -50,6 +52,20 @@ async def test_jobs_are_queued_and_seen_by_their_tenant_only(platform: Platform)
         ("platform.thumbnails", jobs[0][1].json()["id"]),
         ("platform.infer", jobs[1][1].json()["id"]),
     ]
+
+
+async def test_a_job_that_cannot_be_queued_has_failed_and_says_so(platform: Platform) -> None:
+    def away(name: str, arguments: list[str]) -> None:
+        raise OperationalError("nobody listens")
+
+    platform.queue.send_task = away  # type: ignore[method-assign]
+    async with platform.running() as client:
+        await log_in(client)
+        study = (await client.get("/studies")).json()["results"][0]["id"]
+        answer = await client.post(f"/studies/{study}/thumbnails")
+    assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
+    (job,) = (each for each in Jobs(platform.data / "jobs.sqlite").latest("thumbnails") if each.subject == study)
+    assert (job.state, job.result["code"]) == ("failed", "queue_unavailable")
 
 
 async def test_indexing_and_the_services_state_are_for_admins(platform: Platform) -> None:

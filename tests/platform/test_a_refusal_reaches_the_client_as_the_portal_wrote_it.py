@@ -62,8 +62,13 @@ def test_another_status_or_body_is_no_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p95", "requests", "errors", "broken", "met"),
-    [(499, 1000, 9, 0, True), (500, 1000, 0, 0, False), (10, 1000, 10, 0, False), (10, 1000, 0, 1, False), (0, 0, 0, 0, False)],
+    ("p95", "requests", "errors", "refused", "broken", "met"),
+    [
+        (499, 1000, 9, 9, 0, True), (500, 1000, 0, 0, 0, False), (10, 1000, 10, 0, 0, False), (10, 1000, 0, 10, 0, False),
+        (10, 1000, 0, 0, 1, False), (0, 0, 0, 0, 0, False),
+    ],
 )  # fmt: skip
-def test_objectives_hold_or_do_not(p95: float, requests: int, errors: int, broken: int, met: bool) -> None:
-    assert slo.all_met(slo.verdicts(p95, requests, errors, broken)) is met
+def test_objectives_hold_or_do_not(
+    p95: float, requests: int, errors: int, refused: int, broken: int, met: bool
+) -> None:
+    assert slo.all_met(slo.verdicts(p95, requests, errors, refused, broken)) is met

@@ -32,6 +32,16 @@ def test_it_is_the_portals_metric(name: str) -> None:
     assert described(getattr(metrics, name)) == described(getattr(portal, name))
 
 
+async def test_words_that_clients_make_up_are_no_series_of_their_own(platform: Platform) -> None:
+    async with platform.client(platform.gateway) as client:
+        for number in range(3):
+            await client.request(f"BREW{number}", "/coffee")
+    (requests,) = metrics.HTTP_REQUESTS.collect()
+    methods = {sample.labels["method"] for sample in requests.samples}
+    assert "other" in methods
+    assert not any(method.startswith("BREW") for method in methods)
+
+
 def test_the_workers_vitals_are_in_the_portals_table() -> None:
     found = {family.name: family for family in metrics.WorkerVitals("platform@here").collect()}
     assert {"portal_worker_resident_memory_bytes", "portal_worker_cpu_seconds_total"} <= known.own()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from aurelius_platform.accounts import TOKEN_SECONDS, Caller, Internal, Tokens
 from aurelius_platform.gateway.sessions import FAILURE_SECONDS, FAILURES, Doorkeeper
-from tests.platform.conftest import SECRET, Platform
+from tests.platform.conftest import PASSWORD, SECRET, Platform
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,16 @@ async def test_too_many_logins_say_when_to_try_again(platform: Platform) -> None
         answers = [await client.post("/login", json=tried) for _ in range(FAILURES + 1)]
     assert [answer.status_code for answer in answers] == [401] * FAILURES + [429]
     assert 0 < int(answers[-1].headers["retry-after"]) <= FAILURE_SECONDS
+
+
+async def test_many_tries_at_once_are_no_way_around_it(platform: Platform) -> None:
+    async with platform.client(platform.gateway) as client:
+        tried = {"username": "cleo", "password": "guess"}
+        answers = await asyncio.gather(*(client.post("/login", json=tried) for _ in range(4 * FAILURES)))
+        assert sorted(answer.status_code for answer in answers) == [401] * FAILURES + [429] * 3 * FAILURES
+        others = {"username": "ada", "password": PASSWORD}
+        answers = await asyncio.gather(*(client.post("/login", json=others) for _ in range(2 * FAILURES)))
+        assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_services_answer_the_gateway_only(platform: Platform) -> None:

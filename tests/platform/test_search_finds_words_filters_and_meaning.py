@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,10 +80,35 @@ def test_an_index_that_was_swept_away_meanwhile_is_opened_anew(tmp_path: Path) -
     here = Index(tmp_path, "notes")
     index.build(tmp_path, "notes", reports(20), 20, lambda *_: None)
     assert here.search("keyword", "there", 5)
-    seen = here._seen
+    seen = here._present
+    assert seen is not None
     for _ in range(2):
         index.build(tmp_path, "notes", reports(20), 20, lambda *_: None)
     found = (tmp_path / "notes.json").stat()
-    here._seen = (found.st_mtime_ns, found.st_ino)  # as if it had looked just before the newest came
-    assert seen != here._seen
+    newest = (found.st_mtime_ns, found.st_ino)
+    assert seen.mark != newest
+    here._present = seen._replace(mark=newest)  # as if it had looked just before the newest came
     assert here.search("keyword", "there", 5)
+
+
+def test_a_search_reads_one_index_although_another_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors of one index never name the documents of another."""
+    here, current = Index(tmp_path, "notes"), Index._current
+    texts = ("gallstones without signs of cholecystitis", "a spiculated mass of the breast")
+    old, new = (
+        [Report(id, text, text, "CT", "chest", 2024) for id, text in enumerate(each)] for each in (texts, texts[::-1])
+    )
+    index.build(tmp_path, "notes", old, 2, lambda *_: None)
+
+    def and_then_another(self: Index) -> Any:
+        found = current(self)
+        if not (tmp_path / "come").exists():
+            (tmp_path / "come").touch()
+            index.build(tmp_path, "notes", new, 2, lambda *_: None)
+            current(self)  # as another thread's search does
+        return found
+
+    monkeypatch.setattr(Index, "_current", and_then_another)
+    assert here.search("semantic", "gallstones", 1)[0]["title"] == texts[0]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from infra.observability import load_slo, run_load
 from infra.observability.as_code import gpu_costs, jobs, promql
 from infra.observability.as_code.known import ROOT
 from tests.observability import servers
+from tests.platform.conftest import PASSWORD
 from tests.platform.running import PATIENCE, Running, SeenSpan, platform, until
 
 pytestmark = pytest.mark.slow
@@ -141,12 +143,13 @@ def test_a_tenant_over_its_limit_gets_refusals_that_keep_the_contract(running: R
 
 
 def _locust(
-    running: Running, gateway: str, summary: Path, *more: str, workers: int = 0
-) -> tuple[int, dict[str, object]]:
+    running: Running, gateway: str, summary: Path, *more: str, workers: int = 0, logins: str = ""
+) -> tuple[int, dict[str, Any]]:
     options = ("--users", "6", "--spawn-rate", "6", "--run-time", "6s", "--stop-timeout", "3", *more)
     status = run_load.locust(
-        running.url(gateway), *options, summary=summary, workers=workers, environment=running.environment
-    )
+        running.url(gateway), *options, summary=summary, workers=workers,
+        environment={**running.environment, **({"PLATFORM_LOGINS": logins} if logins else {})},
+    )  # fmt: skip
     return status, json.loads(summary.read_text())
 
 
@@ -175,7 +178,27 @@ def test_the_classes_have_the_weights_of_the_brief(running: Running) -> None:
     assert weights == {"ClinicianUser": 50, "ResearcherUser": 30, "AdminUser": 10, "RadiologyWorkflowUser": 20}
 
 
-def _k6(running: Running, gateway: str, summary: Path, **more: str) -> tuple[int, dict[str, object]]:
+def _logins_with(running: Running, limited: str, to: Path) -> Path:
+    """A file of logins whose only clinician may make five calls a minute."""
+    rows = [row for row in json.loads((running.data / "logins.json").read_text()) if row["username"] != "clinician-1"]
+    to.write_text(json.dumps([{"username": limited, "password": PASSWORD, "tenant": "lakeside"}, *rows]))
+    return to
+
+
+def test_refusing_who_is_within_the_limits_misses_an_objective(running: Running, tmp_path: Path) -> None:
+    """However fast and well-formed the refusals are."""
+    logins = str(_logins_with(running, "clinician-locust", tmp_path / "locust-logins.json"))
+    status, found = _locust(running, "gateway", tmp_path / "locust.json", "--slo-p95-ms", "60000", logins=logins)
+    assert (status, [each["name"] for each in found["slo"] if not each["met"]]) == (1, ["refused within the limits"])
+    assert "/me (over limit)" in {row["name"] for row in found["routes"]}
+    ordinary = sum(row["requests"] for row in found["routes"] if row["name"] != "/me (over limit)")
+    assert found["within_limits"]["requests"] == ordinary < found["requests"]
+    logins = str(_logins_with(running, "clinician-k6", tmp_path / "k6-logins.json"))
+    status, found = _k6(running, "gateway", tmp_path / "k6.json", P95_MS="60000", PLATFORM_LOGINS=logins)
+    assert (status, {each["name"] for each in found["slo"] if not each["met"]}) == (99, {"rate_limited"})
+
+
+def _k6(running: Running, gateway: str, summary: Path, **more: str) -> tuple[int, dict[str, Any]]:
     given = {
         "GATEWAY_URL": running.url(gateway),
         "PLATFORM_LOGINS": f"{running.data}/logins.json",

@@ -88,6 +88,19 @@ def test_a_job_holds_a_gpu_and_tells_what_it_did(here: Any) -> None:
     assert Reservation.objects.count() == 1
 
 
+def test_what_a_job_used_counts_once_although_its_worker_died_before_it_said_so(here: Any) -> None:
+    call_command("add_meter", *onboarding.METERS, "--now")
+    workshop, job = inferred(here)
+    workshop.jobs.progress(job.id, job.processed, job.expected)  # what it was when the worker died
+    again = Workshop(here)
+    again.run(job.id, again.infer)
+    again.usage.__exit__(None, None, None)
+    assert again.usage._events is not None
+    assert (again.usage._events.duplicates, again.usage._events.rejected) == (1, 0)
+    (event,) = UsageEvent.objects.filter(meter="inferences")
+    assert event.quantity_micro == job.result["slices"] * 1_000_000
+
+
 def test_a_job_that_gets_no_gpu_fails_with_the_portals_code(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aurelius_platform.workshop.EXPECTED_HOURS", "5000")
     with pytest.raises(Refused) as refusal:
@@ -121,6 +134,9 @@ def test_onboarding_makes_what_the_gateway_needs_once(
     token = operator_tokens.create(operator, name="onboarding", actor="test", reason="test").text
     for _ in range(2):
         assert onboarding.onboard(Client(portal, token), tmp_path / "accounts.json", tmp_path / "logins.json") == 2
+    with pytest.raises(FileNotFoundError):
+        onboarding.onboard(Client(portal, token), tmp_path / "second.json", tmp_path / "nowhere" / "logins.json")
+    assert not (tmp_path / "second.json").exists(), "accounts whose passwords nobody knows"
     tenant = Tenant.objects.get(slug="lakeside")
     assert tenant.tier.slug == "starter"
     logins = json.loads((tmp_path / "logins.json").read_text())
@@ -131,5 +147,5 @@ def test_onboarding_makes_what_the_gateway_needs_once(
         assert account is not None
         assert account.api_key.startswith("gpk_test_lakeside_")
     assert (tmp_path / "logins.json").stat().st_mode & 0o077 == 0
-    assert ApiKey.objects.filter(tenant=tenant).count() == 2 * 3
+    assert ApiKey.objects.filter(tenant=tenant).count() == 3 * 3
     assert ApiKey.objects.filter(tenant=tenant, key_id=known.service_key("lakeside").split("_")[3]).exists()

@@ -26,6 +26,10 @@ MOST_IN_A_BATCH = 1_000
 HOLD = 60.0
 """Seconds in which a tenant whose key is refused (401, 402, 403) is not tried again; others go on."""
 
+OF_THE_CONTENT = frozenset({400, 413, 422})
+"""Answers to a request that blame what is in it: sending the same again cannot help. Any other may be another one later."""
+
+WRONG_TENANT = "wrong_tenant"
 PATH = "events"
 MAX_EXPONENT = 30
 Number = Union[int, float, str, Decimal]
@@ -47,7 +51,7 @@ class Events:
 
     `send` returns once the event is kept: on disk with a `spool`, in memory without one. A thread sends what waits every `every` seconds, or
     as soon as `batch` events wait. What the portal cannot take now is tried again, with backoff and for ever; what it rejects for good
-    (a conflict, an unknown type) goes to `on_rejected` and the log, and holds nothing up.
+    (a conflict, an unknown type, no event at all) goes to `on_rejected` and the log, and holds nothing up.
     """
 
     def __init__(
@@ -85,6 +89,9 @@ class Events:
         self._closing = self._urgent = False
         self._flushing = 0
         self._put_off = 0
+        """Events of held tenants that were moved to the end since others were last seen."""
+        self._all_held = -1
+        """How many events waited when all of them turned out to be held; -1: others may be among them."""
         self.accepted = 0
         self.duplicates = 0
         self.rejected = 0
@@ -108,7 +115,7 @@ class Events:
 
         `quantity` is in the unit of the event type; dimensions are labels such as model, user and project (None is left out). With an `id`
         of your own (see event_id) the same fact told twice counts once, across restarts too; without one it gets a random id once.
-        `time` is aware, by default now. Raises SpoolFullError, ValueError.
+        `time` is aware, by default now. Raises SpoolFullError, OSError (the disk), ValueError (also for labels that JSON cannot say).
         """
         at = time or datetime.now(timezone.utc)
         if at.tzinfo is None:
@@ -122,6 +129,8 @@ class Events:
             "time": at.isoformat(),
             "data": {"quantity": _decimal(quantity), **data},
         }
+        if tenant:
+            event["subject"] = tenant  # so that the portal books it for nobody else, whatever key brings it
         self._queue.append([tenant, event])
         if len(self._queue) >= self._batch:
             with self._wake:
@@ -190,7 +199,9 @@ class Events:
             with self._wake:
                 self._wake.notify_all()
                 if not self._closing and wait:
-                    self._wake.wait_for(self._in_haste if failures or self._put_off else self._is_due, wait)
+                    self._wake.wait_for(
+                        self._in_haste if failures or self._put_off or self._all_held >= 0 else self._is_due, wait
+                    )
                 if self._closing:
                     return
                 self._urgent = False
@@ -211,12 +222,17 @@ class Events:
         tenants: dict[str, list[Event]] = {}
         for tenant, record in rows:
             tenants.setdefault(tenant, []).append(record)
-        held = {tenant for tenant in tenants if self._held.get(tenant, 0.0) > now}
-        if held == tenants.keys() and self._put_off >= len(self._queue):
-            self._put_off = len(rows)
-            return min(self._held.values()) - now  # nothing waits but what is held
+        still = {tenant: until for tenant, until in self._held.items() if until > now}
+        if len(still) < len(self._held):
+            self._held, self._all_held = still, -1
+        held = tenants.keys() & still.keys()
         if held != tenants.keys():
-            self._put_off = 0
+            self._put_off, self._all_held = 0, -1
+        else:
+            if self._put_off >= len(self._queue):  # once around
+                self._put_off, self._all_held = 0, len(self._queue)
+            if self._all_held == len(self._queue):
+                return min(self._every, *(until - now for until in still.values()))
         for tenant in tenants.keys() - held:
             if not self._deliver(tenant, tenants[tenant]):
                 held.add(tenant)
@@ -239,9 +255,15 @@ class Events:
             if problem.status in (401, 402, 403):
                 self._hold(tenant, str(problem))
                 return False
-            if problem.status == 429:
+            if problem.status in OF_THE_CONTENT:
+                return self._divide(tenant, records, problem)
+            if self._key_of is None:
                 raise Unavailable(str(problem), problem.retry_after or 1.0) from problem
-            return self._divide(tenant, records, problem)
+            self._hold(tenant, str(problem), problem.retry_after)  # other tenants' events may get through
+            return False
+        if any(result.get("code") == WRONG_TENANT for result in answer["results"]):
+            self._hold(tenant, "the key that sends them is another tenant's")
+            return False
         for result in answer["results"]:
             status = result["status"]
             if status == "accepted":
@@ -267,15 +289,18 @@ class Events:
         if self._on_rejected is not None:
             self._on_rejected(record, reason)
 
-    def _hold(self, tenant: str, why: str) -> None:
-        self._held[tenant] = clock.monotonic() + HOLD
-        log.error("usage events of %s wait %.0f s: %s", tenant or "this key's tenant", HOLD, why)
+    def _hold(self, tenant: str, why: str, seconds: float = 0.0) -> None:
+        seconds = seconds or HOLD
+        self._held[tenant] = clock.monotonic() + seconds
+        log.error("usage events of %s wait %.0f s: %s", tenant or "this key's tenant", seconds, why)
 
     def _client_of(self, tenant: str) -> Client:
         """The client with the tenant's key. Raises KeyError."""
         if not tenant or self._key_of is None:
             return self._client
         key = self._key_of(tenant)
+        if not key:  # never under the key of another tenant
+            raise KeyError(tenant)
         found = self._clients.get(tenant)
         if found is None or found[0] != key:  # a rotated key
             found = self._clients[tenant] = (key, self._client.derived(key=key))

@@ -45,7 +45,7 @@ class Queue(Protocol):
     """Where events wait. Threads share it."""
 
     def append(self, record: Record, *, force: bool = False) -> None:
-        """Keep the record. Raises SpoolFullError unless `force`."""
+        """Keep the record as it is now. Raises SpoolFullError unless `force`, ValueError for one that JSON cannot say."""
 
     def head(self, most: int) -> list[Record]:
         """The oldest records, which stay until `done`."""
@@ -63,18 +63,20 @@ class MemoryQueue:
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
-        self._records: deque[Record] = deque()
+        self._records: deque[bytes] = deque()
         self._lock = threading.Lock()
 
     def append(self, record: Record, *, force: bool = False) -> None:
+        written = _written(record)
         with self._lock:
             if len(self._records) >= self._most and not force:
                 raise SpoolFullError(f"{self._most} events wait already")
-            self._records.append(record)
+            self._records.append(written)
 
     def head(self, most: int) -> list[Record]:
         with self._lock:
-            return [self._records[index] for index in range(min(most, len(self._records)))]
+            written = [self._records[index] for index in range(min(most, len(self._records)))]
+        return [json.loads(each) for each in written]
 
     def done(self, count: int) -> None:
         with self._lock:
@@ -127,8 +129,8 @@ class Spool:
         raise SpoolBusyError(f"{folder}: a thousand writers")
 
     def append(self, record: Record, *, force: bool = False) -> None:
-        """See Queue. Raises ValueError for a record that is too large, OSError when the disk refuses."""
-        payload = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode()
+        """See Queue. Raises ValueError also for a record that is too large, OSError when the disk refuses."""
+        payload = _written(record)
         line = b"%08x %s\n" % (zlib.crc32(payload), payload)
         if len(line) > MAX_RECORD:
             raise ValueError(f"an event of {len(line)} bytes: at most {MAX_RECORD}")
@@ -229,8 +231,18 @@ class Spool:
         self._last += 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._descriptor = os.open(self._path(self._last), flags, 0o600)
+        if self._sync and fcntl is not None:
+            self._sync_folder()
         self._written = 0
         self._files.append(self._last)
+
+    def _sync_folder(self) -> None:
+        """After a power cut a file is there only if its name has reached the disk, too."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _end(self) -> None:
         if self._descriptor >= 0:
@@ -256,6 +268,13 @@ class Spool:
         scratch = self.folder / f"{POSITION}.new"
         scratch.write_text(f"{number} {offset}")
         scratch.replace(self.folder / POSITION)
+
+
+def _written(record: Record) -> bytes:
+    try:
+        return json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode()
+    except TypeError as error:
+        raise ValueError(f"an event that JSON cannot say: {error}") from None
 
 
 def _is_whole(line: bytes) -> bool:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Job:
     processed: int = 0
     expected: int = 0
     result: dict[str, Any] = field(default_factory=dict)
+    at: str = ""
+    """When it was asked for, UTC (ISO 8601)."""
 
     @property
     def caller(self) -> Caller:
@@ -58,11 +61,12 @@ class Jobs:
 
     def add(self, kind: str, caller: Caller, subject: str, expected: int = 0) -> Job:
         """A new job, queued."""
-        job = Job(uuid.uuid4().hex, kind, caller.tenant, caller.user, caller.project, subject, expected=expected)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        job = Job(uuid.uuid4().hex, kind, caller.tenant, caller.user, caller.project, subject, expected=expected, at=at)
         with self._connected() as connection:
             connection.execute(
-                "INSERT INTO job (id, kind, tenant, user, project, subject, state, expected) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (job.id, kind, job.tenant, job.user, job.project, subject, QUEUED, expected),
+                "INSERT INTO job (id, kind, tenant, user, project, subject, state, expected, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (job.id, kind, job.tenant, job.user, job.project, subject, QUEUED, expected, at),
             )
         return job
 
@@ -89,10 +93,7 @@ class Jobs:
         with self._connected() as connection:
             connection.row_factory = sqlite3.Row
             found = connection.execute(statement, values).fetchall()
-        return [
-            Job(**{**{name: row[name] for name in row.keys() if name != "at"}, "result": json.loads(row["result"])})  # noqa: SIM118
-            for row in found
-        ]
+        return [Job(**{**dict(row), "result": json.loads(row["result"])}) for row in found]
 
     def _write(self, statement: str, *values: Any) -> None:
         with self._connected() as connection:

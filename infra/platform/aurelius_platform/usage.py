@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from aurelius.spool import Spool, SpoolFullError
 from . import metrics
 from .accounts import Accounts, Caller
 from .config import Config
+from .jobs import Job
 
 log = logging.getLogger(__name__)
 EVERY = 2.0
@@ -55,18 +57,31 @@ class Usage:
         with self._lock:
             self._counts[(caller.tenant, type, model, caller.user, caller.project)] += quantity
 
+    def record_job(self, job: Job, type: str, quantity: int, *, model: str) -> None:
+        """What a job used, told at once under the job's own id and time: a job that is done again after a crash counts once."""
+        if self._events is None:
+            return
+        labels = {"tenant": job.tenant, "user": job.user, "project": job.project}
+        try:
+            self._events.send(type, quantity, id=job.id, time=datetime.fromisoformat(job.at), model=model, **labels)
+        except (SpoolFullError, OSError) as error:
+            log.error("%s %s of %s wait: %s", quantity, type, job.tenant, error)
+            self.record(job.caller, type, quantity, model=model)
+
     def flush(self) -> None:
-        """Hand over what was counted."""
+        """Hand over what was counted. What the spool does not take stays counted, and goes again next time."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         if self._events is None:
             return
-        for (tenant, type, model, user, project), quantity in counts.items():
+        for labels, quantity in counts.items():
+            tenant, type, model, user, project = labels
             try:
                 self._events.send(type, quantity, tenant=tenant, model=model, user=user, project=project)
-            except SpoolFullError:
-                metrics.USAGE_EVENTS.labels("lost").inc()
-                log.error("the spool is full: %s %s of %s are not told", quantity, type, tenant)
+            except (SpoolFullError, OSError) as error:
+                log.error("%s %s of %s wait: %s", quantity, type, tenant, error)
+                with self._lock:
+                    self._counts[labels] += quantity
         accepted = self._events.accepted
         metrics.USAGE_EVENTS.labels("accepted").inc(accepted - self._told)
         self._told = accepted
@@ -83,6 +98,9 @@ class Usage:
         if self._thread is not None:
             self._thread.join()
         self.flush()
+        for (tenant, type, *_), quantity in self._counts.items():
+            metrics.USAGE_EVENTS.labels("lost").inc()
+            log.error("%s %s of %s are lost with this process: the spool did not take them", quantity, type, tenant)
         if self._events is not None:
             self._events.close()
 

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
+from celery import Celery
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from kombu.exceptions import OperationalError
 from prometheus_client import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -19,11 +21,13 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from . import metrics, tracing
 from .accounts import Caller, Internal
 from .config import Config
-from .jobs import Jobs
+from .jobs import FAILED, Jobs
 
 log = logging.getLogger(__name__)
 OPEN = frozenset({"/healthz", "/metrics"})
 """Paths without caller, limit, delay and trace."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Any other word is counted as "other": clients may make words up, and each would be a series of its own."""
 MOST_BODY = 1 << 20
 TOO_LARGE = f"A request has at most {MOST_BODY:,} bytes."
 CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
@@ -68,6 +72,18 @@ def show_jobs(app: FastAPI, jobs: Jobs) -> None:
         if found is None:
             raise problem(404, "not_found", "There is no such job.")
         return found.shown()
+
+
+def start_job(queue: Celery, jobs: Jobs, task: str, kind: str, caller: Caller, subject: str, expected: int) -> dict[str, Any]:  # fmt: skip
+    """Note a job and publish it; as its tenant sees it. Raises 503 when the broker does not take it: then it has failed."""
+    job = jobs.add(kind, caller, subject, expected)
+    try:
+        queue.send_task(task, [job.id])
+    except OperationalError:
+        said = {"code": "queue_unavailable", "detail": "The job cannot be queued right now. Try again shortly."}
+        jobs.finish(job.id, FAILED, said)
+        raise HTTPException(503, said, {"Retry-After": "5"}) from None
+    return job.shown()
 
 
 def finished(app: FastAPI) -> FastAPI:
@@ -189,5 +205,6 @@ class Measured:
         finally:
             in_progress.dec()
             route = getattr(scope.get("route"), "path", "none")  # refused before a route was found
-            metrics.HTTP_REQUESTS.labels(self.name, route, scope["method"], status).inc()
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.HTTP_REQUESTS.labels(self.name, route, method, status).inc()
             metrics.HTTP_SECONDS.labels(self.name, route).observe(time.perf_counter() - began)

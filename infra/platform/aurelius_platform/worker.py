@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from aurelius import Unavailable
@@ -13,14 +14,17 @@ from .queueing import celery_app
 from .workshop import Workshop
 
 _workshop: Workshop | None = None
+_making = threading.Lock()
 
 
 def workshop() -> Workshop:
-    """This process's."""
+    """This process's; tasks on several threads share one."""
     global _workshop
-    if _workshop is None:
-        _workshop = Workshop(config)
-        _workshop.usage.__enter__()
+    with _making:
+        if _workshop is None:
+            made = Workshop(config)
+            made.usage.__enter__()
+            _workshop = made
     return _workshop
 
 

@@ -60,7 +60,7 @@ class Workshop:
             fresh.write_bytes(content)
             fresh.replace(self.config.thumbnails / f"{job.subject}-{number}.png")
             progress(number + 1, len(slices))
-        self.usage.record(job.caller, "images_rendered", len(slices), model="thumbnailer-1")
+        self.usage.record_job(job, "images_rendered", len(slices), model="thumbnailer-1")
         return {"thumbnails": len(slices)}
 
     def index(self, job: Job, progress: Progress) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Workshop:
                 for answer in answers:
                     found[answer.label] = found.get(answer.label, 0) + 1
                 progress(min(at + BATCH, len(slices)), len(slices))
-        self.usage.record(job.caller, "inferences", len(slices), model=NAME)
+        self.usage.record_job(job, "inferences", len(slices), model=NAME)
         return {"slices": len(slices), "labels": found, "reservation": held}
 
     def _slices(self, study: str) -> tuple[Slice, ...]:

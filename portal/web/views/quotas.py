@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 
 from metering.usage import queries
 from tenants.access import Access
+from tenants.decisions import WindowState
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.limiting import live, overrides
 from tenants.limiting.prefetching import prefetch_limits
-from tenants.limits import WINDOWS, EffectiveLimit, WindowState
+from tenants.limits import WINDOWS, EffectiveLimit
 from tenants.models import Role, Tenant
 
 from .. import ahead, formats, readings, refusals_reading, requests_reading

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -28,8 +29,14 @@ KEEP_SECONDS = 2 * 3600
 Sink = Callable[[str, list[CallCount]], None]
 
 
+class _Life:
+    """Held by a thread's own storage alone: gone when the thread is, whoever made it."""
+
+    __slots__ = ("__weakref__",)
+
+
 class ProcessCounts:
-    """Each thread counts in a dict of its own, so that counting needs no lock; flushing adds them up."""
+    """Each thread counts in a dict of its own, so that counting needs no lock; flushing adds them up, and takes over those of ended threads."""
 
     def __init__(self) -> None:
         self._sink: Sink | None = None
@@ -48,7 +55,9 @@ class ProcessCounts:
         self.process = uuid.uuid4().hex
         self.refusals = Refusals()
         self._local = threading.local()
-        self._dicts: list[dict[Key, int]] = []
+        self._guard = threading.Lock()
+        self._threads: list[tuple[weakref.ref[_Life], dict[Key, int]]] = []
+        self._of_ended: dict[Key, int] = {}
         self._written: dict[Key, int] = {}
         self._flush_lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -59,7 +68,9 @@ class ProcessCounts:
             mine = self._local.counts
         except AttributeError:
             mine = self._local.counts = {}
-            self._dicts.append(mine)
+            life = self._local.life = _Life()
+            with self._guard:
+                self._threads.append((weakref.ref(life), mine))
         key = (tenant_id, hour, generation, key_id, route_class)
         mine[key] = mine.get(key, 0) + cost
 
@@ -69,10 +80,10 @@ class ProcessCounts:
 
     def total(self) -> dict[Key, int]:
         """All counts of this process."""
-        total: dict[Key, int] = {}
-        for counts in list(self._dicts):
-            for key, count in counts.copy().items():  # copy() is atomic, iterating is not
-                total[key] = total.get(key, 0) + count
+        with self._guard:
+            total = self._of_ended.copy()
+            for _, counts in self._threads:
+                _add(total, counts.copy())  # copy() is atomic, iterating is not
         return total
 
     def flush(self, sink: Sink) -> list[CallCount]:
@@ -81,6 +92,7 @@ class ProcessCounts:
         When `sink` raises, nothing is marked as written, and the same absolute counts go again next time.
         """
         with self._flush_lock:
+            self._take_over()
             total = self.total()
             changed = {key: count for key, count in total.items() if self._written.get(key) != count}
             rows = [
@@ -119,8 +131,24 @@ class ProcessCounts:
         except Exception:
             log.warning("refused calls could not be written; they stay and go again", exc_info=True)
 
+    def _take_over(self) -> None:
+        """A server may start and end threads without end: those that are gone leave their counts here and no dict behind."""
+        with self._guard:
+            threads, self._threads = self._threads, []
+            for life, counts in threads:
+                if life() is None:
+                    _add(self._of_ended, counts)
+                else:
+                    self._threads.append((life, counts))
+
     def _forget(self, keys: list[Key]) -> None:
-        for key in keys:
-            self._written.pop(key, None)
-            for counts in list(self._dicts):
-                counts.pop(key, None)
+        with self._guard:
+            for key in keys:
+                self._written.pop(key, None)
+                for counts in (self._of_ended, *(counts for _, counts in self._threads)):
+                    counts.pop(key, None)
+
+
+def _add(total: dict[Key, int], more: dict[Key, int]) -> None:
+    for key, count in more.items():
+        total[key] = total.get(key, 0) + count

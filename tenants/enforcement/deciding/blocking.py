@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ... import spans
-from ...limits import Decision
+from ...decisions import Decision
 from ..config import Config
 from ..errors import IdleConnectionError, RedisUnavailableError, UnknownTenantError
 from ..protocol.calls import Call

@@ -11,7 +11,7 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from ... import spans
-from ...limits import Decision
+from ...decisions import Decision
 from .. import metrics
 from ..config import Config
 from ..counting.ledger import LOCAL_GENERATION

@@ -10,7 +10,8 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from ...limits import WINDOWS, Decision, WindowState
+from ...decisions import Decision, WindowState
+from ...limits import WINDOWS
 from .. import metrics
 from ..errors import ANSWERED, RedisUnavailableError
 

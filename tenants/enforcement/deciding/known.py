@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...limits import Decision
+from ...decisions import Decision
 from ..config import Config
 from ..protocol.calls import Call, build
 from ..protocol.granted import Granted

@@ -7,7 +7,8 @@ What is taken counts in the windows and in the month at once, so leases admit no
 - Calls that were taken and not made stay in the user's windows until they leave them; the month gets them back. Near a limit, where
   fewer calls are left than a lease takes, every call asks for itself, so the last call is as exact as without leases.
 - Billed is what was made. The process books it (witness, metrics) and tells Redis when the lease has ended, within `lease_seconds` and a
-  moment. A process that is killed before loses at most the leases of each hot key that were not settled yet, in the tenant's favour.
+  moment. A process that is killed before loses at most the leases of each hot key that were not settled yet, in the tenant's favour; so
+  does one that keeps no counts of its own (no witness: gateways without a database) when Redis does not take what it tells.
 
 Only calls of cost 1 are leased. Threads share a lease; each token is popped by one of them. A call out of a lease costs neither a look-up of
 a counter nor a lock: what is the same for all its calls is worked out when it begins or once it has ended.
@@ -21,15 +22,16 @@ import os
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ...limits import Decision
+from ...decisions import Decision
 from ..config import Config
 from ..errors import RedisUnavailableError
 from ..protocol import keys
 from ..protocol.calls import Call
 from ..protocol.granted import Countdown, Fields, Granted
+from ..protocol.resp import Words
 from ..protocol.scripts import SETTLE
 from ..redis.cluster import redis_of
 from .known import Known
@@ -235,11 +237,14 @@ class Leases:
     def _run(self) -> None:
         never = threading.Event()
         while not never.wait(SETTLE_EVERY):
-            now = time.monotonic()
-            for shape, lease in list(self._leases.items()):
-                if lease.is_over(now):
-                    self._advance(shape, lease, now)
-            self._settle()
+            try:
+                now = time.monotonic()
+                for shape, lease in list(self._leases.items()):
+                    if lease.is_over(now):
+                        self._advance(shape, lease, now)
+                self._settle()
+            except Exception:  # whatever it is, the leases to come must be settled
+                log.exception("settling leases failed")
 
     def _settle(self) -> None:
         """Book what has ended, and tell Redis: one sum for each account, all in one round trip to each server."""
@@ -253,10 +258,7 @@ class Leases:
                 total = sums[lease.account()]
                 total[0] += made
                 total[1] += unused
-            try:
-                errors = self._tell(sums.items()) if sums else []
-            except RedisUnavailableError as error:
-                errors = [error] * len(sums)
+            errors = self._tell(sums) if sums else []
             if errors:
                 # Not told again: it may have arrived. The bill has the process's own count; the month keeps what was not used.
                 log.warning(
@@ -264,17 +266,28 @@ class Leases:
                     len(errors), len(sums), errors[0].reason, extra={"reason": errors[0].reason},
                 )  # fmt: skip
 
-    def _tell(self, sums: Iterable[tuple[Account, list[int]]]) -> list[RedisUnavailableError]:
-        """Settle each account; the errors of those that were refused. Raises RedisUnavailableError when it is not known what arrived."""
-        control = self._redis.usable()
-        replies = control.scripts(
-            SETTLE,
-            [
-                (
-                    keys.tenant_key(slug), keys.usage_key(slug), keys.generation_field(control.generation_of(slug)), generation,
-                    field, resets_at, made, unused,
+    def _tell(self, sums: Mapping[Account, list[int]]) -> list[RedisUnavailableError]:
+        """Settle each account; an error for each that was refused, or of which it is not known whether it arrived."""
+        try:
+            control = self._redis.usable()
+        except RedisUnavailableError as error:
+            return [error] * len(sums)
+        errors: list[RedisUnavailableError] = []
+        for group in control.groups({account.slug for account in sums}):  # one server that is away leaves the others'
+            accounts = [account for account in sums if account.slug in group]
+            try:
+                generation = keys.generation_field(control.generation_of(accounts[0].slug))
+                replies = control.scripts(
+                    SETTLE, [self._settlement(each, generation, *sums[each]) for each in accounts]
                 )
-                for (slug, generation, field, resets_at), (made, unused) in sums
-            ],
-        )  # fmt: skip
-        return [reply for reply in replies if isinstance(reply, RedisUnavailableError)]
+            except RedisUnavailableError as error:
+                errors += [error] * len(accounts)
+            else:
+                errors += [reply for reply in replies if isinstance(reply, RedisUnavailableError)]
+        return errors
+
+    @staticmethod
+    def _settlement(account: Account, server: bytes, made: int, unused: int) -> Words:
+        """Keys and arguments of the script."""
+        slug, generation, field, resets_at = account
+        return (keys.tenant_key(slug), keys.usage_key(slug), server, generation, field, resets_at, made, unused)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections import Counter as TallyOf
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, cast
 
 from ... import spans
-from ...limits import Decision
+from ...decisions import Decision
 from .. import metrics
 from ..config import Config
 from ..errors import RedisUnavailableError, UnknownTenantError
@@ -24,6 +25,8 @@ from .failure import Breaker
 from .known import Known
 from .leases import Leases, Shape
 from .tracing import traced
+
+log = logging.getLogger(__name__)
 
 METRICS_SECONDS = 0.1
 
@@ -44,8 +47,7 @@ class AsyncEnforcer(Core):
         self._breaker = self.breaker_of("") if self._address else Breaker()
         self._granted_calls: list[Call] = []
         self._measured: list[float] = []
-        self._taking: dict[Shape, asyncio.Future[None]] = {}
-        self._ahead: set[asyncio.Future[None]] = set()
+        self._taking: dict[Shape, asyncio.Task[bool]] = {}
 
     async def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
         """As Enforcer.consume."""
@@ -91,7 +93,8 @@ class AsyncEnforcer(Core):
         """Settle the leases of this process, those that are on their way too. Call it when the application ends; without it the last of them
         are settled when the process ends, and what is on its way then stays in the month."""
         if self.leases is not None:
-            await asyncio.gather(*self._ahead)
+            if self._taking:
+                await asyncio.wait(self._taking.values())
             await asyncio.to_thread(self.leases.settle_all)
 
     def count_granted(self, call: Call, calls: int = 1) -> None:
@@ -131,42 +134,37 @@ class AsyncEnforcer(Core):
         leases, shape = cast(Leases, self.leases), (text, call.route_class, scopes)
         decision = self.leased(text, known, call, scopes)
         while decision is None and (taking := self._taking.get(shape)) is not None:
-            await asyncio.shield(taking)
+            await asyncio.wait((taking,))
             decision = self.leased(text, known, call, scopes)
         if decision is not None:
             present = leases.of(shape)
             if present is not None and present.next_is_due() and shape not in self._taking:
-                self._take_ahead(text, known, call, scopes, known.lease(call, leases.size, scopes))
+                self._take(text, known, call, scopes, known.lease(call, leases.size, scopes))
             return decision
         lease = self.lease_due(text, known, call, scopes)
-        if lease is None or not await self._take(text, known, call, scopes, lease):
+        if lease is None or not await asyncio.shield(self._take(text, known, call, scopes, lease)):
             return None
         return self.leased(text, known, call, scopes)
 
-    def _take(self, text: bytes, known: Known, call: Call, scopes: int, lease: Call) -> Coroutine[Any, Any, bool]:
-        """From now on, calls that find no lease wait for this one."""
-        shape = (text, call.route_class, scopes)
-        taking = self._taking[shape] = asyncio.get_running_loop().create_future()
+    def _take(self, text: bytes, known: Known, call: Call, scopes: int, lease: Call) -> asyncio.Task[bool]:
+        """Take a lease, to the end whoever leaves meanwhile: what Redis has counted must be settled. Calls that find none wait for it.
+
+        Where nobody waits (the present lease lasts) and it fails, the calls themselves will find out why.
+        """
 
         async def take() -> bool:
-            try:
-                return self.begin_lease(text, known, call, scopes, lease, await self._ask(lease))
-            finally:
-                del self._taking[shape]
-                taking.set_result(None)
+            return self.begin_lease(text, known, call, scopes, lease, await self._ask(lease))
 
-        return take()
+        shape = (text, call.route_class, scopes)
+        taking = self._taking[shape] = asyncio.ensure_future(take())
+        taking.add_done_callback(partial(self._taken, shape))
+        return taking
 
-    def _take_ahead(self, text: bytes, known: Known, call: Call, scopes: int, lease: Call) -> None:
-        """Take the next lease while the present one lasts. Where that fails, the calls themselves will find out why."""
-
-        async def take(asked: Coroutine[Any, Any, bool]) -> None:
-            with contextlib.suppress(UnknownTenantError, RedisUnavailableError):
-                await asked
-
-        task = asyncio.ensure_future(take(self._take(text, known, call, scopes, lease)))
-        self._ahead.add(task)  # the loop itself keeps no hold of it
-        task.add_done_callback(self._ahead.discard)
+    def _taken(self, shape: Shape, taking: asyncio.Task[bool]) -> None:
+        del self._taking[shape]
+        error = None if taking.cancelled() else taking.exception()
+        if error is not None and not isinstance(error, UnknownTenantError | RedisUnavailableError):
+            log.error("taking a lease failed", exc_info=error)
 
     async def _ask(self, call: Call) -> bytes:
         pipe = self._pipe

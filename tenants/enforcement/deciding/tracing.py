@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ... import spans
-from ...limits import Decision
+from ...decisions import Decision
 
 Note = Callable[[Decision], None]
 TierOf = Callable[[str], str]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from ...limits import Decision, header_values, headers, http_status, problem
+from ...decisions import Decision, header_values, headers, http_status, problem
 from ..protocol.granted import NAMES, Fields, Granted
 
 Scope = MutableMapping[str, Any]

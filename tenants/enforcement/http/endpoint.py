@@ -22,8 +22,8 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
+from ...decisions import PROBLEM_TYPE, Decision
 from ...exposition import exposition
-from ...limits import PROBLEM_TYPE, Decision
 from ..config import Config
 from ..deciding.core import Builder, Witness
 from ..deciding.known import Known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...limits import Decision
+from ...decisions import Decision
 from ..deciding.known import Known
 from ..protocol.keys import PLATFORM
 from ..protocol.wire import scope_names

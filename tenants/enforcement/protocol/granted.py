@@ -7,7 +7,7 @@ import struct
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from ...limits import HEADER_NAMES, Decision, header_values
+from ...decisions import HEADER_NAMES, Decision, header_values
 from .wire import REPLY, SHADOW_AT, parse_reply
 
 Fields = list[tuple[bytes, bytes]]
@@ -107,7 +107,7 @@ class Granted(Decision):
         return Countdown(fields, min(minute_left, hour_left, day_left), (minute_left, hour_left, day_left, month_left))
 
     def header_fields(self) -> Fields:
-        """As `limits.header_values` says them. Hot: where everything is limited, straight from the reply."""
+        """As `decisions.header_values` says them. Hot: where everything is limited, straight from the reply."""
         (
             _, now, _, _, _, _, used, quota, ends, _, _, _,
             minute, minute_left, minute_resets, an_hour, hour_left, hour_resets, day, day_left, day_resets,

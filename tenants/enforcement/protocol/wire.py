@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from ...limits import API_CALLS, MAX_WINDOW_LIMIT, WINDOW_NAMES, WINDOWS, Block, Decision, Segment, WindowState
+from ...decisions import Decision, WindowState
+from ...limits import API_CALLS, MAX_WINDOW_LIMIT, WINDOW_NAMES, WINDOWS, Block, Segment
 from .keys import month_field
 
 FORMAT = 1

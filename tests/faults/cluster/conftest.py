@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from portal.embedded.cluster import RedisCluster
+from tenants.decisions import Decision
 from tenants.enforcement.counting.usage_hash import call_counts, read_usage
 from tenants.enforcement.deciding.blocking import Enforcer
-from tenants.limits import Decision
 from tests.faults.test_redis_restart_with_its_log import CarryingStage
 
 THREADS = 6

@@ -7,6 +7,10 @@ import pytest
 from portal.embedded.cluster import RedisCluster
 from tenants.enforcement.counting.usage_hash import call_counts, read_usage
 from tenants.enforcement.deciding.blocking import Enforcer
+from tenants.enforcement.errors import RedisUnavailableError
+from tenants.enforcement.redis.address import Address
+from tenants.enforcement.redis.cluster import ClusterRedis
+from tenants.enforcement.redis.connection import Connection
 
 from .conftest import ClusterStage, on_different_masters
 
@@ -58,3 +62,26 @@ def test_a_moved_slot_is_followed_and_nothing_is_told_twice(
     assert counted(stage)[moving][1] == 2 * CALLS  # what was not made went back to the month, wherever it is now
     stage.flush()
     assert [stage.ledger.billed(tenant.id) for tenant in stage.tenants.values()] == [2 * CALLS] * 3
+
+
+def test_a_master_that_is_away_leaves_the_others_theirs(
+    cluster: RedisCluster, stage: ClusterStage, leasing: Enforcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(stage, leasing)
+    first, *others = stage.tenants
+    redis = leasing.leases._redis  # type: ignore[union-attr]
+    assert isinstance(redis, ClusterRedis)
+    away, reach = redis.topology.where(first), redis.to
+
+    def to(node: Address) -> Connection:
+        if node == away:
+            raise RedisUnavailableError("refused", "nobody listens")
+        return reach(node)
+
+    monkeypatch.setattr(redis, "to", to)
+    leasing.leases.settle_all()  # type: ignore[union-attr]
+    found = counted(stage)
+    assert found[first][0] < CALLS
+    assert {slug: found[slug] for slug in others} == dict.fromkeys(others, (CALLS, CALLS))
+    stage.flush()
+    assert [stage.ledger.billed(tenant.id) for tenant in stage.tenants.values()] == [CALLS] * 3

@@ -18,8 +18,8 @@ from metering.budgets.pace import LATEST
 from metering.ledger import ingestion
 from metering.models import Notification
 from tenants.credentials import apikeys
+from tenants.decisions import PROBLEMS
 from tenants.enforcement import engine
-from tenants.limits import PROBLEMS
 from tests.portal.api.calling import patient_enforcement
 
 pytestmark = pytest.mark.django_db

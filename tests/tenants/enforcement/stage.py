@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tenants.decisions import Decision
 from tenants.enforcement.config import Config
 from tenants.enforcement.counting.counts import ProcessCounts
 from tenants.enforcement.counting.ledger import CallCount
@@ -20,7 +21,7 @@ from tenants.enforcement.protocol import keys, wire
 from tenants.enforcement.protocol.scripts import BEGIN, DECIDE, PUBLISH, Script
 from tenants.enforcement.redis.cluster import ClusterControl, redis_of
 from tenants.enforcement.redis.connection import Connection, Redis
-from tenants.limits import Block, Decision, LimitRule, Period, schedule
+from tenants.limits import Block, LimitRule, Period, schedule
 
 PEPPER = b"pepper-of-the-stage"
 TTL = 8_640_000

@@ -77,7 +77,10 @@ class HttpDecider:
     def _ask(self, connection: http.client.HTTPConnection, sent: dict[str, str]) -> Decision:
         connection.request("GET", "/decide", headers=sent)
         answer = connection.getresponse()
-        body = answer.read(MAX_BODY)
+        try:
+            body = answer.read(MAX_BODY)
+        except ConnectionError as error:  # within an answer: the call may be counted, so it is not asked again
+            raise http.client.HTTPException(f"the connection broke within an answer: {error}") from error
         found = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
         if answer.isclosed() and not answer.will_close:
             if len(self._idle) == self._idle.maxlen:

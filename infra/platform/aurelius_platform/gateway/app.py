@@ -118,15 +118,16 @@ def _add_login(app: FastAPI, accounts: Accounts, tokens: Tokens) -> None:
     @app.post(LOGIN)
     async def login(given: Login) -> dict[str, Any]:
         """A token for username and password, valid for eight hours."""
-        if (wait := door.wait(given.username)) > 0:
-            seconds = math.ceil(wait)
-            detail = {"code": "too_many_logins", "detail": f"Too many wrong passwords. Try again in {seconds} seconds.", "retry_after": seconds}  # fmt: skip
-            raise HTTPException(429, detail, {"Retry-After": str(seconds)})
-        account = await asyncio.to_thread(accounts.check, given.username, given.password)
-        if account is None:
-            door.failed(given.username)
-            raise problem(401, "wrong_credentials", "User name or password is wrong.")
-        door.succeeded(given.username)
+        async with door.turn(given.username):
+            if (wait := door.wait(given.username)) > 0:
+                seconds = math.ceil(wait)
+                detail = {"code": "too_many_logins", "detail": f"Too many wrong passwords. Try again in {seconds} seconds.", "retry_after": seconds}  # fmt: skip
+                raise HTTPException(429, detail, {"Retry-After": str(seconds)})
+            account = await asyncio.to_thread(accounts.check, given.username, given.password)
+            if account is None:
+                door.failed(given.username)
+                raise problem(401, "wrong_credentials", "User name or password is wrong.")
+            door.succeeded(given.username)
         return {"token": tokens.issue(account.username), "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
 
 

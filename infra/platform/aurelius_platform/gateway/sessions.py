@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from opentelemetry import propagate
@@ -66,6 +68,21 @@ class Doorkeeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
+        self._turns: dict[str, tuple[asyncio.Lock, list[None]]] = {}
+        """Of the names that are being tried now: whose turn it is, and how many there are."""
+
+    @asynccontextmanager
+    async def turn(self, username: str) -> AsyncIterator[None]:
+        """One try of a name at a time: of many that come together, those after the last failure that is allowed have to wait too."""
+        lock, trying = self._turns.setdefault(username, (asyncio.Lock(), []))
+        trying.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            trying.pop()
+            if not trying:
+                del self._turns[username]
 
     def wait(self, username: str) -> float:
         """Seconds until the name may try again; 0 when it may now."""

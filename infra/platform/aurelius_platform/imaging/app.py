@@ -15,7 +15,7 @@ from ..config import Config, from_environment
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service, show_jobs
+from ..web import ByCaller, finished, problem, service, show_jobs, start_job
 from . import rendering
 from .catalogue import Catalogue, Slice, Study
 
@@ -73,9 +73,8 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     @app.post("/studies/{id}/thumbnails", status_code=202)
     def thumbnails(id: str, caller: ByCaller) -> dict[str, Any]:
         """Have the thumbnails of a study made; the job says how far it is."""
-        job = jobs.add("thumbnails", caller, id, expected=len(_study(catalogue, id).slices))
-        queue.send_task("platform.thumbnails", [job.id])
-        return job.shown()
+        slices = _study(catalogue, id).slices
+        return start_job(queue, jobs, "platform.thumbnails", "thumbnails", caller, id, expected=len(slices))
 
     @app.get("/studies/{id}/slices/{number}/thumbnail.png")
     async def thumbnail(id: str, number: int, caller: ByCaller) -> Response:

@@ -20,7 +20,7 @@ from ..jobs import Jobs
 from ..queueing import celery_app
 from ..upstream import Upstream
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service, show_jobs
+from ..web import ByCaller, finished, problem, service, show_jobs, start_job
 from .batching import Batcher, OverloadedError
 from .model import EDGE, NAME, Floats, Model, Prediction
 
@@ -80,9 +80,8 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     @app.post("/jobs", status_code=202)
     def start(asked: BatchJob, caller: ByCaller) -> dict[str, Any]:
         """All slices of these studies, in the background; GPUs are reserved at the portal around the job."""
-        job = jobs.add("infer", caller, ",".join(asked.studies), expected=len(asked.studies))
-        queue.send_task("platform.infer", [job.id])
-        return job.shown()
+        studies = ",".join(asked.studies)
+        return start_job(queue, jobs, "platform.infer", "infer", caller, studies, expected=len(asked.studies))
 
     show_jobs(app, jobs)
     return finished(app)

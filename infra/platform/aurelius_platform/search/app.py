@@ -16,7 +16,7 @@ from ..config import Config, from_environment
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..usage import Usage
-from ..web import ByCaller, finished, known_parameters, problem, service, show_jobs, unfit
+from ..web import ByCaller, finished, known_parameters, problem, service, show_jobs, start_job, unfit
 from . import vectors
 from .index import REPORTS, Index, NoIndexError
 
@@ -67,9 +67,7 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     @app.post("/indexes/reports/jobs", status_code=202, dependencies=[Depends(known_parameters)])
     def reindex(caller: ByCaller, documents: Annotated[int, Query(ge=10, le=MOST_DOCUMENTS)] = 2_000) -> dict[str, Any]:
         """Build the index anew in the background."""
-        job = jobs.add("index", caller, REPORTS, expected=documents)
-        queue.send_task("platform.index", [job.id])
-        return job.shown()
+        return start_job(queue, jobs, "platform.index", "index", caller, REPORTS, expected=documents)
 
     show_jobs(app, jobs)
     return finished(app)

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .corpus import Report
 from .vectors import Space
@@ -73,43 +73,50 @@ def _publish(folder: Path, name: str, generation: str) -> None:
                 path.unlink()
 
 
+class Generation(NamedTuple):
+    """One built index: vectors and file belong together. `mark` tells its pointer from another's."""
+
+    mark: tuple[int, int]
+    space: Space
+    file: str
+
+
 class Index:
-    """The present index of a name; a new generation is taken up at the next search."""
+    """The present index of a name; a new generation is taken up at the next search. Threads share it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._pointer, self._folder = folder / f"{name}.json", folder
-        self._seen: tuple[int, int] = (0, 0)
-        self._space: Space | None = None
-        self._file = ""
+        self._present: Generation | None = None
 
     def search(self, kind: str, text: str, limit: int, **filters: Any) -> list[dict[str, Any]]:
         """The best documents, best first. `filters` (modality, body_part, since) hold for kind "filtered". Raises NoIndexError."""
         try:
             return self._search(kind, text, limit, filters)
         except (sqlite3.OperationalError, FileNotFoundError):  # two new ones came at once, and this one was swept away
-            self._space = None
+            self._present = None
             return self._search(kind, text, limit, filters)
 
     def _search(self, kind: str, text: str, limit: int, filters: dict[str, Any]) -> list[dict[str, Any]]:
-        space = self._current()
-        with closing(sqlite3.connect(self._file, uri=True, check_same_thread=False)) as connection:
+        here = self._current()
+        with closing(sqlite3.connect(here.file, uri=True, check_same_thread=False)) as connection:
             connection.row_factory = sqlite3.Row
             if kind == "semantic":
-                return _by_meaning(connection, space.nearest(text, limit))
+                return _by_meaning(connection, here.space.nearest(text, limit))
             return _by_words(connection, text, limit, filters if kind == "filtered" else {})
 
-    def _current(self) -> Space:
+    def _current(self) -> Generation:
         try:
             found = self._pointer.stat()
         except FileNotFoundError:
             raise NoIndexError(self._pointer.stem) from None
         mark = (found.st_mtime_ns, found.st_ino)
-        if self._space is None or mark != self._seen:
+        present = self._present
+        if present is None or mark != present.mark:
             generation = json.loads(self._pointer.read_text())["generation"]
-            self._space = Space.load(self._folder / f"{generation}.npz")
-            self._file = f"file:{self._folder / generation}.sqlite?mode=ro&immutable=1"
-            self._seen = mark
-        return self._space
+            space = Space.load(self._folder / f"{generation}.npz")
+            file = f"file:{self._folder / generation}.sqlite?mode=ro&immutable=1"
+            present = self._present = Generation(mark, space, file)
+        return present
 
 
 def match(text: str) -> str:

@@ -92,7 +92,7 @@ async def test_the_next_lease_is_taken_before_the_present_one_is_used_up(stage):
     text = stage.key()
     for _ in range(2 * SIZE - 2):  # as many as make it hot, and one lease but for one call
         await enforcer.consume(text)
-    await asyncio.gather(*enforcer._ahead)
+    await asyncio.wait(enforcer._taking.values())
     assert month(stage) == SIZE - 1 + 2 * SIZE
     stage.revoke(text)  # from here on nothing can be had from Redis
     left = [(await enforcer.consume(text)).code for _ in range(SIZE + 2)]
@@ -108,6 +108,47 @@ async def test_what_was_taken_ahead_and_not_used_goes_back_too(stage):
         await enforcer.consume(text)
     await enforcer.close()
     assert bill(stage) == month(stage) == 2 * SIZE - 2
+
+
+async def test_a_lease_whose_caller_left_is_there_for_others_and_settled(stage):
+    enforcer = on_a_loop(stage, minute=None, hour=None, day=100_000)
+    text = stage.key()
+    for _ in range(SIZE - 1):
+        await enforcer.consume(text)
+    leaving = asyncio.create_task(enforcer.consume(text))
+    while not enforcer._taking:
+        await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await enforcer.consume(text)).allowed
+    assert month(stage) == SIZE - 1 + SIZE  # one lease was taken, not two
+    await enforcer.close()
+    assert leaving.cancelled()
+    assert bill(stage) == month(stage) == SIZE
+
+
+def test_leases_are_settled_although_settling_has_failed_once(stage, monkeypatch):
+    stage.tenant(windows={"minute": None, "hour": None, "day": 100_000})
+    enforcer = stage.enforcer(lease_size=SIZE, lease_seconds=LONG)
+    leases, text = enforcer.leases, stage.key()
+    told, tell = [], leases._tell_ended
+
+    def fails_once(call, taken, made) -> None:
+        told.append(made)
+        if len(told) == 1:
+            raise RuntimeError("a bug")
+        tell(call, taken, made)
+
+    run, leases._run = leases._run, lambda: None
+    leases._tell_ended = fails_once
+    for _ in range(4 * SIZE):
+        enforcer.consume(text)
+    rounds = iter([False, False, True])
+    monkeypatch.setattr("threading.Event.wait", lambda self, seconds=None: next(rounds))
+    run()
+    monkeypatch.undo()
+    leases.settle_all()
+    assert sum(told) == 4 * SIZE - (SIZE - 1)  # those before the key was hot asked for themselves
+    assert len(told) > 2
 
 
 async def test_a_call_out_of_a_lease_is_told_what_every_call_is_told(stage):

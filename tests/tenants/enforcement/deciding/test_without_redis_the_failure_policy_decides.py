@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from portal.embedded import RedisServer
+from tenants.decisions import Decision, WindowState, headers
 from tenants.enforcement.deciding.blocking import Enforcer
 from tenants.enforcement.deciding.failure import LocalAllowance
-from tenants.limits import Decision, WindowState, headers
 
 from ..stage import Stage, codes
 

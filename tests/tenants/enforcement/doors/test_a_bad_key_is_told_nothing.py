@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tenants.limits import headers, problem
+from tenants.decisions import headers, problem
 
 from ..stage import Stage
 

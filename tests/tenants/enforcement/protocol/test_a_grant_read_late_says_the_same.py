@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenants.decisions import Decision, headers
 from tenants.enforcement.http.answers import fields_of
 from tenants.enforcement.protocol.granted import Granted
 from tenants.enforcement.protocol.wire import GRANTED, NONE, REPLY, parse_reply
-from tenants.limits import Decision, headers
 
 UNLIMITED = 2**32 - 1
 calls = st.integers(0, 500_000_000)

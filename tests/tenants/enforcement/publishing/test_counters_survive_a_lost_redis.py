@@ -73,7 +73,7 @@ def test_what_another_process_knew_is_added_when_it_arrives(house: House) -> Non
     text, _ = house.key()
     for _ in range(4):
         house.enforcer.consume(text)
-    late, house.counts.__dict__["_dicts"] = house.counts.total(), []  # another process holds these four
+    late, house.counts.__dict__["_threads"] = house.counts.total(), []  # another process holds these four
     house.server.flush()
     assert house.enforcer.consume(text).used == 1  # the ledger does not know of them yet
     rows = [building.CallCount(key[0], timezone.now(), key[2], key[3], key[4], count) for key, count in late.items()]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tenants.limits import Decision, WindowState, http_status, problem
+from tenants.decisions import Decision, WindowState, http_status, problem
 
 
 def test_over_a_rate_limit() -> None:

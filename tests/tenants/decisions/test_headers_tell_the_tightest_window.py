@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenants.limits import Decision, WindowState, header_values, headers
+from tenants.decisions import Decision, WindowState, header_values, headers
 
 NOW = 1_795_305_600_000
 RESET = 1_796_083_200
