@@ -3,13 +3,15 @@
     PYTHONPATH=.:infra/platform:clients/python python infra/platform/demo.py [--no-traffic] [--run COMMAND …]
 
 `--run` starts everything, runs a command with PLATFORM_GATEWAY_URL and PLATFORM_LOGINS in its environment, stops, and ends with its
-exit status: that is how the load tests run. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
+exit status: that is how the load tests run. On a platform that runs already, it only runs the command. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
 (PLATFORM_PORT moves the first). PLATFORM_SLOW_MS delays the services: a fault switch for tests of thresholds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -41,10 +43,19 @@ PATHS = (
 HOST = "127.0.0.1"
 PORTAL_SECONDS = 900  # its first start makes and seeds a database
 WATCH_EVERY = 0.5
+TOLD = ("PLATFORM_GATEWAY_URL", "PLATFORM_LOGINS", "PLATFORM_SLOW_MS")
+"""What a command is told of the platform that it runs on."""
+
+
+LAST_PORT = 65_535 - len(PORTS)
+LEAVE_SECONDS = 10
 
 
 class Stop(BaseException):
-    """Somebody asked the platform to stop."""
+    """Somebody asked the platform to stop, with the signal `number`."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 class Platform:
@@ -61,26 +72,65 @@ class Platform:
         """Start, then watch until told to stop, or run `command` to its end; the exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _raise_stop)
-        self.folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.logs.mkdir(exist_ok=True)
+        status = 0
         try:
-            self._portal()
-            self._platform()
-            self._tell()
-            if command:
-                return subprocess.run(command, cwd=ROOT, env=self._environment("load"), check=False).returncode
-            while True:
-                time.sleep(WATCH_EVERY)
-                self.supervisor.check()
-        except Stop:
+            for place in (self.folder.path, self.folder.logs, self.data):
+                place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (self.data / "lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return self._beside_another(command)
+                status = self._run(command)
+        except Stop as stop:
             say("\nStopping …")
+            status = 128 + stop.number if command else 0
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
-            began = time.monotonic()
-            self.supervisor.stop()
-            say(f"The platform has stopped in {time.monotonic() - began:.1f} s.")
-        return 0
+            if self.supervisor.children:
+                began = time.monotonic()
+                self.supervisor.stop()
+                say(f"The platform has stopped in {time.monotonic() - began:.1f} s.")
+        return status
+
+    def _run(self, command: list[str]) -> int:
+        """What is done by who holds the folder."""
+        self.running.unlink(missing_ok=True)
+        self._portal()
+        self._platform()
+        environment = self._environment("load")
+        write_private(self.running, json.dumps({name: environment[name] for name in TOLD if name in environment}))
+        try:
+            self._tell()
+            if command:
+                return _to_its_end(command, environment)
+            while True:
+                time.sleep(WATCH_EVERY)
+                self.supervisor.check()
+        finally:
+            self.running.unlink(missing_ok=True)
+
+    def _beside_another(self, command: list[str]) -> int:
+        """A platform runs here already: run the command on that. Raises DemoError when there is none to run, or it is not ready."""
+        try:
+            told: dict[str, str] = json.loads(self.running.read_text())
+        except OSError:
+            raise DemoError(
+                f"A platform is starting or stopping on {self.folder.path}: try again in a moment."
+            ) from None
+        if not command:
+            raise DemoError(
+                f"A platform runs on {self.folder.path} already, its gateway at {told['PLATFORM_GATEWAY_URL']}: stop it with Ctrl-C"
+                " where it runs, or set PORTAL_DATA to another folder."
+            )
+        say(f"On the platform that runs already, at {told['PLATFORM_GATEWAY_URL']}, beside the traffic that it has:")
+        return _to_its_end(command, {**os.environ, **told})
+
+    @property
+    def running(self) -> Path:
+        """Where clients find the platform; it exists exactly while it answers."""
+        return self.data / "running.json"
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
@@ -184,9 +234,26 @@ class Platform:
         say("\n  Ctrl-C stops everything; the data stays. `make demo-reset` starts over.\n")
 
 
+def _to_its_end(command: list[str], environment: dict[str, str]) -> int:
+    """Run it in a group of its own; the exit status. Who stops us stops all that it started, too."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    except Stop:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LEAVE_SECONDS)
+        raise
+
+
 def _ports() -> dict[str, int]:
-    """Known ports where they are free, others where they are not."""
-    first = int(os.environ.get("PLATFORM_PORT", PORTS["gateway"]))
+    """Known ports where they are free, others where they are not. Raises DemoError for a PLATFORM_PORT that is none."""
+    text = os.environ.get("PLATFORM_PORT") or str(PORTS["gateway"])
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5) or not 1 <= int(text) <= LAST_PORT:
+        raise DemoError(f"PLATFORM_PORT is a number from 1 to {LAST_PORT}, not {text[:20]!r}.")
+    first = int(text)
     wanted = {name: first + number for number, name in enumerate(PORTS)}
     return {name: port if port_is_free(port, HOST) else free_port() for name, port in wanted.items()}
 
@@ -200,7 +267,7 @@ def _answers(url: str) -> bool:
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> None:
-    raise Stop
+    raise Stop(number)
 
 
 def main() -> int:

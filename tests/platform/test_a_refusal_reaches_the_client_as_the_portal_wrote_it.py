@@ -62,13 +62,21 @@ def test_another_status_or_body_is_no_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p95", "requests", "errors", "refused", "broken", "met"),
+    ("p95", "requests", "errors", "refused", "broken", "let_through", "met"),
     [
-        (499, 1000, 9, 9, 0, True), (500, 1000, 0, 0, 0, False), (10, 1000, 10, 0, 0, False), (10, 1000, 0, 10, 0, False),
-        (10, 1000, 0, 0, 1, False), (0, 0, 0, 0, 0, False),
+        (499, 1000, 9, 9, 0, 0, True), (500, 1000, 0, 0, 0, 0, False), (10, 1000, 10, 0, 0, 0, False), (10, 1000, 0, 10, 0, 0, False),
+        (10, 1000, 0, 0, 1, 0, False), (10, 1000, 0, 0, 0, 1, False), (0, 0, 0, 0, 0, 0, False),
     ],
 )  # fmt: skip
 def test_objectives_hold_or_do_not(
-    p95: float, requests: int, errors: int, refused: int, broken: int, met: bool
+    p95: float, requests: int, errors: int, refused: int, broken: int, let_through: int, met: bool
 ) -> None:
-    assert slo.all_met(slo.verdicts(p95, requests, errors, refused, broken)) is met
+    assert slo.all_met(slo.verdicts(p95, requests, errors, refused, broken, let_through)) is met
+
+
+def test_a_platform_that_refuses_nobody_is_noticed() -> None:
+    told = {"X-RateLimit-Limit": "5"}
+    calm, wild = slo.Overrun(), slo.Overrun()
+    assert not any(calm.let_through(told, now) for second in range(0, 600, 60) for now in [second] * 10)
+    assert [wild.let_through(told, now) for now in range(11)] == [False] * 10 + [True]
+    assert slo.Overrun().let_through({}, 0), "every answer says its limit"
