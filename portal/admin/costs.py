@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from portal.web import readings
-from portal.web.downloads import csv_response, report
+from portal.web.downloads.files import csv_response, report
+from portal.web.money import readings
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.database import replica

@@ -19,7 +19,8 @@ from unfold.admin import ModelAdmin
 from metering.admin.records import failed_or_lost, is_silent
 from metering.models import BudgetAlert, CollectorStatus, JobRun
 from metering.money import Money, percent_of
-from portal.web import formats, readings
+from portal.web.money import readings
+from portal.web.writing import formats
 from tenants import enforcement
 from tenants.admin.base import require
 

@@ -19,11 +19,12 @@ from metering.models import Budget, BudgetPeriod
 from metering.models.budget import BudgetScope
 from metering.money import Money, percent_of
 from metering.usage import queries
-from portal.web import formats, readings
-from portal.web.cost_charts import course_chart, daily_cost_chart
-from portal.web.downloads import csv_response, report
-from portal.web.ranges import Range
-from portal.web.usage_charts import usage_chart
+from portal.web.downloads.files import csv_response, report
+from portal.web.money import readings
+from portal.web.money.cost_charts import course_chart, daily_cost_chart
+from portal.web.times.ranges import Range
+from portal.web.usage.usage_charts import usage_chart
+from portal.web.writing import formats
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.models import Tenant

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from metering import budgets
 from metering.models import Budget, BudgetAlert
-from portal.web.forms.budget import StepForm
+from portal.web.money.budget_forms import StepForm
 
 from .conftest import Cast, text_of
 

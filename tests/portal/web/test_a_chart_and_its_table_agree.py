@@ -4,8 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from portal.templatetags import portal_ui
-from portal.web import formats
-from portal.web.charts import Chart, Series, palette
+from portal.web.drawing.charts import Chart, Series, palette
+from portal.web.writing import formats
 
 
 def chart(*series: Series, total: bool = True) -> Chart:

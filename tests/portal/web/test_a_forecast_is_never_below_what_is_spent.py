@@ -14,7 +14,7 @@ from django.utils import timezone
 from metering.costing import costs
 from metering.forecasting import Forecast, Range
 from metering.models import Meter, UsageRollup
-from portal.web import ahead
+from portal.web.times import ahead
 
 from .conftest import Cast, text_of
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from portal.web import ranges
+from portal.web.times import ranges
 
 ZURICH = "Europe/Zurich"
 NOW = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)  # already April in Zürich

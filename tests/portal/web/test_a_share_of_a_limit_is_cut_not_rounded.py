@@ -14,7 +14,9 @@ from django.template import engines
 from metering import money
 from metering.mail import wording
 from metering.usage import quotas
-from portal.web import budget_reading, formats, gauges
+from portal.web.drawing import gauges
+from portal.web.money import budget_reading
+from portal.web.writing import formats
 
 NEARLY = Decimal("79.97")
 

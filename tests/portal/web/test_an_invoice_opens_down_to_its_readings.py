@@ -11,7 +11,7 @@ from django.utils import timezone
 from metering.billing import payments
 from metering.ledger import ingestion, rollups
 from metering.money import Money
-from portal.web import formats
+from portal.web.writing import formats
 from tests.metering.billing.invoices import issued_invoice
 from tests.metering.events import event
 from tests.tenants.cast import Cast

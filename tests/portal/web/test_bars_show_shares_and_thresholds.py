@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from portal.web import components
+from portal.web.drawing import components
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from portal.web.downloads import csv_response
+from portal.web.downloads.files import csv_response
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\tx", "\rx"])

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from portal.web import gauges
+from portal.web.drawing import gauges
 
 
 @pytest.mark.parametrize(

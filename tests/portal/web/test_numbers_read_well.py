@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import translation
 
-from portal.web import formats
+from portal.web.writing import formats
 
 NOON = datetime(2026, 11, 22, 12, 3, 20, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from portal.web import display, formats
+from portal.web.writing import display, formats
 
 from .conftest import text_of
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from metering.models import UsageRollup
-from portal.web import ranges
+from portal.web.times import ranges
 
 from .conftest import Cast, text_of
 
