@@ -19,8 +19,9 @@ from metering.focus import export
 from metering.money import Money
 from portal.web.downloads.files import aged, csv_response, xlsx_response
 from portal.web.drawing.charts import Chart, Series, currency_sign
-from portal.web.money import cost_explorer, readings
+from portal.web.money import cost_explorer
 from portal.web.writing import formats
+from portal.web.writing.meters import all_meters
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.database import replica
@@ -40,7 +41,7 @@ def explorer_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     key = month_key(request, EASTERNMOST, now) if request.GET.get("month") else calendar.month_key("UTC", now)
-    meters = readings.all_meters()
+    meters = all_meters()
     asked = cost_explorer.question(request.GET, key, meters, default="tenant")
     everyone = platform.everyone()
     slug = request.GET.get("tenant", "")

@@ -1,19 +1,18 @@
-"""GPUs and storage as charts: what is not known is a gap, never a zero."""
+"""GPUs as charts: what is not known is a gap, never a zero."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
 from metering.gpu_use.held import Use
-from metering.usage.storage_use import Place, Stored
 
-from ..drawing.charts import Chart, Mark, Series, palette
+from ..drawing.charts import Chart, Series
+from ..drawing.ticks import grid
 from ..times.ranges import Range
-from ..usage.usage_charts import MOST_GROUPS, grid
 from ..writing import formats
 
 HOUR = Decimal(3600)
@@ -70,40 +69,3 @@ def energy_chart(chosen: Range, by_start: Mapping[datetime, Decimal | None], *, 
 
 def _watt_hours(kwh: Decimal | None) -> Decimal | None:
     return None if kwh is None else kwh * 1000
-
-
-def storage_chart(
-    chosen: Range, stored: Stored, name_of: Callable[[Place], str], quota: Decimal | None, *, csv_url: str = ""
-) -> Chart:
-    """What is stored at the end of each day, stacked by place; the quota is a line once it is within reach."""
-    ticks = grid(chosen)
-    shown, rest = stored.places[:MOST_GROUPS], stored.places[MOST_GROUPS:]
-    series = [Series(name_of(place), palette(number), place.levels) for number, place in enumerate(shown)]
-    if rest:
-        others = _("%(count)d others") % {"count": len(rest)}
-        series.append(
-            Series(others, "series-8", [_sum(column) for column in zip(*(e.levels for e in rest), strict=True)])
-        )
-    highest = max((level for level in stored.by_day if level is not None), default=Decimal(0))
-    marks = []
-    if quota is not None and highest > quota / 2:
-        marks = [Mark(quota, _("Quota %(amount)s") % {"amount": formats.quantity(quota, "GB")})]
-    return Chart(
-        id="chart-storage",
-        title=_("Stored at the end of each day"),
-        kind="bar",
-        x=ticks.keys,
-        labels=ticks.labels,
-        series=series,
-        fmt=lambda value: formats.quantity(value, "GB"),
-        x_title=_("Day"),
-        suffix=" GB",
-        marks=marks,
-        csv_url=csv_url,
-        total=False,
-    )
-
-
-def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
-    known = [value for value in values if value is not None]
-    return sum(known, Decimal(0)) if known else None

@@ -26,11 +26,11 @@ from tenants.models import Role, Tenant
 from ..downloads.files import csv_response, report
 from ..drawing.components import share
 from ..frame.pages import Page, tenant_page
-from ..money import readings
 from ..times import ranges
 from ..times.ranges import Range
 from ..usage.usage_charts import usage_chart
 from ..writing import formats
+from ..writing.meters import all_meters
 from .gpu_charts import energy_chart, held_chart, hours_of
 
 SPLITS = ("model", "user")
@@ -49,7 +49,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     if request.GET.get("format") == "csv":
         return report(lambda: _csv(tenant, chosen, held.of_tenant(tenant, buckets, now)))
     use = held.of_tenant(tenant, buckets, now)
-    meter = readings.all_meters()["gpu_hours"]
+    meter = all_meters()["gpu_hours"]
     own = access.membership if access.role == Role.MEMBER else None
     points = queries.usage_series(tenant, meter.key, chosen.start, chosen.end, chosen.unit, split, membership=own)
     names = {"model": _("model not said"), "user": _("services")}

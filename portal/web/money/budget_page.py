@@ -31,7 +31,8 @@ from ..frame.pages import Page, tenant_page
 from ..frame.shell import MANAGERS
 from ..notices import alerts
 from ..writing import formats
-from . import budget_reading, readings
+from ..writing.meters import Meters, all_meters
+from . import budget_reading
 from .budget_forms import AcknowledgeForm, BudgetForm, MuteForm, StepForms, initial_steps, steps_of
 
 PER_PAGE = 12
@@ -43,7 +44,7 @@ EDITORS = (*MANAGERS, Role.BILLING)
 def index(request: HttpRequest, access: Access) -> Page:
     """Every budget, what is held back because of one, the alerts, and unusual days."""
     now, tenant = timezone.now(), access.tenant
-    meters = readings.all_meters()
+    meters = all_meters()
     can_change = access.can(*EDITORS) and not access.read_only
     statuses = {each.budget.pk: each for each in budgets.status(tenant, now)}
     rows = Budget.objects.filter(tenant=tenant, is_active=True).prefetch_related("thresholds")
@@ -153,7 +154,7 @@ def _find(access: Access, budget_id: UUID) -> Budget:
 
 def _edit(request: HttpRequest, access: Access, budget: Budget | None, plan: Plan) -> Page | HttpResponse:
     sent = request.POST if request.method == "POST" else None
-    meters = readings.all_meters()
+    meters = all_meters()
     form = BudgetForm(sent, initial=BudgetForm.initial_of(plan), meters=meters.values())
     rows = StepForms(sent, initial=initial_steps(plan.steps), prefix="steps")
     refused = False
@@ -195,9 +196,7 @@ def _question(
     return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
 
 
-def _card(
-    budget: Budget, status: budgets.BudgetStatus | None, meters: readings.Meters, now: datetime
-) -> dict[str, Any]:
+def _card(budget: Budget, status: budgets.BudgetStatus | None, meters: Meters, now: datetime) -> dict[str, Any]:
     card = None
     if status is not None:
         card = budget_reading.describe(
@@ -220,7 +219,7 @@ def _lower_first(row: BudgetThreshold) -> str:
     return words[:1].lower() + words[1:]
 
 
-def _about(budget: Budget, meters: readings.Meters) -> str:
+def _about(budget: Budget, meters: Meters) -> str:
     what = {
         "all": _("Whole cost"),
         "meter": meters[budget.scope_value].name if budget.scope_value in meters else budget.scope_value,

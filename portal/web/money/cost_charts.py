@@ -13,16 +13,18 @@ from metering.forecasting import Forecast
 from tenants.models import Tenant
 
 from ..drawing.charts import Chart, Mark, Series, currency_sign
+from ..times import months
 from ..writing import formats
-from . import readings
+from ..writing.meters import Meters
+from . import cost_reading
 
 
 def daily_cost_chart(
-    statement: costs.Statement, month: readings.Month, meters: readings.Meters, tenant: Tenant, *, csv_url: str = ""
+    statement: costs.Statement, month: months.Month, meters: Meters, tenant: Tenant, *, csv_url: str = ""
 ) -> Chart:
     """What each day cost, stacked by meter; days ahead are empty."""
     currency = statement.total.currency
-    daily = readings.costs_by_day(statement.lines, month, tenant.time_zone, currency)
+    daily = cost_reading.costs_by_day(statement.lines, month, tenant.time_zone, currency)
     series = [
         Series(
             meters[key].name if key in meters else key.replace("_", " "),
@@ -51,7 +53,7 @@ def daily_cost_chart(
 def course_chart(
     statement: costs.Statement,
     forecast: Forecast,
-    month: readings.Month,
+    month: months.Month,
     tenant: Tenant,
     budget: Decimal | None,
     *,
@@ -59,7 +61,9 @@ def course_chart(
 ) -> Chart:
     """The cost of the month as it grew, the range in which it will probably end, and the budget."""
     currency = statement.total.currency
-    by_meter: Mapping[str, list[Decimal]] = readings.costs_by_day(statement.lines, month, tenant.time_zone, currency)
+    by_meter: Mapping[str, list[Decimal]] = cost_reading.costs_by_day(
+        statement.lines, month, tenant.time_zone, currency
+    )
     days = (
         [sum(column, Decimal(0)) for column in zip(*by_meter.values(), strict=True)]
         if by_meter
@@ -104,5 +108,5 @@ def course_chart(
     )
 
 
-def _until_today(values: list[Decimal], month: readings.Month) -> list[Decimal | None]:
+def _until_today(values: list[Decimal], month: months.Month) -> list[Decimal | None]:
     return [value if day <= month.today else None for day, value in zip(month.days, values, strict=True)]

@@ -23,7 +23,6 @@ from tenants.models import Tenant
 from ..downloads.files import csv_response, xlsx_response
 from ..drawing import components
 from ..drawing.charts import Chart, Series, currency_sign
-from ..usage.usage_reading import upper_first
 from ..writing import formats
 
 TOP = 12
@@ -80,9 +79,11 @@ def context(
     return {
         "asked": asked,
         "found": found,
-        "groups": [(key, upper_first(label)) for key, label in group_labels().items() if over_all or key != "tenant"],
+        "groups": [
+            (key, formats.upper_first(label)) for key, label in group_labels().items() if over_all or key != "tenant"
+        ],
         "meters": [("", _("All meters")), *((meter.key, meter.name) for meter in meters.values())],
-        "head": upper_first(group_labels()[found.group_by]),
+        "head": formats.upper_first(group_labels()[found.group_by]),
         "unit": unit,
         "rows": [_row(each, totals[each.currency][0], unit) for each in found.entries],
         "sums": [
@@ -176,7 +177,7 @@ def _chart(found: Exploration, asked: Question) -> Chart | None:
             Series(formats.month(found.previous), "series-before", [each.before for each in shown]),
         ],
         fmt=lambda value: formats.money(value, currency),
-        x_title=upper_first(group_labels()[found.group_by]),
+        x_title=formats.upper_first(group_labels()[found.group_by]),
         prefix=currency_sign(currency),
         extra={"barmode": "group"},
     )

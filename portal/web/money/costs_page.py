@@ -22,8 +22,9 @@ from tenants.models import Tenant
 
 from ..downloads.files import aged, csv_response, file_response, report
 from ..frame.pages import Page, tenant_page
-from ..times import ahead
-from . import cost_explorer, readings
+from ..times import ahead, months
+from ..writing.meters import all_meters
+from . import cost_explorer, cost_reading
 from .cost_charts import daily_cost_chart
 
 MONTHS_BACK = 24
@@ -41,10 +42,10 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     if request.GET.get("format") == "csv":
         return report(lambda: _csv(tenant, key, costs.statement(tenant, key, now)))
     statement = costs.statement(tenant, key, now)
-    meters = readings.all_meters()
-    month = readings.month_of(statement.period, tenant.time_zone, now)
+    meters = all_meters()
+    month = months.month_of(statement.period, tenant.time_zone, now)
     projection = (
-        readings.projection_of(
+        cost_reading.projection_of(
             ahead.at_least(ahead.of(tenant, now).cost, statement.total.amount), statement.total.currency, month
         )
         if month.is_running
@@ -52,7 +53,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     )
     chart = daily_cost_chart(statement, month, meters, tenant, csv_url=f"?month={key}&format=csv")
     context = {
-        "cost": readings.cost_summary(statement, month, meters, tenant),
+        "cost": cost_reading.cost_summary(statement, month, meters, tenant),
         "months": _neighbours(choices, key),
         "projection": projection,
         "chart": chart,
@@ -85,7 +86,7 @@ def explore(request: HttpRequest, access: Access) -> Page | HttpResponse:
     key = request.GET.get("month") or choices[0]
     if key not in choices:
         raise Http404
-    meters = readings.all_meters()
+    meters = all_meters()
     asked = cost_explorer.question(request.GET, key, meters, default="meter")
     if asked.group_by == "tenant":
         raise Http404
@@ -148,7 +149,7 @@ def _csv(tenant: Tenant, key: str, statement: costs.Statement) -> HttpResponse:
             line.meter,
             line.dim_key,
             line.dim_value,
-            readings.plain_quantity(line),
+            cost_reading.plain_quantity(line),
             line.unit_price,
             line.amount.amount,
             line.amount.currency,

@@ -26,8 +26,9 @@ from tenants.access import Access
 from tenants.models import Tenant
 
 from ..frame.pages import Page, tenant_page
+from ..times import months
 from ..writing import formats
-from . import readings
+from ..writing.meters import all_meters
 
 TONES = {InvoiceState.DRAFT: "", InvoiceState.ISSUED: "accent", InvoiceState.PAID: "good", InvoiceState.VOID: "bad"}
 MOST_READINGS = 500
@@ -50,8 +51,8 @@ def running(request: HttpRequest, access: Access) -> Page:
     """The running month's invoice, if nothing more were used: its lines open to the arithmetic and lead to the usage behind them."""
     now, tenant = timezone.now(), access.tenant
     found = preview.running(tenant, now)
-    meters = readings.all_meters()
-    month = readings.month_of(costs.month_of(found.period), tenant.time_zone, now)
+    meters = all_meters()
+    month = months.month_of(costs.month_of(found.period), tenant.time_zone, now)
     explorer = reverse("web:usage", args=[tenant.slug])
     context = {
         "month": month,

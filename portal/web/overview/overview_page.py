@@ -25,14 +25,15 @@ from tenants.limiting.prefetching import prefetch_limits
 from tenants.models import Role, Tenant
 
 from ..frame.pages import Page, tenant_page
-from ..money import budget_reading, readings
+from ..money import budget_reading, cost_reading
 from ..money.cost_charts import course_chart, daily_cost_chart
 from ..notices import alerts
-from ..quotas import requests_reading
-from ..times import ahead, ranges
+from ..quotas import quota_reading, requests_reading
+from ..times import ahead, months, ranges
 from ..times.ahead import Ahead
 from ..usage.usage_charts import usage_chart
 from ..writing import formats
+from ..writing.meters import Meters, all_meters
 from . import first_steps
 
 WEEK_KEPT = 300
@@ -54,10 +55,10 @@ def index(request: HttpRequest, access: Access) -> Page:
     moving, charts = "HX-Request" in request.headers, request.GET.get("part") == "charts"
     context: dict[str, Any] = {}
     fragment = "portal/_overview_charts.html" if charts else "portal/_overview_numbers.html"
-    meters, heading = readings.all_meters(), ahead.of(access.tenant, now)
+    meters, heading = all_meters(), ahead.of(access.tenant, now)
     money = _money(access.tenant, heading, now) if access.sees_costs else None
     period = money.statement.period if money else period_at(access.tenant.time_zone, now)
-    month = readings.month_of(period, access.tenant.time_zone, now)
+    month = months.month_of(period, access.tenant.time_zone, now)
     if charts:
         context |= _charts(access, heading, money, month, meters, now) | {
             "week": _week(access, meters, now) if money else None
@@ -74,14 +75,14 @@ def index(request: HttpRequest, access: Access) -> Page:
 
 
 def _numbers(
-    access: Access, heading: Ahead, money: Money | None, month: readings.Month, meters: readings.Meters, now: datetime
+    access: Access, heading: Ahead, money: Money | None, month: months.Month, meters: Meters, now: datetime
 ) -> dict[str, Any]:
     """What moves: asked for again every few seconds."""
     tenant = access.tenant
     prefetch_limits([tenant])
     return {
         "period": month,
-        "gauges": readings.gauges(queries.quota_status(tenant, now), meters, heading.usage),
+        "gauges": quota_reading.gauges(queries.quota_status(tenant, now), meters, heading.usage),
         "alerts": [
             *requests_reading.news(tenant, meters, now),
             *alerts.recent(tenant, meters, with_budgets=access.sees_costs),
@@ -98,7 +99,7 @@ def hide_steps(request: HttpRequest, access: Access) -> HttpResponse:
     return redirect("web:overview", access.tenant.slug)
 
 
-def _week(access: Access, meters: readings.Meters, now: datetime) -> dict[str, Any] | None:
+def _week(access: Access, meters: Meters, now: datetime) -> dict[str, Any] | None:
     """What changed since last week, in words; None where there is nothing to compare."""
     found = _movers(access.tenant, now)
     if found is None:
@@ -147,13 +148,11 @@ def _money(tenant: Tenant, heading: Ahead, now: datetime) -> Money:
     return Money(statement, forecast, budget_reading.primary(tenant))
 
 
-def _money_context(
-    money: Money, month: readings.Month, meters: readings.Meters, tenant: Tenant, now: datetime
-) -> dict[str, Any]:
+def _money_context(money: Money, month: months.Month, meters: Meters, tenant: Tenant, now: datetime) -> dict[str, Any]:
     total = money.statement.total
     return {
-        "cost": readings.cost_summary(money.statement, month, meters, tenant),
-        "projection": readings.projection_of(money.forecast, total.currency, month),
+        "cost": cost_reading.cost_summary(money.statement, month, meters, tenant),
+        "projection": cost_reading.projection_of(money.forecast, total.currency, month),
         "budget": budget_reading.card(money.budget, total, money.forecast, tenant, now),
     }
 
@@ -162,8 +161,8 @@ def _charts(
     access: Access,
     heading: Ahead,
     money: Money | None,
-    month: readings.Month,
-    meters: readings.Meters,
+    month: months.Month,
+    meters: Meters,
     now: datetime,
 ) -> dict[str, Any]:
     """Costs by day and their course for those who see them; usage by day of each meter for everyone."""

@@ -24,10 +24,10 @@ from tenants.models import Role, Tenant
 from ..drawing.components import share
 from ..drawing.gauges import Gauge
 from ..frame.pages import Page, tenant_page
-from ..money import readings
 from ..times import ahead
 from ..writing import formats
-from . import refusals_reading, requests_reading
+from ..writing.meters import all_meters
+from . import quota_reading, refusals_reading, requests_reading
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Source:
 def index(request: HttpRequest, access: Access) -> Page:
     """GET: gauges, monthly quotas and per-user windows with their sources, and whose calls they refuse."""
     now = timezone.now()
-    tenant, meters = access.tenant, readings.all_meters()
+    tenant, meters = access.tenant, all_meters()
     prefetch_limits([tenant])
     policy = overrides.effective_policy(tenant, now)
     statuses = queries.quota_status(tenant, now)
@@ -52,7 +52,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     context: dict[str, Any] = {
         "quotas": [
             _quota(policy.quota(gauge.meter), gauge, tenant)
-            for gauge in readings.gauges(statuses, meters, ahead.of(tenant, now).usage)
+            for gauge in quota_reading.gauges(statuses, meters, ahead.of(tenant, now).usage)
         ],
         "windows": [_window(name, policy.window(name), tenant, windows.get(name)) for name in WINDOWS],
         "live": bool(windows),

@@ -19,7 +19,7 @@ from tenants.problems import ProblemError
 
 from ..frame.forms import show_problem
 from ..frame.pages import Page, tenant_page
-from ..money import readings
+from ..writing.meters import all_meters
 from . import requests_reading
 from .request_form import QuotaRequestForm
 
@@ -29,7 +29,7 @@ def ask(request: HttpRequest, access: Access) -> Page | HttpResponse:
     """GET: the form; ?limit=gpu_hours (or quota:gpu_hours) chooses the limit. POST: ask; a rule may grant it at once."""
     access.require(*quota_requests.ASKING)
     now = timezone.now()
-    choices = requests_reading.choices(quota_requests.raisable(access.tenant, now), readings.all_meters())
+    choices = requests_reading.choices(quota_requests.raisable(access.tenant, now), all_meters())
     chosen = _chosen(request.GET.get("limit", ""), [value for value, _words in choices])
     form = QuotaRequestForm(
         request.POST if request.method == "POST" else None, choices=choices, initial={"limit": chosen}
@@ -80,7 +80,7 @@ def withdraw(request: HttpRequest, access: Access, request_id: UUID) -> Page | H
         else:
             messages.success(request, _("The request is withdrawn."))
         return redirect(back + "#requests")
-    name = requests_reading.limit_name(row.kind, row.name, readings.all_meters())
+    name = requests_reading.limit_name(row.kind, row.name, all_meters())
     context = {
         "title": _("Withdraw the request for %(limit)s?") % {"limit": name},
         "text": _("Nobody decides it any more. You can ask again at any time."),

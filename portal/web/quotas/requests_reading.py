@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,6 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from metering.models import Meter
 from tenants.access import Access
 from tenants.limiting import quota_requests
 from tenants.limits import EffectiveLimit
@@ -19,12 +17,11 @@ from tenants.models import LimitKind, QuotaRequest, QuotaRequestState, Role, Ten
 
 from ..notices.alerts import Alert
 from ..writing import formats
+from ..writing.meters import Meters
 
 TONES = {"pending": "accent", "approved": "good", "denied": "bad", "withdrawn": ""}
 SHOWN = 20
 NEWS = timedelta(days=7)
-
-Meters = Mapping[str, Meter]
 
 
 def limit_name(kind: str, name: str, meters: Meters) -> str:

@@ -26,12 +26,12 @@ from tenants.models import Tenant
 from ..downloads.files import csv_response, report
 from ..drawing.charts import palette
 from ..drawing.components import share
+from ..drawing.ticks import MOST_GROUPS
 from ..frame.pages import Page, tenant_page
-from ..gpus.gpu_charts import storage_chart
 from ..times import ranges
 from ..times.ranges import Range
-from ..usage.usage_charts import MOST_GROUPS
 from ..writing import formats
+from .storage_chart import storage_chart
 
 GROWERS = 5
 """Shown apart where there are more places than that: a short table says it already."""

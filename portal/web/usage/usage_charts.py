@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
-from metering import periods
 from metering.models import Meter
 from metering.usage import queries
 from tenants.models import Tenant
 
 from ..drawing.charts import Chart, Series, palette
+from ..drawing.ticks import MOST_GROUPS, Grid, grid, summed
 from ..times.ranges import Range
 from ..writing import formats
-
-MOST_GROUPS = 7
-"""Groups that are drawn by themselves; the smaller ones are one series of others."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The ticks of a range: start of each bucket, machine value, and what a person reads."""
-
-    starts: list[datetime]
-    keys: list[str]
-    labels: list[str]
-
-
-def grid(chosen: Range) -> Grid:
-    """One tick for each hour, day or month of the range, in its own zone."""
-    kind = chosen.unit
-    zone = ZoneInfo(chosen.zone)
-    starts = [
-        max(period.start, chosen.start) for period in periods.covering(chosen.zone, chosen.start, chosen.end, kind)
-    ]
-    locals_ = [start.astimezone(zone) for start in starts]
-    if kind == "hour":
-        labels = [f"{formats.day(local.date(), chosen.zone, year=False)} {local:%H:%M}" for local in locals_]
-    elif kind == "month":
-        labels = [formats.month(f"{local:%Y-%m}") for local in locals_]
-    else:
-        labels = [formats.day(local.date(), chosen.zone, year=False) for local in locals_]
-    return Grid(starts, [local.replace(tzinfo=None).isoformat() for local in locals_], labels)
 
 
 def usage_chart(
@@ -133,12 +103,7 @@ def _series(
             Series(
                 _("%(count)d others") % {"count": len(rest)},
                 "series-8",
-                [_sum(column) for column in zip(*rest, strict=True)],
+                [summed(column) for column in zip(*rest, strict=True)],
             )
         )
     return shown or [Series(meter.name, f"meter-{meter.key}", empty)]
-
-
-def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
-    known = [value for value in values if value is not None]
-    return sum(known, Decimal(0)) if known else None

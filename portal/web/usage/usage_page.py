@@ -18,9 +18,10 @@ from tenants.models import Role
 
 from ..downloads.files import csv_response, report
 from ..frame.pages import Page, tenant_page
-from ..money import readings
 from ..times import ranges
 from ..times.ranges import Range
+from ..writing import formats
+from ..writing.meters import Meters, all_meters
 from . import usage_reading
 from .usage_charts import compared, usage_chart
 
@@ -57,7 +58,7 @@ class Question:
 def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     """GET ?meter=&range=|from=&to=&granularity=&group_by=&compare=1&format=csv. A member sees their own usage only."""
     now, tenant = timezone.now(), access.tenant
-    meters = readings.all_meters()
+    meters = all_meters()
     asked = _question(request, access, meters)
     own = access.membership if asked.own_only else None
 
@@ -93,7 +94,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
     return Page("portal/usage.html", context)
 
 
-def _question(request: HttpRequest, access: Access, meters: readings.Meters) -> Question:
+def _question(request: HttpRequest, access: Access, meters: Meters) -> Question:
     """What is not understood is taken for the default."""
     query = request.GET
     meter = meters.get(query.get("meter", "")) or next(iter(meters.values()))
@@ -108,7 +109,7 @@ def _question(request: HttpRequest, access: Access, meters: readings.Meters) -> 
     )
 
 
-def _controls(asked: Question, meters: readings.Meters, dimensions: list[str]) -> dict[str, Any]:
+def _controls(asked: Question, meters: Meters, dimensions: list[str]) -> dict[str, Any]:
     """Links and choices, each of which keeps the rest of the question."""
     presets = {"from": "", "to": "", "granularity": ""}
     groups = usage_reading.groups_of(asked.meter.key, dimensions)
@@ -138,7 +139,7 @@ def _controls(asked: Question, meters: readings.Meters, dimensions: list[str]) -
         "granularities": list(ranges.GRANULARITIES.items()),
         "groups": [
             ("", _("Nothing")),
-            *((key, usage_reading.upper_first(usage_reading.group_label(key))) for key in groups),
+            *((key, formats.upper_first(usage_reading.group_label(key))) for key in groups),
         ],
         "group": asked.group,
     }

@@ -17,9 +17,9 @@ from tenants.models import ApiKey, Tenant
 
 from ..drawing.charts import palette
 from ..drawing.components import share
+from ..drawing.ticks import MOST_GROUPS
 from ..times.ranges import Range
 from ..writing import formats
-from .usage_charts import MOST_GROUPS
 
 Namer: TypeAlias = Callable[[str], str]
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -113,8 +113,8 @@ def breakdown(
     befores = formats.column(before.get(name) for name in shown)
     return {
         "title": _("By %(group)s") % {"group": label},
-        "head": upper_first(label),
-        "unit": upper_first(formats.unit_name(meter.display_unit)),
+        "head": formats.upper_first(label),
+        "unit": formats.upper_first(formats.unit_name(meter.display_unit)),
         "rows": [
             {
                 "name": name_of(name),
@@ -129,8 +129,3 @@ def breakdown(
         ],
         "hidden": max(0, len(ranked) - MOST_ROWS),
     }
-
-
-def upper_first(text: str) -> str:
-    """'API key' stays as it is, which str.capitalize would spoil."""
-    return text[:1].upper() + text[1:]

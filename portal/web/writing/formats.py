@@ -312,3 +312,8 @@ def _hours(count: int) -> str:
 
 def _minutes(count: int) -> str:
     return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+
+
+def upper_first(text: str) -> str:
+    """'API key' stays as it is, which str.capitalize would spoil."""
+    return text[:1].upper() + text[1:]

@@ -1,13 +1,12 @@
-"""The read models of metering, turned into what the pages say: numbers, one sentence each, and their tone.
+"""A month's costs in words: its lines and sums, what each day cost, and where it is heading.
 
-Nothing is computed here that a bill depends on; this module chooses words and places marks on bars.
+Nothing is computed here that a bill depends on; this module chooses words and splits lines over their days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -17,107 +16,17 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from metering import memo
 from metering.forecasting import Forecast
-from metering.models import Meter
 from metering.money import Money, allocate, round_half_up, total
-from metering.periods import Period
 from metering.pricing import Line, Quarantined, charge_name
-from metering.usage import queries
 from tenants.models import Tenant
 
-from ..drawing.gauges import Gauge, left_of, sentence, used_of
+from ..times.months import Month
 from ..writing import formats
+from ..writing.meters import Meters
 
 if TYPE_CHECKING:
     from metering.costing import costs
-
-Meters = Mapping[str, Meter]
-
-
-def all_meters() -> dict[str, Meter]:
-    """Every meter by key, in the order of the catalogue."""
-    return memo.meters()
-
-
-@dataclass(frozen=True)
-class Month:
-    """The month that a page is about, in the tenant's days."""
-
-    key: str
-    first: date
-    last: date
-    today: date
-    sentence: str
-
-    @property
-    def days(self) -> list[date]:
-        return [self.first + timedelta(days=ahead) for ahead in range((self.last - self.first).days + 1)]
-
-    @property
-    def is_running(self) -> bool:
-        return self.first <= self.today <= self.last
-
-
-def month_of(period: Period, zone: str, now: datetime) -> Month:
-    """'November 2026, day 22 of 30. Days begin at midnight in Europe/Zurich (CET).'"""
-    tz = ZoneInfo(zone)
-    first, last = period.start.astimezone(tz).date(), (period.end - timedelta(microseconds=1)).astimezone(tz).date()
-    today = now.astimezone(tz).date()
-    where = _("Days begin at midnight in %(zone)s (%(short)s).") % {
-        "zone": zone,
-        "short": formats.zone_label(now, zone),
-    }
-    day = _("day %(day)d of %(days)d") % {"day": (today - first).days + 1, "days": (last - first).days + 1}
-    head = f"{formats.month(period.key)}, {day}." if first <= today <= last else f"{formats.month(period.key)}."
-    return Month(period.key, first, last, today, f"{head} {where}")
-
-
-# ---------------------------------------------------------------------------------------------------------------- quotas
-
-
-def gauges(
-    statuses: Sequence[queries.QuotaStatus], meters: Meters, forecasts: Mapping[str, Forecast] | None = None
-) -> list[Gauge]:
-    """One gauge for each quota; with a forecast it also says where the month will end."""
-    return [
-        _gauge(status, meters[status.meter], (forecasts or {}).get(status.meter))
-        for status in statuses
-        if status.meter in meters
-    ]
-
-
-def _gauge(status: queries.QuotaStatus, meter: Meter, forecast: Forecast | None) -> Gauge:
-    level = meter.aggregation == "level"
-    projected = None
-    note = ""
-    if forecast is not None and forecast.end is not None and status.limit:
-        projected = forecast.end.p50 / status.limit * 100
-        runs_out = forecast.exceeds(status.limit)
-        if runs_out and runs_out.expected and not runs_out.already:
-            note = _("Runs out around %(day)s") % {"day": formats.day(runs_out.expected, "UTC", year=False)}
-    return Gauge(
-        meter=meter.key,
-        name=meter.name,
-        percent=status.percent,
-        unlimited=status.limit is None,
-        sentence=sentence(status.used, status.limit, meter.display_unit),
-        used_text=used_of(status.used, status.limit, meter.display_unit),
-        left_text=left_of(status.used, status.limit),
-        resets_at=None if level else status.resets_at,
-        projected_percent=projected,
-        exhausted_note=note,
-        note=_note(status, level),
-    )
-
-
-def _note(status: queries.QuotaStatus, level: bool) -> str:
-    if not status.complete:
-        return _("what came in the last minutes is not known right now")
-    return _("at this moment") if level else ""
-
-
-# ----------------------------------------------------------------------------------------------------------------- costs
 
 
 @dataclass(frozen=True)
