@@ -25,7 +25,7 @@ def index(request: HttpRequest) -> HttpResponse:
         return redirect("web:overview", tenants[0].slug)
     if not tenants and request.user.is_staff:
         return redirect("admin:index")
-    return render(request, "portal/chooser.html", {"tenants": tenants})
+    return render(request, "portal/account/chooser.html", {"tenants": tenants})
 
 
 @require_POST

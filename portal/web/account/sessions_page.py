@@ -26,7 +26,7 @@ def index(request: HttpRequest) -> HttpResponse:
         }
         for row in sessions
     ]
-    return render(request, "portal/sessions.html", {"sessions": rows, "others": len(rows) > 1})
+    return render(request, "portal/account/sessions.html", {"sessions": rows, "others": len(rows) > 1})
 
 
 @require_POST

@@ -58,7 +58,12 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "form": form,
         "can_ask": access.can(*MANAGERS) and not access.read_only,
     }
-    return Page("portal/exports.html", context, status=400 if form.errors else 200, fragment="portal/_exports.html")
+    return Page(
+        "portal/downloads/exports.html",
+        context,
+        status=400 if form.errors else 200,
+        fragment="portal/downloads/_exports.html",
+    )
 
 
 @tenant_page("exports")

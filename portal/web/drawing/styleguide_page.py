@@ -50,7 +50,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     """GET /style-guide: in debug mode, in the demo, and for platform staff; 404 for everyone else."""
     if not (settings.DEBUG or settings.PORTAL_ENV in {"demo", "test"} or getattr(request.user, "is_staff", False)):
         raise Http404
-    return render(request, "portal/styleguide.html", _samples())
+    return render(request, "portal/drawing/styleguide.html", _samples())
 
 
 def _samples() -> dict[str, Any]:

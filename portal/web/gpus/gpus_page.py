@@ -100,7 +100,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "last_hour": use.last_hour,
         "seen": bool(use.spent),
     }
-    return Page("portal/gpus.html", context)
+    return Page("portal/gpus/gpus.html", context)
 
 
 def _query(chosen: Range, **more: str) -> str:

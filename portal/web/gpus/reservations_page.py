@@ -47,7 +47,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         "summary": _summary(mine),
         "sees_costs": access.sees_costs,
     }
-    return Page("portal/reservations.html", context, fragment="portal/_reservations_running.html")
+    return Page("portal/gpus/reservations.html", context, fragment="portal/gpus/_reservations_running.html")
 
 
 @tenant_page("reservations", methods=("GET", "HEAD", "POST"))
@@ -75,7 +75,7 @@ def release(request: HttpRequest, access: Access, reservation_id: UUID) -> Page 
         "cancel_url": back,
         "cancel_label": _("Reservations"),
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")
 
 
 def _summary(mine: QuerySet[Reservation]) -> str:

@@ -47,7 +47,9 @@ def index(request: HttpRequest, access: Access) -> Page:
         {"url": "?show=all", "label": _("All"), "current": show_all},
     ]
     context = {"keys": [_row(key, access, now) for key in page], "page_obj": page, "sort": sort, "filters": filters}
-    return Page("portal/keys.html", {**context, "own_only": not access.manages, "can_create": not access.read_only})
+    return Page(
+        "portal/integration/keys.html", {**context, "own_only": not access.manages, "can_create": not access.read_only}
+    )
 
 
 @tenant_page("keys", methods=("GET", "HEAD", "POST"), dangerous=True)
@@ -76,12 +78,14 @@ def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
             show_problem(form, problem)
         else:
             return Page(
-                "portal/key_created.html",
+                "portal/integration/key_created.html",
                 {"key": issued.key, "key_text": issued.text, "snippet": _snippet(request, issued)},
                 secret=True,
             )
     return Page(
-        "portal/key_create.html", {"form": form, "ticket": once.new_ticket()}, status=400 if form.errors else 200
+        "portal/integration/key_create.html",
+        {"form": form, "ticket": once.new_ticket()},
+        status=400 if form.errors else 200,
     )
 
 
@@ -111,9 +115,9 @@ def rotate(request: HttpRequest, access: Access, key_id: str) -> Page | HttpResp
         else:
             key.refresh_from_db()
             context = {"key": issued.key, "key_text": issued.text, "snippet": _snippet(request, issued), "old": key}
-            return Page("portal/key_created.html", context, secret=True)
+            return Page("portal/integration/key_created.html", context, secret=True)
     context = {"form": form, "key": key, "ticket": once.new_ticket()}
-    return Page("portal/key_rotate.html", context, status=400 if form.errors else 200)
+    return Page("portal/integration/key_rotate.html", context, status=400 if form.errors else 200)
 
 
 @tenant_page("keys", methods=("GET", "HEAD", "POST"))
@@ -138,7 +142,7 @@ def revoke(request: HttpRequest, access: Access, key_id: str) -> Page | HttpResp
         "cancel_url": back,
         "cancel_label": _("API keys"),
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")
 
 
 def _visible(access: Access) -> QuerySet[ApiKey]:

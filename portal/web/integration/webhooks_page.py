@@ -38,7 +38,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     """The endpoints."""
     rows = WebhookEndpoint.objects.filter(tenant=access.tenant).order_by("pk")
     return Page(
-        "portal/webhooks.html",
+        "portal/integration/webhooks.html",
         {"endpoints": [(row, _events(row)) for row in rows], "can_change": not access.read_only},
     )
 
@@ -64,10 +64,10 @@ def create(request: HttpRequest, access: Access) -> Page | HttpResponse:
         except endpoints.EndpointError as error:
             form.add_error("url", str(error))
         else:
-            return Page("portal/webhook_secret.html", {"endpoint": endpoint, "secret": secret}, secret=True)
+            return Page("portal/integration/webhook_secret.html", {"endpoint": endpoint, "secret": secret}, secret=True)
     del form.fields["is_active"]
     context = {"form": form, "ticket": once.new_ticket(), "endpoint": None}
-    return Page("portal/webhook_edit.html", context, status=400 if form.errors else 200)
+    return Page("portal/integration/webhook_edit.html", context, status=400 if form.errors else 200)
 
 
 @tenant_page("webhooks", methods=("GET", "HEAD", "POST"))
@@ -88,7 +88,9 @@ def edit(request: HttpRequest, access: Access, endpoint_id: UUID) -> Page | Http
         else:
             messages.success(request, _("Saved."))
             return redirect("web:webhook", access.tenant.slug, endpoint.public_id)
-    return Page("portal/webhook_edit.html", {"form": form, "endpoint": endpoint}, status=400 if form.errors else 200)
+    return Page(
+        "portal/integration/webhook_edit.html", {"form": form, "endpoint": endpoint}, status=400 if form.errors else 200
+    )
 
 
 @tenant_page("webhooks")
@@ -104,7 +106,7 @@ def detail(request: HttpRequest, access: Access, endpoint_id: UUID) -> Page:
         "page_obj": page,
         "can_change": not access.read_only,
     }
-    return Page("portal/webhook.html", context)
+    return Page("portal/integration/webhook.html", context)
 
 
 @tenant_page("webhooks", methods=("GET", "HEAD", "POST"))
@@ -115,7 +117,9 @@ def rotate(request: HttpRequest, access: Access, endpoint_id: UUID) -> Page | Ht
     if request.method == "POST":
         secret = endpoints.rotate(endpoint, timezone.now(), audit.user_actor(request.user))
         return Page(
-            "portal/webhook_secret.html", {"endpoint": endpoint, "secret": secret, "rotated": True}, secret=True
+            "portal/integration/webhook_secret.html",
+            {"endpoint": endpoint, "secret": secret, "rotated": True},
+            secret=True,
         )
     text = _(
         "You see the new secret once. For 24 hours messages carry signatures of both, so that nothing is refused meanwhile."
@@ -186,4 +190,4 @@ def _question(
         "title": title, "text": text, "button": button, "tone": tone, "action": request.path,
         "cancel_url": reverse("web:webhook", args=[access.tenant.slug, endpoint.public_id]), "cancel_label": _("Webhook"),
     }  # fmt: skip
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")

@@ -89,7 +89,7 @@ def withdraw(request: HttpRequest, access: Access, invitation_id: UUID) -> Page 
         "cancel_url": back,
         "cancel_label": _("Members"),
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -142,7 +142,7 @@ def _join(request: HttpRequest, token: str, user: User, context: dict[str, objec
 
 
 def _page(request: HttpRequest, context: dict[str, object], status: int = 200) -> HttpResponse:
-    response = render(request, "portal/invitation.html", context, status=status)
+    response = render(request, "portal/members/invitation.html", context, status=status)
     add_never_cache_headers(response)  # its address is a secret
     return response
 

@@ -45,7 +45,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         "can_change": not access.read_only,
         "invitations": _open_invitations(access),
     }
-    return Page("portal/members.html", context)
+    return Page("portal/members/members.html", context)
 
 
 @tenant_page("members", methods=("GET", "HEAD", "POST"), dangerous=True)
@@ -59,7 +59,7 @@ def add(request: HttpRequest, access: Access) -> Page | HttpResponse:
                 return redirect("web:members", access.tenant.slug)
         except ProblemError as problem:
             show_problem(form, problem)
-    return Page("portal/member_add.html", {"form": form}, status=400 if form.errors else 200)
+    return Page("portal/members/member_add.html", {"form": form}, status=400 if form.errors else 200)
 
 
 def _add(request: HttpRequest, access: Access, form: MemberForm) -> bool:
@@ -106,7 +106,9 @@ def role(request: HttpRequest, access: Access, member_id: int) -> Page | HttpRes
         "button": _("Change role"),
         "tone": "primary",
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html", status=400 if form.errors else 200)
+    return Page(
+        "portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html", status=400 if form.errors else 200
+    )
 
 
 @tenant_page("members", methods=("GET", "HEAD", "POST"), dangerous=True)
@@ -132,7 +134,7 @@ def remove(request: HttpRequest, access: Access, member_id: int) -> Page | HttpR
         "text": _("They lose access at once, and their keys are revoked. Usage and the audit trail stay."),
         "button": _("Remove member"),
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")
 
 
 def _question(access: Access, request: HttpRequest) -> dict[str, Any]:

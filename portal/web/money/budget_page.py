@@ -62,7 +62,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         "false_alarms": formats.percent(FALSE_ALARM_RATE * 100),
         "can_change": can_change,
     }
-    return Page("portal/budget.html", context)
+    return Page("portal/money/budget.html", context)
 
 
 @tenant_page("budget", methods=("GET", "HEAD", "POST"))
@@ -177,7 +177,7 @@ def _edit(request: HttpRequest, access: Access, budget: Budget | None, plan: Pla
         "rows": rows,
         "currency_sign": currency_sign(budgets.billed_in(access.tenant)).strip(),
     }
-    return Page("portal/budget_edit.html", context, status=400 if refused else 200)
+    return Page("portal/money/budget_edit.html", context, status=400 if refused else 200)
 
 
 def _question(
@@ -193,7 +193,7 @@ def _question(
         "cancel_url": reverse("web:budget", args=[access.tenant.slug]),
         "cancel_label": _("Budgets & alerts"),
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")
 
 
 def _card(budget: Budget, status: budgets.BudgetStatus | None, meters: Meters, now: datetime) -> dict[str, Any]:

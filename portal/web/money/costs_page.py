@@ -63,7 +63,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         ],
         "invoice": None if month.is_running else _invoiced(tenant, key, statement, now),
     }
-    return Page("portal/costs.html", context)
+    return Page("portal/money/costs.html", context)
 
 
 def _invoiced(tenant: Tenant, key: str, statement: costs.Statement, now: datetime) -> dict[str, str] | None:
@@ -100,7 +100,7 @@ def explore(request: HttpRequest, access: Access) -> Page | HttpResponse:
     context = cost_explorer.context(found, asked, meters, bills, over_all=False)
     context |= {"read_as_of": read_as_of, "now": now}
     files = [(_("CSV"), asked.url(format="csv")), (_("Excel"), asked.url(format="xlsx"))]
-    return Page("portal/cost_explorer.html", {**context, "months": _neighbours(choices, key), "files": files})
+    return Page("portal/money/cost_explorer.html", {**context, "months": _neighbours(choices, key), "files": files})
 
 
 @tenant_page("costs")

@@ -43,7 +43,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         .select_related("period")
         .prefetch_related("credit_notes", "payments")
     )
-    return Page("portal/invoices.html", {"invoices": [_row(invoice) for invoice in found]})
+    return Page("portal/money/invoices.html", {"invoices": [_row(invoice) for invoice in found]})
 
 
 @tenant_page("invoices")
@@ -84,7 +84,7 @@ def running(request: HttpRequest, access: Access) -> Page:
         "total": formats.money(found.total),
         "unpriced": [each.meter for each in found.quarantined],
     }
-    return Page("portal/invoice_running.html", context)
+    return Page("portal/money/invoice_running.html", context)
 
 
 @tenant_page("invoices")
@@ -136,7 +136,7 @@ def detail(request: HttpRequest, access: Access, invoice_id: UUID) -> Page:
         "document": links[0] if invoice.snapshot else None,
         "files": links[1:] if invoice.snapshot else [],
     }
-    return Page("portal/invoice.html", context)
+    return Page("portal/money/invoice.html", context)
 
 
 @tenant_page("invoices")
@@ -162,7 +162,7 @@ def line(request: HttpRequest, access: Access, invoice_id: UUID, position: int) 
         if at and found.meter == evidence.CALLS
         else [],
     }
-    return Page("portal/invoice_line.html", context)
+    return Page("portal/money/invoice_line.html", context)
 
 
 @tenant_page("invoices")

@@ -57,7 +57,7 @@ def index(request: HttpRequest, access: Access) -> Page:
         "form": PaceForm(choices=notices.choices_of(member)),
         "can_change": not access.visiting,
     }
-    return Page("portal/notices.html", context)
+    return Page("portal/notices/notices.html", context)
 
 
 @tenant_page("notices", methods=("POST",))
@@ -81,7 +81,9 @@ def choose(request: HttpRequest, access: Access) -> Page | HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect("web:notices", access.tenant.slug)
-    return Page("portal/notices.html", {"form": form, "can_change": not access.visiting, "only_form": True}, status=400)
+    return Page(
+        "portal/notices/notices.html", {"form": form, "can_change": not access.visiting, "only_form": True}, status=400
+    )
 
 
 @tenant_page("notices")
@@ -89,6 +91,6 @@ def count(request: HttpRequest, access: Access) -> HttpResponse:
     """GET: the number on the bell, as the fragment that htmx puts there."""
     found = 0 if access.visiting else notices.unread(access.membership)
     shown = f"{MOST_SHOWN}+" if found > MOST_SHOWN else str(found)
-    response = render(request, "portal/_bell.html", {"count": found, "shown": shown})
+    response = render(request, "portal/notices/_bell.html", {"count": found, "shown": shown})
     response["Cache-Control"] = "private, no-store"
     return response

@@ -54,7 +54,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     now = timezone.now()
     moving, charts = "HX-Request" in request.headers, request.GET.get("part") == "charts"
     context: dict[str, Any] = {}
-    fragment = "portal/_overview_charts.html" if charts else "portal/_overview_numbers.html"
+    fragment = "portal/overview/_overview_charts.html" if charts else "portal/overview/_overview_numbers.html"
     meters, heading = all_meters(), ahead.of(access.tenant, now)
     money = _money(access.tenant, heading, now) if access.sees_costs else None
     period = money.statement.period if money else period_at(access.tenant.time_zone, now)
@@ -71,7 +71,7 @@ def index(request: HttpRequest, access: Access) -> Page:
             "steps": steps,
             "steps_done": _("%(done)d of %(all)d") % {"done": sum(each.done for each in steps), "all": len(steps)},
         }
-    return Page("portal/overview.html", context, fragment=fragment)
+    return Page("portal/overview/overview.html", context, fragment=fragment)
 
 
 def _numbers(

@@ -64,7 +64,7 @@ def index(request: HttpRequest, access: Access) -> Page:
     if context["can_ask"]:
         _offer(context["quotas"], "quota", tenant)
         _offer(context["windows"], "rate_limit", tenant)
-    return Page("portal/quotas.html", context)
+    return Page("portal/quotas/quotas.html", context)
 
 
 def _offer(rows: list[dict[str, Any]], kind: str, tenant: Tenant) -> None:

@@ -53,7 +53,7 @@ def ask(request: HttpRequest, access: Access) -> Page | HttpResponse:
                 messages.success(request, _("Asked. You get an e-mail when the platform’s operators have decided."))
             return redirect(reverse("web:quotas", args=[access.tenant.slug]) + "#requests")
     context = {"form": form, "can_ask": bool(choices)}
-    return Page("portal/quota_request.html", context, status=400 if form.errors else 200)
+    return Page("portal/quotas/quota_request.html", context, status=400 if form.errors else 200)
 
 
 @tenant_page("quotas", methods=("GET", "HEAD", "POST"))
@@ -89,7 +89,7 @@ def withdraw(request: HttpRequest, access: Access, request_id: UUID) -> Page | H
         "cancel_url": back,
         "cancel_label": _("Quotas & limits"),
     }
-    return Page("portal/confirm.html", context, fragment="portal/_confirm.html")
+    return Page("portal/frame/confirm.html", context, fragment="portal/frame/_confirm.html")
 
 
 def _chosen(text: str, values: list[str]) -> str:

@@ -63,7 +63,7 @@ def choices(limits: list[EffectiveLimit], meters: Meters) -> list[tuple[str, str
 
 
 def rows(access: Access, meters: Meters) -> list[dict[str, Any]]:
-    """The tenant's requests, newest first, as templates/portal/quotas.html shows them."""
+    """The tenant's requests, newest first, as templates/portal/quotas/quotas.html shows them."""
     found = QuotaRequest.objects.filter(tenant=access.tenant).select_related("requested_by", "override")
     return [_row(each, access, meters) for each in found.order_by("-id")[:SHOWN]]
 

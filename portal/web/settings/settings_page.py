@@ -62,4 +62,4 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "locales": display.LOCALES.items(),
         "profile": profile,
     }
-    return Page("portal/settings.html", context, status=400 if form.errors else 200)
+    return Page("portal/settings/settings.html", context, status=400 if form.errors else 200)

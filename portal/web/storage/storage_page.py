@@ -65,7 +65,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "growers": [_grower(place) for place in stored.growers[:GROWERS]] if len(stored.places) > GROWERS else [],
         "has_class": any(place.storage_class for place in stored.places),
     }
-    return Page("portal/storage.html", context)
+    return Page("portal/storage/storage.html", context)
 
 
 def _query(chosen: Range) -> str:

@@ -17,4 +17,4 @@ PER_PAGE = 50
 def index(request: HttpRequest, access: Access) -> Page:
     """GET: every change of the tenant, newest first."""
     page = Paginator(entries.of(access.tenant), PER_PAGE).get_page(request.GET.get("page"))
-    return Page("portal/activity.html", {"days": entries.by_day(page, access.tenant), "page_obj": page})
+    return Page("portal/trail/activity.html", {"days": entries.by_day(page, access.tenant), "page_obj": page})

@@ -20,7 +20,7 @@ def _page(request: HttpRequest, access: Access) -> Page:
     span = span if span in SPANS else "7d"
     here = reverse("web:monitoring", args=[access.tenant.slug])
     return Page(
-        "portal/monitoring.html",
+        "portal/usage/monitoring.html",
         {
             "panels": grafana.tenant_panels(since=f"now-{span}"),
             "health": grafana.tenant_health(),

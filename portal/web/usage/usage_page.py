@@ -91,7 +91,7 @@ def index(request: HttpRequest, access: Access) -> Page | HttpResponse:
         "own_only": asked.own_only,
         "csv_url": f"?{asked.query(format='csv')}",
     }
-    return Page("portal/usage.html", context)
+    return Page("portal/usage/usage.html", context)
 
 
 def _question(request: HttpRequest, access: Access, meters: Meters) -> Question:
