@@ -158,6 +158,7 @@ CACHES = {
         "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",  # django-redis, counted: hits and misses
         "LOCATION": CACHE_REDIS_URL,
         "KEY_PREFIX": "portal",
+        "VERSION": 2,  # values are pickles: raised when a class that lies here moves, so that two releases can run beside each other
         "OPTIONS": {
             "IGNORE_EXCEPTIONS": True,  # pages work without the cache
             "SOCKET_CONNECT_TIMEOUT": 0.25,

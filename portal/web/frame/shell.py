@@ -38,7 +38,7 @@ PAGE_ROLES: dict[str, tuple[Role, ...]] = {
     "settings": ALL,
     "monitoring": (*MANAGERS, Role.BILLING),
 }
-"""Who may open which page. Below admin, people see their own keys there, a member their own usage; views narrow it down."""
+"""Who may open which page. Below admin, people see their own keys there, a member their own usage; pages narrow it down."""
 
 
 @dataclass(frozen=True)
