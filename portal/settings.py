@@ -81,7 +81,7 @@ MIDDLEWARE = [
     "tenants.enforcement.middleware.EnforcementMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "portal.web.display.ReadersFormats",
+    "portal.web.writing.display.ReadersFormats",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -105,8 +105,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
-                "portal.web.context.site",
-                "portal.web.account_frame.context",
+                "portal.web.frame.context.site",
+                "portal.web.frame.account_frame.context",
             ],
         },
     }
@@ -158,6 +158,7 @@ CACHES = {
         "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",  # django-redis, counted: hits and misses
         "LOCATION": CACHE_REDIS_URL,
         "KEY_PREFIX": "portal",
+        "VERSION": 2,  # values are pickles: raised when a class that lies here moves, so that two releases can run beside each other
         "OPTIONS": {
             "IGNORE_EXCEPTIONS": True,  # pages work without the cache
             "SOCKET_CONNECT_TIMEOUT": 0.25,

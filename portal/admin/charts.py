@@ -9,8 +9,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from metering.models import Meter
-from portal.web import formats
-from portal.web.charts import Chart, Mark, Series, currency_sign
+from portal.web.drawing.charts import Chart, Mark, Series, currency_sign
+from portal.web.writing import formats
 
 from .platform import Days, TenantCost, in_platform_currency
 

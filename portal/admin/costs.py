@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from portal.web import readings
-from portal.web.downloads import csv_response, report
+from portal.web.downloads.files import csv_response, report
+from portal.web.writing.meters import all_meters
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.database import replica
@@ -36,7 +36,7 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     key = month_key(request, "Pacific/Kiritimati", now) if request.GET.get("month") else calendar.month_key("UTC", now)
-    meters = readings.all_meters()
+    meters = all_meters()
     if request.GET.get("format") == "csv":
         header = ["month", "tenant", "name", *meters, "fees", "total", "currency"]
         return report(

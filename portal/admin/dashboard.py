@@ -19,7 +19,10 @@ from unfold.admin import ModelAdmin
 from metering.admin.records import failed_or_lost, is_silent
 from metering.models import BudgetAlert, CollectorStatus, JobRun
 from metering.money import Money, percent_of
-from portal.web import formats, readings
+from portal.web.money import cost_reading
+from portal.web.times import months
+from portal.web.writing import formats
+from portal.web.writing.meters import all_meters
 from tenants import enforcement
 from tenants.admin.base import require
 
@@ -86,7 +89,7 @@ def _near(now: datetime) -> dict[str, Any]:
 def _money(now: datetime) -> dict[str, Any]:
     tenants = platform.everyone()
     found = platform.tenant_costs(tenants, now)
-    meters = readings.all_meters()
+    meters = all_meters()
     days = platform.by_day(found, now)
     spent, budget = platform.sum_of(found), Decimal(settings.PLATFORM_BUDGET_USD)
     month = f"{days.days[-1]:%Y-%m}"
@@ -95,7 +98,7 @@ def _money(now: datetime) -> dict[str, Any]:
         "spent": spent,
         "budget": Money(budget, settings.PLATFORM_CURRENCY),
         "percent": percent_of(spent.amount, budget) if budget else None,
-        "projection": readings.projection_of(days.forecast, settings.PLATFORM_CURRENCY, _month(days, month)),
+        "projection": cost_reading.projection_of(days.forecast, settings.PLATFORM_CURRENCY, _month(days, month)),
         "tenant_count": len(tenants),
         "paying": sum(1 for each in found if each.total.amount > 0),
         "apart": len(found) - len(platform.in_platform_currency(found)),
@@ -106,8 +109,8 @@ def _money(now: datetime) -> dict[str, Any]:
     }
 
 
-def _month(days: platform.Days, key: str) -> readings.Month:
-    return readings.Month(key, days.days[0], days.forecast.last_day, days.days[-1], formats.month(key))
+def _month(days: platform.Days, key: str) -> months.Month:
+    return months.Month(key, days.days[0], days.forecast.last_day, days.days[-1], formats.month(key))
 
 
 # ---------------------------------------------------------------------------------------------------------------- queues

@@ -17,9 +17,11 @@ from unfold.admin import ModelAdmin
 from metering.finance import explorer, revenue
 from metering.focus import export
 from metering.money import Money
-from portal.web import exploring, formats, readings
-from portal.web.charts import Chart, Series, currency_sign
-from portal.web.downloads import aged, csv_response, xlsx_response
+from portal.web.downloads.files import aged, csv_response, xlsx_response
+from portal.web.drawing.charts import Chart, Series, currency_sign
+from portal.web.money import cost_explorer
+from portal.web.writing import formats
+from portal.web.writing.meters import all_meters
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.database import replica
@@ -39,22 +41,22 @@ def explorer_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse
     require(model_admin.has_view_permission(request))
     now = timezone.now()
     key = month_key(request, EASTERNMOST, now) if request.GET.get("month") else calendar.month_key("UTC", now)
-    meters = readings.all_meters()
-    asked = exploring.question(request.GET, key, meters, default="tenant")
+    meters = all_meters()
+    asked = cost_explorer.question(request.GET, key, meters, default="tenant")
     everyone = platform.everyone()
     slug = request.GET.get("tenant", "")
     chosen = [tenant for tenant in everyone if tenant.slug == slug] if slug else everyone
     if slug and not chosen:
         raise Http404
     found, read_as_of = replica.read(lambda: explorer.explore(chosen, now, key, asked.group_by, meter=asked.meter))
-    bills = exploring.compared(found, chosen, now)
+    bills = cost_explorer.compared(found, chosen, now)
     if kind := request.GET.get("format"):
-        answer = exploring.file(found, f"{slug or 'platform'}-costs", kind, bills)
+        answer = cost_explorer.file(found, f"{slug or 'platform'}-costs", kind, bills)
         if answer is None:
             raise Http404
         return aged(answer, read_as_of)
     tail = f"&tenant={slug}" if slug else ""
-    context = exploring.context(found, asked, meters, bills, over_all=True)
+    context = cost_explorer.context(found, asked, meters, bills, over_all=True)
     return _page(
         request,
         model_admin,

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from metering.files.exports import Cell
-from portal.web.downloads import csv_response, xlsx_response
+from portal.web.downloads.files import csv_response, xlsx_response
 
 MOST_ROWS = 10_000
 FETCHED_LATER = frozenset({"month_cost", "quota_use"})

@@ -28,9 +28,9 @@ from metering.gpu_use.fleet import Hour, Seat
 from metering.gpu_use.settings import factors
 from metering.mail.gpus import duration
 from metering.models import GpuDevice, GpuNotice, GpuNoticeKind, IdleReleaseRule
-from portal.web import formats
-from portal.web.charts import Chart, Series
-from portal.web.downloads import csv_response, report
+from portal.web.downloads.files import csv_response, report
+from portal.web.drawing.charts import Chart, Series
+from portal.web.writing import formats
 from tenants.admin.base import acting, require
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.models import Tenant

@@ -23,7 +23,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from metering.files import table_files
-from portal.web.downloads import csv_response, xlsx_response
+from portal.web.downloads.files import csv_response, xlsx_response
 from tenants.admin.base import reason_field, require
 from tenants.models import User
 from tenants.problems import ProblemError

@@ -19,8 +19,9 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSplitDateTimeWidget
 
 from metering.quota_requests import impact
-from portal.web import formats, requests_reading
-from portal.web.charts import Chart, Mark, Series
+from portal.web.drawing.charts import Chart, Mark, Series
+from portal.web.quotas import requests_reading
+from portal.web.writing import formats
 from tenants import audit, calendar
 from tenants.admin.base import AuditedAdmin, LookOnly, ReadOnlyAdmin, reason_field, require
 from tenants.admin.confirm import Confirmation

@@ -19,11 +19,15 @@ from metering.models import Budget, BudgetPeriod
 from metering.models.budget import BudgetScope
 from metering.money import Money, percent_of
 from metering.usage import queries
-from portal.web import formats, readings
-from portal.web.cost_charts import course_chart, daily_cost_chart
-from portal.web.downloads import csv_response, report
-from portal.web.ranges import Range
-from portal.web.usage_charts import usage_chart
+from portal.web.downloads.files import csv_response, report
+from portal.web.money import cost_reading
+from portal.web.money.cost_charts import course_chart, daily_cost_chart
+from portal.web.quotas import quota_reading
+from portal.web.times import months
+from portal.web.times.ranges import Range
+from portal.web.usage.usage_charts import usage_chart
+from portal.web.writing import formats
+from portal.web.writing.meters import all_meters
 from tenants import calendar
 from tenants.admin.base import require
 from tenants.models import Tenant
@@ -57,8 +61,8 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) ->
             )
         )
     statement = costs.statement(tenant, key, now)
-    meters = readings.all_meters()
-    month = readings.month_of(statement.period, tenant.time_zone, now)
+    meters = all_meters()
+    month = months.month_of(statement.period, tenant.time_zone, now)
     forecast = costs.projection(tenant, now, statement.period) if month.is_running else None
     budget = primary_budget(statement) if month.is_running else None
     chart_url = f"?month={key}&format=csv"
@@ -75,10 +79,10 @@ def costs_page(request: HttpRequest, model_admin: ModelAdmin, object_id: int) ->
             "month": month,
             "previous": calendar.previous_month(key),
             "next": calendar.next_month(key) if not month.is_running else "",
-            "cost": readings.cost_summary(statement, month, meters, tenant),
+            "cost": cost_reading.cost_summary(statement, month, meters, tenant),
             "statement": statement,
             "per_call": round(statement.per_call, 6) if statement.per_call else None,
-            "projection": readings.projection_of(forecast, statement.currency, month) if forecast else None,
+            "projection": cost_reading.projection_of(forecast, statement.currency, month) if forecast else None,
             "budget": budget,
             "days": daily_cost_chart(statement, month, meters, tenant, csv_url=chart_url),
             "course": course_chart(statement, forecast, month, tenant, budget.amount.amount if budget else None)
@@ -115,7 +119,7 @@ def csv_rows(statement: costs.Statement, key: str) -> list[list[Any]]:
     """The lines as CSV_HEADER names them."""
     return [
         [
-            key, statement.tenant.slug, line.meter, line.kind, line.dim_key, line.dim_value, readings.plain_quantity(line), line.unit_price,
+            key, statement.tenant.slug, line.meter, line.kind, line.dim_key, line.dim_value, cost_reading.plain_quantity(line), line.unit_price,
             line.amount.amount, line.amount.currency,
         ]
         for line in statement.lines
@@ -130,7 +134,7 @@ def usage_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: int
     first = date.fromisoformat(f"{month_key(request, tenant.time_zone, now)}-01")
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     chosen = Range(first, last, "custom", "day", tenant.time_zone)
-    shown = [(meter, "model" if meter.key == "gpu_hours" else "") for meter in readings.all_meters().values()]
+    shown = [(meter, "model" if meter.key == "gpu_hours" else "") for meter in all_meters().values()]
     names = {"": _("model not said")}
     return TemplateResponse(
         request,
@@ -151,8 +155,8 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
     now = timezone.now()
     tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
     statement = costs.month_to_date(tenant, now)
-    meters = readings.all_meters()
-    month = readings.month_of(statement.period, tenant.time_zone, now)
+    meters = all_meters()
+    month = months.month_of(statement.period, tenant.time_zone, now)
     forecast = costs.projection(tenant, now, statement.period)
     budget = primary_budget(statement)
     return TemplateResponse(
@@ -160,8 +164,8 @@ def summary_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: i
         "admin/portal/_tenant_summary.html",
         {
             "tenant": tenant,
-            "cost": readings.cost_summary(statement, month, meters, tenant),
-            "projection": readings.projection_of(forecast, statement.currency, month),
+            "cost": cost_reading.cost_summary(statement, month, meters, tenant),
+            "projection": cost_reading.projection_of(forecast, statement.currency, month),
             "budget": budget,
             "days": daily_cost_chart(statement, month, meters, tenant),
             "course": course_chart(statement, forecast, month, tenant, budget.amount.amount if budget else None),
@@ -177,5 +181,5 @@ def gauges_fragment(request: HttpRequest, model_admin: ModelAdmin, object_id: in
     tenant = get_object_or_404(Tenant.objects.select_related("tier"), pk=object_id)
     statuses = queries.quota_statuses([tenant], now)[tenant.pk]
     heading = costs.usage_projections(tenant, now)
-    gauges = readings.gauges(statuses, readings.all_meters(), heading)
+    gauges = quota_reading.gauges(statuses, all_meters(), heading)
     return TemplateResponse(request, "admin/portal/_tenant_gauges.html", {"quotas": gauges})

@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from metering.costing import price_dry_runs
 from metering.usage import queries
 from metering.usage.queries import QuotaStatus
-from portal.web import formats
+from portal.web.writing import formats
 from tenants import audit, provisioning
 from tenants.admin.confirm import Confirmation, ReasonOnly
 from tenants.admin.wording import amount, limit_name

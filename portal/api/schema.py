@@ -117,7 +117,7 @@ def openapi_yaml(request: HttpRequest) -> HttpResponse:
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """GET /api/v1/docs: Swagger UI from our own server; the strict Content-Security-Policy holds."""
-    return render(request, "portal/api_docs.html", {"schema_url": reverse("api:openapi")})
+    return render(request, "portal/api/api_docs.html", {"schema_url": reverse("api:openapi")})
 
 
 @functools.cache

@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from portal import grafana
-from portal.web import components
-from portal.web.charts import Chart
+from portal.web.drawing import components
+from portal.web.drawing.charts import Chart
 
 register = template.Library()
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-fA-F]{32,128}")

@@ -16,8 +16,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from ..web import components, formats, icons
-from ..web.theme import chosen_theme
+from portal.web.drawing import components, icons
+from portal.web.frame.theme import chosen_theme
+from portal.web.writing import formats
 
 register = template.Library()
 
@@ -44,7 +45,7 @@ def as_json(value: Any) -> str:
 
 @register.simple_tag
 def icon(name: str, css: str = "") -> SafeString:
-    """Inline SVG of portal.web.icons."""
+    """Inline SVG of portal.web.drawing.icons."""
     return icons.svg(name, css)
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from tenants.models import AuditEntry, Tenant
 
-from .. import formats
+from ..writing import formats
 from .names import Names, names_of
 from .sentences import sentence_of
 from .values import Change, changes_of

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from metering.models import ReservationState
 from tenants.models import AuditEntry, TenantState
 
-from .. import formats
+from ..writing import formats
 from .names import Names
 from .values import role_label
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from tenants.models import AuditEntry, Role, Tenant
 from tenants.models.apikey import Scope
 
-from .. import formats
+from ..writing import formats
 from .names import Names
 
 

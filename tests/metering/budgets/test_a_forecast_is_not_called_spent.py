@@ -13,7 +13,7 @@ from metering.budgets import Plan, Step
 from metering.ledger import ingestion, rollups
 from metering.models import Budget, BudgetAlert, Notification, WebhookDelivery
 from metering.webhooks import endpoints
-from portal.web import alerts as words
+from portal.web.notices import alerts as words
 from tenants.models import TenantBlock
 from tests.metering.budgets.conftest import NOW, subjects
 from tests.metering.events import event

@@ -9,7 +9,7 @@ import pytest
 from metering import budgets
 from metering.budgets import Plan, Step
 from metering.models import Budget, BudgetAlert, Notification
-from portal.web import alerts as words
+from portal.web.notices import alerts as words
 from tenants.models import Tenant
 from tenants.problems import Invalid
 from tests.metering.budgets.conftest import NOW, Spend

@@ -23,7 +23,7 @@ from metering.models import (
     WebhookDelivery,
 )
 from metering.webhooks import endpoints
-from portal.web.views import budget as budget_page
+from portal.web.money import budget_page
 from tenants.models import Tenant
 
 DAY = date(2026, 7, 14)

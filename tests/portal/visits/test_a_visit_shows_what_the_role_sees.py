@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from portal.web.shell import PAGE_ROLES
+from portal.web.frame.shell import PAGE_ROLES
 from tests.tenants.cast import Cast
 
 from .conftest import Browse, begin

@@ -1,0 +1,1 @@
+"""GPUs: hours held, used and idle with their energy, and what is reserved now."""

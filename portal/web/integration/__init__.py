@@ -1,0 +1,1 @@
+"""What a tenant's programs need: API keys, and webhooks that tell them."""

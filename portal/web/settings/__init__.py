@@ -1,0 +1,1 @@
+"""What a tenant's owner may change about it."""

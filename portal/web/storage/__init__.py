@@ -1,0 +1,1 @@
+"""Storage: by volume, bucket and class, and how it grows."""

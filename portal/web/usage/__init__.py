@@ -1,0 +1,1 @@
+"""What was used: the usage explorer, and the tenant's own panels of the monitoring."""

@@ -1,0 +1,1 @@
+"""How things are written: numbers, money and instants (formats), as the reader wants them (display), meters by their names (meters)."""
