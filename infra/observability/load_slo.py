@@ -77,8 +77,11 @@ def all_met(found: Sequence[Verdict]) -> bool:
     return all(each.met for each in found)
 
 
-def contract_violations(status: int, headers: Mapping[str, str], body: Any) -> list[str]:
-    """What is wrong with a refusal (429) of a rate limit or a quota, one sentence each; empty when it keeps the contract."""
+def contract_violations(status: int, headers: Mapping[str, str], body: Any, cost: int = 1) -> list[str]:
+    """What is wrong with a refusal (429) of a rate limit or a quota, one sentence each; empty when it keeps the contract.
+
+    `cost` is what the call costs, by the weight of its route class: as many must not have been left.
+    """
     if status != 429:
         return [f"status {status} instead of 429"]
     if not isinstance(body, Mapping):
@@ -94,8 +97,8 @@ def contract_violations(status: int, headers: Mapping[str, str], body: Any) -> l
         found.append("body.retry_after is not Retry-After")
     if str(body.get("limit")) != small.get("x-ratelimit-limit"):
         found.append("body.limit is not X-RateLimit-Limit")
-    if small.get("x-ratelimit-remaining") != "0":
-        found.append(f"X-RateLimit-Remaining is not 0 but {small.get('x-ratelimit-remaining')}")
+    if not found and int(small["x-ratelimit-remaining"]) >= cost:
+        found.append(f"X-RateLimit-Remaining is {small['x-ratelimit-remaining']}, enough for a call that costs {cost}")
     if small.get("retry-after") == "0":
         found.append("Retry-After is 0")
     return found

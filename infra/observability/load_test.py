@@ -97,7 +97,7 @@ class APIUser(HttpUser):
 
     def refused(self, answer: Any) -> None:
         seen["refused"] += 1
-        check_refusal(answer)
+        check_refusal(answer, self.environment.parsed_options.dearest_call)
 
     def any_study(self) -> str:
         return str(random.choice(self.studies)["id"]) if self.studies else "0" * 12
@@ -224,13 +224,13 @@ class OverLimitUser(APIUser):
         check_refusal(answer)
 
 
-def check_refusal(answer: Any) -> None:
-    """Success for a refusal as promised, failure for any other."""
+def check_refusal(answer: Any, cost: int = 1) -> None:
+    """Success for a refusal as promised of a call that costs at most `cost`, failure for any other."""
     try:
         body = answer.json()
     except ValueError:
         body = None
-    broken = load_slo.contract_violations(answer.status_code, answer.headers, body)
+    broken = load_slo.contract_violations(answer.status_code, answer.headers, body, cost)
     if broken:
         seen["broken refusals"] += 1
         answer.failure(f"429 against the contract: {'; '.join(broken)}")
@@ -270,6 +270,12 @@ def _arguments(parser: Any) -> None:
         type=float,
         default=load_slo.TARGETS["refused_rate"],
         help="objective of refusals within the limits",
+    )
+    parser.add_argument(
+        "--dearest-call",
+        type=int,
+        default=1,
+        help="the largest weight of a route class: so many calls may be left to who is refused",
     )
     parser.add_argument("--summary", default="", help="write the summary as JSON to this file")
 

@@ -45,7 +45,7 @@ async def test_nothing_is_lost_on_the_way(platform: Platform) -> None:
         ({"retry-after": "0"}, {"retry_after": 0}, "Retry-After is 0"),
         ({}, {"retry_after": 44}, "body.retry_after is not Retry-After"),
         ({}, {"limit": 61}, "body.limit is not X-RateLimit-Limit"),
-        ({"x-ratelimit-remaining": "3"}, {}, "X-RateLimit-Remaining is not 0"),
+        ({"x-ratelimit-remaining": "1"}, {}, "X-RateLimit-Remaining is 1, enough for a call that costs 1"),
         ({}, {"window": "fortnight"}, "body.window"),
         ({}, {"detail": ""}, "body.detail is missing"),
         ({}, {"code": "quota_exceeded"}, "body.meter is missing"),
@@ -54,6 +54,12 @@ async def test_nothing_is_lost_on_the_way(platform: Platform) -> None:
 def test_a_broken_refusal_is_noticed(headers: dict[str, str | None], body: dict[str, Any], told: str) -> None:
     given = {name: value for name, value in {**HEADERS, **headers}.items() if value is not None}
     assert told in "; ".join(slo.contract_violations(429, given, {**BODY, **body}))
+
+
+def test_who_asks_for_a_dear_call_may_have_a_cheap_one_left() -> None:
+    given = {**HEADERS, "x-ratelimit-remaining": "2"}
+    assert slo.contract_violations(429, given, BODY, cost=3) == []
+    assert slo.contract_violations(429, given, BODY, cost=2) != []
 
 
 def test_another_status_or_body_is_no_refusal() -> None:

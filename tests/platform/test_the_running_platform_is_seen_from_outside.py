@@ -145,7 +145,8 @@ def test_a_tenant_over_its_limit_gets_refusals_that_keep_the_contract(running: R
 def _locust(
     running: Running, gateway: str, summary: Path, *more: str, workers: int = 0, logins: str = ""
 ) -> tuple[int, dict[str, Any]]:
-    options = ("--users", "6", "--spawn-rate", "6", "--run-time", "6s", "--stop-timeout", "3", *more)
+    dearest = ("--dearest-call", "3")  # a search, at the stage's decision endpoint
+    options = ("--users", "6", "--spawn-rate", "6", "--run-time", "6s", "--stop-timeout", "3", *dearest, *more)
     status = run_load.locust(
         running.url(gateway), *options, summary=summary, workers=workers,
         environment={**running.environment, **({"PLATFORM_LOGINS": logins} if logins else {})},
