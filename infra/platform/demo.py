@@ -113,13 +113,11 @@ class Platform:
         with step("Starting gateway, imaging, search, ml, worker and queues"):
             children = [self._service(name) for name in SERVICES] + [self._worker(), self._queues()]
             for child in children:
-                self.supervisor.environment = self._environment(child.name.removeprefix("platform-"))
                 self.supervisor.start(child)
             for child in children:
                 self.supervisor.wait_until_ready(child)
         if self.traffic:
-            self.supervisor.environment = self._environment("traffic")
-            self.supervisor.start(Child("platform-traffic", [sys.executable, "infra/platform/traffic.py"]))
+            self.supervisor.start(self._child("traffic", [sys.executable, "infra/platform/traffic.py"]))
 
     def _manage(self, *arguments: str) -> None:
         answer = subprocess.run(
@@ -138,17 +136,22 @@ class Platform:
             "--no-access-log",
         ]
         command += ["--host", HOST, "--port", str(self.ports[name]), "--log-level", "warning"]
-        return Child(f"platform-{name}", command, lambda: _answers(f"{self.url(name)}/healthz"))
+        return self._child(name, command, f"{self.url(name)}/healthz")
 
     def _worker(self) -> Child:
         celery = [sys.executable, "-m", "celery", "--app", "aurelius_platform.worker", "worker", "--pool", "threads"]
         celery += ["--concurrency", "2", "--queues", "ml_inference,image_processing,indexing", "--loglevel", "WARNING"]
         celery += ["--without-gossip", "--without-mingle", "--hostname", "platform@%h", "--task-events"]
-        return Child("platform-worker", celery, lambda: _answers(f"{self.url('worker')}/metrics"))
+        return self._child("worker", celery, f"{self.url('worker')}/metrics")
 
     def _queues(self) -> Child:
         command = [sys.executable, "-m", "aurelius_platform.queues"]
-        return Child("platform-queues", command, lambda: _answers(f"{self.url('queues')}/metrics"))
+        return self._child("queues", command, f"{self.url('queues')}/metrics")
+
+    def _child(self, name: str, command: list[str], page: str = "") -> Child:
+        """With an environment of its own, which it keeps when it has to be started again. `page` answers once it works."""
+        ready = (lambda: _answers(page)) if page else (lambda: True)
+        return Child(f"platform-{name}", command, ready, environment=self._environment(name))
 
     def _environment(self, name: str) -> dict[str, str]:
         own = {
