@@ -44,7 +44,7 @@ def worked(running: Running) -> tuple[str, dict[str, str]]:
     found = {service: answer[2]["id"] for service, answer in asked.items()}
     for service, id in found.items():
         assert running.job(service, id, token)["state"] == "done"
-    assert running.ask("POST", "/ml/jobs", token, {"studies": ["0" * 12]})[0] == 202  # one that fails, for its panel
+    running.lost_cause()  # for the panel of failures
     return token, found
 
 
@@ -104,7 +104,8 @@ def test_the_panels_of_search_ml_queues_and_indexing_are_filled(running: Running
             running.ask("GET", "/search?q=nodule", token)
             running.ask("POST", "/ml/infer", token, {"study": study})
             running.ask("POST", f"/studies/{study}/thumbnails", token)
-            running.ask("POST", "/ml/jobs", token, {"studies": [study, "0" * 12]})
+            running.ask("POST", "/ml/jobs", token, {"studies": [study]})
+            running.lost_cause()
             for name in [name for name, expr in empty.items() if servers.ask(url, expr)]:
                 del empty[name]
             return not empty

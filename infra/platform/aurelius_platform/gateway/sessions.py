@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry import propagate
 
 from ..accounts import Account, Accounts, Tokens
-from ..web import OPEN
+from ..web import OPEN, PROBLEM, told
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -31,9 +31,11 @@ class Sessions:
         if scope["type"] != "http" or scope["path"] in OPEN or scope["path"] == LOGIN:
             await self.app(scope, receive, send)
             return
-        account = self._account(scope)
+        token = _token(scope)
+        username = self._tokens.username(token) if token else None
+        account = self._accounts.get(username) if username else None
         if account is None:
-            await _unauthorized(send)
+            await _unauthorized(send, over=bool(token) and self._tokens.over(token))
             return
         kept = [(name, value) for name, value in scope["headers"] if name not in (b"authorization", b"traceparent")]
         carrier: dict[str, str] = {}
@@ -43,21 +45,26 @@ class Sessions:
         scope["headers"], scope[ACCOUNT] = [*kept, key, *trace], account
         await self.app(scope, receive, send)
 
-    def _account(self, scope: Scope) -> Account | None:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
-        username = self._tokens.username(token.strip()) if scheme.lower() == "bearer" else None
-        return self._accounts.get(username) if username else None
+
+def _token(scope: Scope) -> str:
+    """The bearer of a request; "" without one, or with several."""
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, token = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _unauthorized(send: Any) -> None:
-    detail = "Log in: POST /login with username and password, then send Authorization: Bearer <token>."
-    body = json.dumps(
-        {"type": "about:blank", "status": 401, "code": "not_logged_in", "title": detail, "detail": detail}
-    )
-    headers = [(b"content-type", b"application/problem+json"), (b"www-authenticate", b"Bearer")]
+async def _unauthorized(send: Any, *, over: bool) -> None:
+    how = "POST /login with username and password, then send Authorization: Bearer <token>."
+    code, detail = ("token_expired", f"The token is over. Log in again: {how}") if over else ("not_logged_in", f"Log in: {how}")
+    body = json.dumps(told(401, code=code, detail=detail)).encode()
+    challenge = b'Bearer error="invalid_token"' if over else b"Bearer"
+    headers = [
+        (b"content-type", PROBLEM.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"www-authenticate", challenge),
+    ]
     await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Doorkeeper:
