@@ -49,6 +49,7 @@ demo-platform: platform-env ## start the demo with the reference platform in fro
 
 .PHONY: load
 load: platform-env ## load the reference platform with Locust and k6 for LOAD_SECONDS (60) each and write docs/load-results.md
+	@$(BIN)/python infra/observability/run_load.py --check
 	@PYTHONPATH=.:infra/platform:clients/python $(BIN)/python infra/platform/demo.py --run $(BIN)/python infra/observability/run_load.py
 
 .PHONY: demo-reset

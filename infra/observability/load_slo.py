@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 WINDOWS = ("minute", "hour", "day")
 TARGETS = {"p95_ms": 500.0, "error_rate": 0.01}
+MOST_REFUSED = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,60 @@ class Verdict:
         return {"name": self.name, "target": self.target, "actual": round(self.actual, 4), "unit": self.unit, "met": self.met}  # fmt: skip
 
 
-def verdicts(p95_ms: float, requests: int, errors: int, broken_refusals: int, targets: Mapping[str, float] = TARGETS) -> list[Verdict]:  # fmt: skip
-    """The objectives of a run. Refusals (429) are no errors; a refusal that breaks the contract is one objective missed. No request at all misses all."""
+def verdicts(
+    p95_ms: float,
+    requests: int,
+    errors: int,
+    broken_refusals: int,
+    *,
+    over: int = 0,
+    refused: int = 0,
+    answered: int = 0,
+    targets: Mapping[str, float] = TARGETS,
+) -> list[Verdict]:
+    """The objectives of a run. Refusals (429) are no errors; a refusal that breaks the contract is one objective missed, and so is one call
+    that was let through `over` a limit. Where tenants within their limits were mostly `refused`, not `answered`, nothing else is measured: missed.
+    No request at all misses the first two."""
     rate = errors / requests if requests else 1.0
     return [
         Verdict("latency p95", targets["p95_ms"], p95_ms if requests else float("inf"), "ms"),
         Verdict("error rate", targets["error_rate"], rate, "ratio"),
         Verdict("refusals against the contract", 1, broken_refusals, "answers"),
+        Verdict("calls let through over a limit", 1, over, "calls"),
+        Verdict("429 share within the limits", MOST_REFUSED, share(refused, answered), "ratio"),
     ]
+
+
+def share(refused: int, answered: int) -> float:
+    """The part of all answers that were refusals; 0 of none."""
+    return refused / (refused + answered) if refused else 0.0
 
 
 def all_met(found: Sequence[Verdict]) -> bool:
     return all(each.met for each in found)
+
+
+class Allowance:
+    """What one caller was granted, held against its shortest window: more than the limit in less than its length is over, for certain."""
+
+    def __init__(self) -> None:
+        self._asked: deque[float] = deque()
+
+    def granted(self, asked: float, answered: float, headers: Mapping[str, str]) -> str:
+        """What is wrong with a granted answer (both times in seconds of one clock); "" when nothing is."""
+        window = _WINDOW.search({name.lower(): value for name, value in headers.items()}.get("ratelimit-policy", ""))
+        if window is None:
+            return "a granted answer without RateLimit-Policy: nobody decides"
+        limit, seconds = int(window[1]), int(window[2])
+        self._asked.append(asked)
+        while len(self._asked) > limit + 1:
+            self._asked.popleft()
+        over = len(self._asked) > limit and answered - self._asked[0] < seconds
+        return f"more than {limit} calls were let through in {seconds} s" if over else ""
+
+
+_WINDOW = re.compile(r"q=(\d+);w=(\d+)")
+"""The first of RateLimit-Policy is the shortest."""
 
 
 def contract_violations(status: int, headers: Mapping[str, str], body: Any) -> list[str]:

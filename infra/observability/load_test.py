@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,8 @@ class APIUser(HttpUser):
         given = {"username": person["username"], "password": person["password"]}
         with self.client.post("/login", json=given, catch_response=True) as answer:
             if answer.status_code != 200:
-                answer.failure(f"login of {person['username']}: {answer.status_code}")
+                why = f"status {answer.status_code}" if answer.status_code else f"no answer from {self.host} ({answer.error})"
+                answer.failure(f"login of {person['username']}: {why}")
                 raise StopUser
             self.client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
@@ -75,9 +78,12 @@ class APIUser(HttpUser):
 
     def ask(self, method: str, url: str, name: str, **options: Any) -> dict[str, Any]:
         """The answer's JSON, {} for pictures and refusals. A refusal that keeps the contract is no failure."""
+        asked = time.monotonic()
         with self.client.request(method, url, name=name, catch_response=True, **options) as answer:
             if answer.status_code == 429:
                 self.refused(answer)
+            elif answer.ok and (wrong := self.granted(answer, asked)):
+                answer.failure(wrong)
             elif answer.ok:
                 answer.success()
                 if "json" in answer.headers.get("Content-Type", ""):
@@ -89,6 +95,11 @@ class APIUser(HttpUser):
     def refused(self, answer: Any) -> None:
         seen["refused"] += 1
         check_refusal(answer)
+
+    def granted(self, answer: Any, asked: float) -> str:
+        """Count an answer that was let through. What is wrong with it; "" when nothing is."""
+        seen["answered"] += 1
+        return ""
 
     def any_study(self) -> str:
         return str(random.choice(self.studies)["id"]) if self.studies else "0" * 12
@@ -192,11 +203,21 @@ class RadiologyWorkflowUser(APIUser):
 
 
 class OverLimitUser(APIUser):
-    """Of a tenant with a small tier: calls on without pause, and holds every refusal to the contract. One of it, beside the others' shares."""
+    """Of a tenant with a small tier: calls on without pause, and holds every refusal to the contract and every grant to the limit. One of it,
+    beside the others' shares."""
 
     fixed_count = 1
     role = "visitor"
     wait_time = between(0.05, 0.2)
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.allowance = load_slo.Allowance()
+
+    def granted(self, answer: Any, asked: float) -> str:
+        wrong = self.allowance.granted(asked, time.monotonic(), answer.headers)
+        seen["granted over limit"] += bool(wrong)
+        return wrong
 
     @task
     def hammer(self) -> None:
@@ -238,6 +259,22 @@ def _arguments(parser: Any) -> None:
     parser.add_argument("--summary", default="", help="write the summary as JSON to this file")
 
 
+@events.init.add_listener
+def _can_begin(environment: Environment, **_: Any) -> None:
+    """One sentence before anything starts, instead of a traceback from every user."""
+    try:
+        found = _logins()
+    except (KeyError, OSError, ValueError):
+        found = []
+    if not found:
+        print(
+            "load_test: set PLATFORM_LOGINS to the file of people who may log in, such as .data/platform/logins.json"
+            f" (now {os.environ.get('PLATFORM_LOGINS', '')!r}, which gives none).",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 @events.test_start.add_listener
 def _begin(environment: Environment, **_: Any) -> None:
     """Count anew; each worker of a distributed run begins with other accounts."""
@@ -268,8 +305,17 @@ def _judge(environment: Environment, **_: Any) -> None:
     total = environment.stats.total
     targets = {"p95_ms": options.slo_p95_ms, "error_rate": options.slo_error_rate}
     p95 = float(total.get_response_time_percentile(0.95) or 0)
-    found = load_slo.verdicts(p95, total.num_requests, total.num_failures, seen["broken refusals"], targets)
-    print("\nObjectives:")
+    found = load_slo.verdicts(
+        p95,
+        total.num_requests,
+        total.num_failures,
+        seen["broken refusals"],
+        over=seen["granted over limit"],
+        refused=seen["refused"],
+        answered=seen["answered"],
+        targets=targets,
+    )
+    print("\nLocust's objectives:")
     for each in found:
         print(
             f"  {'met   ' if each.met else 'MISSED'} {each.name}: {each.actual:g} (below {each.target:g} {each.unit})"
@@ -289,8 +335,10 @@ def _summary(environment: Environment, found: list[load_slo.Verdict]) -> dict[st
         "requests": total.num_requests,
         "errors": total.num_failures,
         "refused": seen["refused"],
+        "refused_share": load_slo.share(seen["refused"], seen["answered"]),
         "refused_on_purpose": seen["refused on purpose"],
         "broken_refusals": seen["broken refusals"],
+        "granted_over_limit": seen["granted over limit"],
         "requests_per_second": round(total.total_rps, 2),
         "all": _row(total),
         "routes": rows,

@@ -1,7 +1,7 @@
 """What `make load` runs on the started platform: Locust, then k6, then docs/load-results.md from what both measured.
 
 LOAD_SECONDS (60) each, LOAD_USERS (24) of Locust on LOAD_WORKERS (2; 0 is one process without a master), LOAD_VUS (2) in each of k6's
-scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed.
+scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed, 2 when a setting cannot be (`--check` looks at nothing else).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -16,44 +17,83 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BIN = Path(sys.executable).parent
 LEAVE_SECONDS = 60
+STOPPED = 130
+MOST = 1_000_000
+
+
+class Settings(NamedTuple):
+    """What the environment says of a run."""
+
+    seconds: int
+    users: int
+    workers: int
+    vus: int
+    results: Path
+
+
+def settings(given: Mapping[str, str]) -> Settings:
+    """Raises ValueError, whose text says what to change."""
+    results = Path(given.get("LOAD_RESULTS") or ROOT / "docs" / "load-results.md").absolute()
+    if results.is_dir() or not os.access(results if results.exists() else results.parent, os.W_OK):
+        raise ValueError(f"LOAD_RESULTS={results} cannot be written: name a file in a folder that is there and yours.")
+    numbers = (("LOAD_SECONDS", 60, 1), ("LOAD_USERS", 24, 2), ("LOAD_WORKERS", 2, 0), ("LOAD_VUS", 2, 1))
+    return Settings(*(_number(given, *each) for each in numbers), results)
+
+
+def _number(given: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = given.get(name) or str(default)
+    if not text.isdecimal() or not least <= int(text) <= MOST:
+        raise ValueError(f"{name}={text!r} is no number from {least} to {MOST:,}.")
+    return int(text)
 
 
 def main() -> int:
     """The exit status."""
-    seconds, users = os.environ.get("LOAD_SECONDS", "60"), os.environ.get("LOAD_USERS", "24")
+    for number in (signal.SIGINT, signal.SIGTERM):  # by the way that ends what was started, too
+        signal.signal(number, lambda *_: sys.exit(STOPPED))
+    try:
+        wanted = settings(os.environ)
+    except ValueError as error:
+        print(f"load: {error}", file=sys.stderr)
+        return 2
+    if "--check" in sys.argv[1:]:
+        return 0
     gateway = os.environ["PLATFORM_GATEWAY_URL"]
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.json" for name in ("locust", "k6")}
-        k6 = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", "-e", f"GATEWAY_URL={gateway}"]
-        k6 += ["-e", f"PLATFORM_LOGINS={os.environ['PLATFORM_LOGINS']}", "-e", f"LOAD_SECONDS={seconds}"]
-        k6 += [
-            "-e",
-            f"VUS={os.environ.get('LOAD_VUS', '2')}",
-            "-e",
-            f"K6_SUMMARY={files['k6']}",
-            str(HERE / "k6_load_test.js"),
-        ]
+        given = {
+            "GATEWAY_URL": gateway,
+            "PLATFORM_LOGINS": os.environ["PLATFORM_LOGINS"],
+            "LOAD_SECONDS": wanted.seconds,
+            "VUS": wanted.vus,
+            "K6_SUMMARY": files["k6"],
+        }
+        k6 = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", *_as_options(given), str(HERE / "k6_load_test.js")]
         statuses = [
             locust(
                 gateway,
-                *("--users", users, "--spawn-rate", "2", "--run-time", f"{seconds}s"),
+                *("--users", str(wanted.users), "--spawn-rate", "2", "--run-time", f"{wanted.seconds}s"),
                 summary=files["locust"],
-                workers=int(os.environ.get("LOAD_WORKERS", "2")),
+                workers=wanted.workers,
             ),
             subprocess.run(k6, cwd=ROOT, check=False).returncode,
         ]
         found = {name: json.loads(path.read_text()) if path.exists() else {} for name, path in files.items()}
-    target = Path(os.environ.get("LOAD_RESULTS", ROOT / "docs" / "load-results.md"))
-    target.write_text(document(found["locust"], found["k6"], seconds=seconds, users=users, busy=busy), encoding="utf-8")
-    print(f"\n{target} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
+    text = document(found["locust"], found["k6"], seconds=wanted.seconds, users=wanted.users, busy=busy)
+    wanted.results.write_text(text, encoding="utf-8")
+    print(f"\n{wanted.results} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
     return 0 if statuses == [0, 0] and all(each.get("slo_met") for each in found.values()) else 1
+
+
+def _as_options(given: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
 
 
 def locust(
@@ -88,7 +128,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users: str, busy: float) -> str:
+def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: int, users: int, busy: float) -> str:
     """The page."""
     slow = os.environ.get("PLATFORM_SLOW_MS", "0")
     lines = [
@@ -105,16 +145,15 @@ def document(locust: dict[str, Any], k6: dict[str, Any], *, seconds: str, users:
     return "\n".join(lines) + "\n"
 
 
-def _locust(found: dict[str, Any], users: str) -> list[str]:
+def _locust(found: dict[str, Any], users: int) -> list[str]:
     if not found:
         return ["## Locust", "", "It did not end by itself: there is no summary.", ""]
-    requests = max(found["requests"], 1)
     deliberate = found["refused_on_purpose"]
     lines = [
         "## Locust", "",
         f"{users} users{_spread(found)}, {found['requests']} requests ({found['requests_per_second']} a second), {found['errors']} errors.",
-        f"429 share: {found['refused'] / requests:.2%} for tenants within their limits; the user of the tenant over its limit got {deliberate}"
-        f" refusals on purpose, {found['broken_refusals']} of them against the contract.", "",
+        f"429 share: {found['refused_share']:.2%} for tenants within their limits; the user of the tenant over its limit got {deliberate}"
+        f" refusals on purpose, {found['broken_refusals']} of them against the contract, and {found['granted_over_limit']} calls more than its limit.", "",
         "| request | requests | errors | p50 ms | p95 ms | p99 ms |", "|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     for row in [*found["routes"], {**found["all"], "name": "**all**"}]:
@@ -150,7 +189,8 @@ def _objectives(found: dict[str, Any]) -> list[str]:
     lines = ["| objective | target | seen | |", "|---|---|---:|---|"]
     for each in found["slo"]:
         target = each["target"] if isinstance(each["target"], str) else f"below {each['target']:g} {each['unit']}"
-        lines.append(f"| {each['name']} | {target} | {each['actual']} | {'met' if each['met'] else '**missed**'} |")
+        seen = "nothing was measured" if each["actual"] is None else each["actual"]
+        lines.append(f"| {each['name']} | {target} | {seen} | {'met' if each['met'] else '**missed**'} |")
     return [*lines, "", f"Objectives {'met' if found['slo_met'] else '**missed**'}.", ""]
 
 

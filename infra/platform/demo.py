@@ -3,13 +3,14 @@
     PYTHONPATH=.:infra/platform:clients/python python infra/platform/demo.py [--no-traffic] [--run COMMAND …]
 
 `--run` starts everything, runs a command with PLATFORM_GATEWAY_URL and PLATFORM_LOGINS in its environment, stops, and ends with its
-exit status: that is how the load tests run. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
+exit status: that is how the load tests run. Where a platform runs on this data already, the command runs on that. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
 (PLATFORM_PORT moves the first). PLATFORM_SLOW_MS delays the services: a fault switch for tests of thresholds.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import secrets
@@ -18,9 +19,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from aurelius import Client
 from onboarding import METERS, onboard
@@ -41,6 +43,9 @@ PATHS = (
 HOST = "127.0.0.1"
 PORTAL_SECONDS = 900  # its first start makes and seeds a database
 WATCH_EVERY = 0.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LEAVE_SECONDS = 10
+STOPPED = 130  # the exit status of a command that was not let to its end
 
 
 class Stop(BaseException):
@@ -53,34 +58,73 @@ class Platform:
     def __init__(self, folder: DemoFolder, *, traffic: bool = True) -> None:
         self.folder, self.traffic = folder, traffic
         self.data = folder.path / "platform"
-        self.supervisor = Supervisor(folder.logs, dict(os.environ), say)
+        self.supervisor = Supervisor(folder.logs, _portals_environment(os.environ), say)
         self.ports = _ports()
         self.started = time.monotonic()
+        self._lock: IO[str] | None = None
+
+    @property
+    def running(self) -> Path:
+        """`running.json`: where the gateway of this data answers; it exists while it does."""
+        return self.data / "running.json"
 
     def run(self, command: list[str]) -> int:
-        """Start, then watch until told to stop, or run `command` to its end; the exit status."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        """Start, then watch until told to stop, or run `command` to its end; the exit status. Raises DemoError."""
+        for number in SIGNALS:
             signal.signal(number, _raise_stop)
         self.folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.logs.mkdir(exist_ok=True)
+        self.data.mkdir(exist_ok=True, mode=0o700)
+        if not self._take():
+            return self._join(command)
         try:
             self._portal()
             self._platform()
+            write_private(self.running, json.dumps({"gateway": self.url("gateway")}))
             self._tell()
             if command:
-                return subprocess.run(command, cwd=ROOT, env=self._environment("load"), check=False).returncode
+                return _finish(command, self._environment("load"))
             while True:
                 time.sleep(WATCH_EVERY)
                 self.supervisor.check()
         except Stop:
             say("\nStopping …")
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             began = time.monotonic()
+            self.running.unlink(missing_ok=True)
             self.supervisor.stop()
             say(f"The platform has stopped in {time.monotonic() - began:.1f} s.")
-        return 0
+        return STOPPED if command else 0
+
+    def _take(self) -> bool:
+        """Lock the platform's folder; False when another platform has it."""
+        self._lock = (self.data / "lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _join(self, command: list[str]) -> int:
+        """Run `command` on the platform that has this folder. Raises DemoError when there is none to run, or it is not as asked for."""
+        try:
+            gateway = json.loads(self.running.read_text())["gateway"]
+            with urllib.request.urlopen(f"{gateway}/healthz", timeout=5) as answer:
+                slow = str(json.loads(answer.read())["slow_ms"])
+        except (OSError, ValueError):
+            raise DemoError(f"A platform is starting or stopping on {self.folder.path}: try again in a moment.") from None
+        if not command:
+            raise DemoError(f"A platform already runs on {self.folder.path}, at {gateway}: stop it with Ctrl-C where it runs, or set PORTAL_DATA to another folder.")  # fmt: skip
+        if slow != os.environ.get("PLATFORM_SLOW_MS", slow):
+            raise DemoError(f"The platform that runs on {self.folder.path} was started with PLATFORM_SLOW_MS={slow}: stop it first, then this starts its own.")  # fmt: skip
+        say(f"Running on the platform that is there already, at {gateway}.")
+        logins = str(self.data / "logins.json")
+        try:
+            return _finish(command, {**os.environ, "PLATFORM_GATEWAY_URL": gateway, "PLATFORM_LOGINS": logins, "PLATFORM_SLOW_MS": slow})  # fmt: skip
+        except Stop:
+            return STOPPED
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
@@ -99,7 +143,6 @@ class Platform:
         self.portal = json.loads(self.folder.description.read_text())
 
     def _platform(self) -> None:
-        self.data.mkdir(exist_ok=True, mode=0o700)
         secret = self.data / "secret"
         if not secret.exists():
             write_private(secret, secrets.token_urlsafe(32))
@@ -179,7 +222,12 @@ class Platform:
             ("Worker's metrics", f"{self.url('worker')}/metrics"),
             ("Queues' metrics", f"{self.url('queues')}/metrics"),
         ]
-        for name, value in [*rows, ("Logs", str(self.folder.logs)), ("Logins", str(self.data / "logins.json"))]:
+        rows += [
+            ("Logs", str(self.folder.logs)),
+            ("Gateway's logins", str(self.data / "logins.json")),
+            ("Portal's logins", str(self.folder.description)),
+        ]
+        for name, value in rows:
             say(f"  {name:<20} {value}")
         first: dict[str, Any] = json.loads((self.data / "logins.json").read_text())[0]
         login = json.dumps({"username": first["username"], "password": first["password"]})
@@ -187,10 +235,33 @@ class Platform:
         say("\n  Ctrl-C stops everything; the data stays. `make demo-reset` starts over.\n")
 
 
+def _finish(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command to its end; its exit status. It is ended, not killed, when we are: what it started is its own to stop."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(LEAVE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _portals_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The portal speaks gRPC to a collector unless told otherwise; the platform's services speak HTTP, and one address is for both."""
+    spoken = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} if given.get("OTEL_EXPORTER_OTLP_ENDPOINT") else {}
+    return {**spoken, **given}
+
+
 def _ports() -> dict[str, int]:
-    """Known ports where they are free, others where they are not."""
-    first = int(os.environ.get("PLATFORM_PORT", PORTS["gateway"]))
-    wanted = {name: first + number for number, name in enumerate(PORTS)}
+    """Known ports where they are free, others where they are not. Raises DemoError."""
+    text = os.environ.get("PLATFORM_PORT") or str(PORTS["gateway"])
+    highest = 65_535 - len(PORTS)
+    if not text.isdecimal() or not 0 < int(text) <= highest:
+        raise DemoError(f"PLATFORM_PORT={text!r} is no port: set it to a number from 1 to {highest}, or leave it out.")
+    wanted = {name: int(text) + number for number, name in enumerate(PORTS)}
     return {name: port if port_is_free(port, HOST) else free_port() for name, port in wanted.items()}
 
 
@@ -203,6 +274,8 @@ def _answers(url: str) -> bool:
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> None:
+    for each in SIGNALS:  # stopping is under way: a second signal would break it off
+        signal.signal(each, signal.SIG_IGN)
     raise Stop
 
 
