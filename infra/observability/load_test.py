@@ -65,7 +65,11 @@ class APIUser(HttpUser):
         given = {"username": person["username"], "password": person["password"]}
         with self.client.post("/login", json=given, catch_response=True) as answer:
             if answer.status_code != 200:
-                why = f"status {answer.status_code}" if answer.status_code else f"no answer from {self.host} ({answer.error})"
+                why = (
+                    f"status {answer.status_code}"
+                    if answer.status_code
+                    else f"no answer from {self.host} ({answer.error})"
+                )
                 answer.failure(f"login of {person['username']}: {why}")
                 raise StopUser
             self.client.headers["Authorization"] = f"Bearer {answer.json()['token']}"

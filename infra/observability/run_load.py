@@ -75,7 +75,14 @@ def main() -> int:
             "VUS": wanted.vus,
             "K6_SUMMARY": files["k6"],
         }
-        k6 = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", *_as_options(given), str(HERE / "k6_load_test.js")]
+        k6 = [
+            str(BIN / "k6"),
+            "run",
+            "--quiet",
+            "--no-usage-report",
+            *_as_options(given),
+            str(HERE / "k6_load_test.js"),
+        ]
         statuses = [
             locust(
                 gateway,

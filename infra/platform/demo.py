@@ -111,10 +111,12 @@ class Platform:
         """Run `command` on the platform that has this folder. Raises DemoError when there is none to run, or it is not as asked for."""
         try:
             gateway = json.loads(self.running.read_text())["gateway"]
-            with urllib.request.urlopen(f"{gateway}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{gateway}/healthz", timeout=5) as answer:  # noqa: S310 - our own address
                 slow = str(json.loads(answer.read())["slow_ms"])
         except (OSError, ValueError):
-            raise DemoError(f"A platform is starting or stopping on {self.folder.path}: try again in a moment.") from None
+            raise DemoError(
+                f"A platform is starting or stopping on {self.folder.path}: try again in a moment."
+            ) from None
         if not command:
             raise DemoError(f"A platform already runs on {self.folder.path}, at {gateway}: stop it with Ctrl-C where it runs, or set PORTAL_DATA to another folder.")  # fmt: skip
         if slow != os.environ.get("PLATFORM_SLOW_MS", slow):

@@ -44,8 +44,12 @@ class Upstream:
         except httpx.HTTPError as error:
             log.warning("%s does not answer %s %s: %r", self.name, method, path, error)
             if isinstance(error, httpx.TimeoutException):
-                raise away(504, "service_timeout", f"The service {self.name} takes too long: try again later.") from None
-            raise away(502, "service_unavailable", f"The service {self.name} does not answer: try again later.") from None
+                raise away(
+                    504, "service_timeout", f"The service {self.name} takes too long: try again later."
+                ) from None
+            raise away(
+                502, "service_unavailable", f"The service {self.name} does not answer: try again later."
+            ) from None
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -10,7 +10,7 @@ from typing import Any
 
 from opentelemetry import propagate
 
-from ..accounts import Account, Accounts, Tokens
+from ..accounts import Accounts, Tokens
 from ..web import OPEN, PROBLEM, told
 
 Scope = MutableMapping[str, Any]
@@ -55,7 +55,9 @@ def _token(scope: Scope) -> str:
 
 async def _unauthorized(send: Any, *, over: bool) -> None:
     how = "POST /login with username and password, then send Authorization: Bearer <token>."
-    code, detail = ("token_expired", f"The token is over. Log in again: {how}") if over else ("not_logged_in", f"Log in: {how}")
+    code, detail = (
+        ("token_expired", f"The token is over. Log in again: {how}") if over else ("not_logged_in", f"Log in: {how}")
+    )
     body = json.dumps(told(401, code=code, detail=detail)).encode()
     challenge = b'Bearer error="invalid_token"' if over else b"Bearer"
     headers = [
