@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from aurelius_platform.accounts import TOKEN_SECONDS, Caller, Internal, Tokens
-from aurelius_platform.gateway.sessions import FAILURE_SECONDS, FAILURES, Doorkeeper
-from tests.platform.conftest import SECRET, Platform
+from aurelius_platform.gateway.sessions import FAILURE_SECONDS, FAILURES, MOST_WAITING, Doorkeeper
+from tests.platform.conftest import SECRET, Platform, log_in
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,16 @@ async def test_too_many_logins_say_when_to_try_again(platform: Platform) -> None
         answers = [await client.post("/login", json=tried) for _ in range(FAILURES + 1)]
     assert [answer.status_code for answer in answers] == [401] * FAILURES + [429]
     assert 0 < int(answers[-1].headers["retry-after"]) <= FAILURE_SECONDS
+
+
+async def test_a_flood_of_logins_is_turned_away_and_does_not_wait(platform: Platform) -> None:
+    async with platform.client(platform.gateway) as client:
+        tried = [client.post("/login", json={"username": f"u{n}", "password": "guess"}) for n in range(MOST_WAITING + 20)]  # fmt: skip
+        answers = await asyncio.gather(*tried)
+        assert sorted(answer.status_code for answer in answers) == [401] * MOST_WAITING + [503] * 20
+        busy = next(answer for answer in answers if answer.status_code == 503)
+        assert (busy.json()["code"], "retry-after" in busy.headers) == ("too_many_at_once", True)
+        assert (await log_in(client)).headers["authorization"], "afterwards people come in again"
 
 
 async def test_services_answer_the_gateway_only(platform: Platform) -> None:

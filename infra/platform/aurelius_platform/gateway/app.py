@@ -24,7 +24,7 @@ from ..accounts import TOKEN_SECONDS, Account, Accounts, Tokens
 from ..config import Config, from_environment
 from ..upstream import Upstream
 from ..web import FORWARDED, OPEN, Asked, finished, problem, service
-from .sessions import ACCOUNT, LOGIN, Doorkeeper, Sessions
+from .sessions import ACCOUNT, LOGIN, Desk, Doorkeeper, Sessions
 
 DECISION_SECONDS = 1.0
 CLASSES = (Route("/studies", "imaging"), Route("/search", "search"), Route("/indexes", "search"), Route("/ml", "ml"))
@@ -123,7 +123,7 @@ def _add_way(app: FastAPI, way: Way, upstream: Upstream) -> None:
 
 
 def _add_login(app: FastAPI, accounts: Accounts, tokens: Tokens) -> None:
-    door = Doorkeeper()
+    door, desk = Doorkeeper(), Desk(accounts)
 
     @app.post(LOGIN)
     async def login(given: Login) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _add_login(app: FastAPI, accounts: Accounts, tokens: Tokens) -> None:
             seconds = math.ceil(wait)
             detail = {"code": "too_many_logins", "detail": f"Too many wrong passwords. Try again in {seconds} seconds.", "retry_after": seconds}  # fmt: skip
             raise HTTPException(429, detail, {"Retry-After": str(seconds)})
-        account = await asyncio.to_thread(accounts.check, given.username, given.password)
+        account = await desk.check(given.username, given.password)
         if account is None:
             door.failed(given.username)
             raise problem(401, "wrong_credentials", "User name or password is wrong.")
