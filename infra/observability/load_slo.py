@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def verdicts(
     """The objectives of a run: latency, requests and refusals are those of users within their limits, errors everybody's.
 
     Refusals (429) are no errors, but who is within the limits is not to be refused; a refusal that breaks the contract is one objective
-    missed, and so is a call that an Overrun says should have been refused. No request at all misses all.
+    missed, and so is one call that an Allowance finds let through over a limit. No request at all misses all.
     """
     errors_of, refused_of = ((each / requests if requests else 1.0) for each in (errors, refused))
     return [
@@ -48,29 +49,31 @@ def verdicts(
         Verdict("error rate", targets["error_rate"], errors_of, "ratio"),
         Verdict("refused within the limits", targets["refused_rate"], refused_of, "ratio"),
         Verdict("refusals against the contract", 1, broken_refusals, "answers"),
-        Verdict("let through far over the limit", 1, let_through, "calls"),
+        Verdict("let through over a limit", 1, let_through, "calls"),
     ]
 
 
-class Overrun:
-    """Watches one user who calls without pause: without it, a platform that refuses nobody would meet every objective."""
+class Allowance:
+    """What one caller was granted, held against its shortest window: more than the limit in less than its length is over, for certain."""
 
     def __init__(self) -> None:
-        self._allowed: deque[float] = deque()
+        self._asked: deque[float] = deque()
 
-    def let_through(self, headers: Mapping[str, str], now: float) -> bool:
-        """Whether the call that was allowed just now (`now` in seconds, any zero) should have been refused.
+    def granted(self, asked: float, answered: float, headers: Mapping[str, str]) -> str:
+        """What is wrong with a granted answer (both times in seconds of one clock); "" when nothing is."""
+        window = _WINDOW.search({name.lower(): value for name, value in headers.items()}.get("ratelimit-policy", ""))
+        if window is None:
+            return "a granted answer without RateLimit-Policy: nobody decides"
+        limit, seconds = int(window[1]), int(window[2])
+        self._asked.append(asked)
+        while len(self._asked) > limit + 1:
+            self._asked.popleft()
+        over = len(self._asked) > limit and answered - self._asked[0] < seconds
+        return f"more than {limit} calls were let through in {seconds} s" if over else ""
 
-        By its own header fields: no limit is told, though every answer carries one, or twice as many calls as it says came through in a
-        minute, which no way of counting a window allows.
-        """
-        limit = {name.lower(): value for name, value in headers.items()}.get("x-ratelimit-limit", "")
-        if not limit.isdecimal():
-            return True
-        self._allowed.append(now)
-        while self._allowed[0] <= now - 60:
-            self._allowed.popleft()
-        return len(self._allowed) > 2 * int(limit)
+
+_WINDOW = re.compile(r"q=(\d+);w=(\d+)")
+"""The first of RateLimit-Policy is the shortest."""
 
 
 def all_met(found: Sequence[Verdict]) -> bool:

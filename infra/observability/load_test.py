@@ -68,7 +68,9 @@ class APIUser(HttpUser):
         given = {"username": person["username"], "password": person["password"]}
         with self.client.post("/login", json=given, catch_response=True) as answer:
             if answer.status_code != 200:
-                answer.failure(f"login of {person['username']}: {answer.status_code}")
+                status = f"status {answer.status_code}"
+                why = status if answer.status_code else f"no answer from {self.host} ({answer.error})"
+                answer.failure(f"login of {person['username']}: {why}")
                 raise StopUser
             self.client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
@@ -80,20 +82,23 @@ class APIUser(HttpUser):
 
     def ask(self, method: str, url: str, name: str, **options: Any) -> dict[str, Any]:
         """The answer's JSON, {} for pictures and refusals. A refusal that keeps the contract is no failure."""
+        asked = time.monotonic()
         with self.client.request(method, url, name=name, catch_response=True, **options) as answer:
             if answer.status_code == 429:
                 self.refused(answer)
+            elif answer.ok and (wrong := self.granted(answer, asked)):
+                answer.failure(wrong)
             elif answer.ok:
                 answer.success()
-                self.allowed(answer)
                 if "json" in answer.headers.get("Content-Type", ""):
                     return dict(answer.json())
             else:
                 answer.failure(f"{answer.status_code}: {answer.text[:200]}")
         return {}
 
-    def allowed(self, answer: Any) -> None:
-        """For those who look at what gets through."""
+    def granted(self, answer: Any, asked: float) -> str:
+        """What is wrong with an answer that was let through, for those who look; "" when nothing is."""
+        return ""
 
     def refused(self, answer: Any) -> None:
         seen["refused"] += 1
@@ -201,23 +206,25 @@ class RadiologyWorkflowUser(APIUser):
 
 
 class OverLimitUser(APIUser):
-    """Of a tenant with a small tier: calls on without pause, and holds every refusal to the contract. One of it, beside the others' shares."""
+    """Of a tenant with a small tier: calls on without pause, and holds every refusal to the contract and every grant to the limit. One of
+    it, beside the others' shares."""
 
     fixed_count = 1
     role = "visitor"
     wait_time = between(0.05, 0.2)
 
-    def on_start(self) -> None:
-        self._overrun = load_slo.Overrun()
-        super().on_start()
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.allowance = load_slo.Allowance()
 
     @task
     def hammer(self) -> None:
         self.get("/me", f"/me{OVER_LIMIT}")
 
-    def allowed(self, answer: Any) -> None:
-        if answer.request_meta["name"].endswith(OVER_LIMIT):
-            seen["let through"] += self._overrun.let_through(answer.headers, time.monotonic())
+    def granted(self, answer: Any, asked: float) -> str:
+        wrong = self.allowance.granted(asked, time.monotonic(), answer.headers)
+        seen["let through"] += bool(wrong)
+        return wrong
 
     def refused(self, answer: Any) -> None:
         seen["refused on purpose"] += 1
@@ -247,16 +254,19 @@ def _logins() -> list[dict[str, str]]:
 
 
 @events.init.add_listener
-def _look_first(**_: Any) -> None:
-    """Ends here and now where nobody could log in, instead of once a user."""
+def _can_begin(environment: Environment, **_: Any) -> None:
+    """One sentence before anything starts, instead of a traceback from every user."""
     try:
-        _logins()
-    except KeyError:
-        sys.exit(
-            "load_test: set PLATFORM_LOGINS to the platform's file of logins, .data/platform/logins.json after `make demo-platform`."
+        found = _logins()
+    except (KeyError, OSError, ValueError):
+        found = []
+    if not found:
+        print(
+            "load_test: set PLATFORM_LOGINS to the file of people who may log in, such as .data/platform/logins.json"
+            f" (now {os.environ.get('PLATFORM_LOGINS', '')!r}, which gives none).",
+            file=sys.stderr,
         )
-    except (OSError, ValueError) as error:
-        sys.exit(f"load_test: PLATFORM_LOGINS={os.environ['PLATFORM_LOGINS']} cannot be read as JSON ({error}).")
+        sys.exit(2)
 
 
 @events.init_command_line_parser.add_listener

@@ -1,7 +1,7 @@
 """What `make load` runs on the started platform: Locust, then k6, then docs/load-results.md from what both measured.
 
 LOAD_SECONDS (60) each, LOAD_USERS (24) of Locust on LOAD_WORKERS (2; 0 is one process without a master), LOAD_VUS (2) in each of k6's
-scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed, 2 when one of these cannot be; `--check` looks at these only.
+scenarios, LOAD_RESULTS the file. Status 1 when an objective is missed, 2 when a setting cannot be (`--check` looks at nothing else).
 """
 
 from __future__ import annotations
@@ -9,30 +9,26 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BIN = Path(sys.executable).parent
 LEAVE_SECONDS = 60
+STOPPED = 130
 MOST = 1_000_000
 
 
-class SettingError(ValueError):
-    """One sentence that says which setting cannot be, and what can."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What shapes the load: seconds of each tool, users and processes of Locust, users of each of k6's scenarios, the page."""
+class Settings(NamedTuple):
+    """What the environment says of a run."""
 
     seconds: int
     users: int
@@ -40,38 +36,33 @@ class Settings:
     vus: int
     results: Path
 
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Settings:
-        """From LOAD_*. Raises SettingError, so that nothing is started for a load that cannot run or leaves no page."""
-        results = Path(environment.get("LOAD_RESULTS") or ROOT / "docs" / "load-results.md")
-        try:
-            results.open("a").close()
-        except OSError as error:
-            raise SettingError(f"LOAD_RESULTS={results} cannot be written: {error.strerror}.") from None
-        return cls(
-            seconds=_whole(environment, "LOAD_SECONDS", 60, 1),
-            users=_whole(environment, "LOAD_USERS", 24, 1),
-            workers=_whole(environment, "LOAD_WORKERS", 2, 0),
-            vus=_whole(environment, "LOAD_VUS", 2, 1),
-            results=results,
-        )
+
+def settings(given: Mapping[str, str]) -> Settings:
+    """Raises ValueError, whose text says what to change."""
+    results = Path(given.get("LOAD_RESULTS") or ROOT / "docs" / "load-results.md").absolute()
+    if results.is_dir() or not os.access(results if results.exists() else results.parent, os.W_OK):
+        raise ValueError(f"LOAD_RESULTS={results} cannot be written: name a file in a folder that is there and yours.")
+    numbers = (("LOAD_SECONDS", 60, 1), ("LOAD_USERS", 24, 2), ("LOAD_WORKERS", 2, 0), ("LOAD_VUS", 2, 1))
+    return Settings(*(_number(given, *each) for each in numbers), results)
 
 
-def _whole(environment: Mapping[str, str], name: str, otherwise: int, least: int) -> int:
-    text = environment.get(name) or str(otherwise)
+def _number(given: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = given.get(name) or str(default)
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MOST))) or not least <= int(text) <= MOST:
-        raise SettingError(f"{name} is a whole number from {least} to {MOST:,}, not {text[:20]!r}.")
+        raise ValueError(f"{name}={text!r} is no number from {least} to {MOST:,}.")
     return int(text)
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """The exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # by the way that ends what was started, too
+        signal.signal(number, lambda *_: sys.exit(STOPPED))
     try:
-        settings = Settings.read(os.environ)
-    except SettingError as error:
+        wanted = settings(os.environ)
+    except ValueError as error:
         print(f"load: {error}", file=sys.stderr)
         return 2
-    if arguments == ["--check"]:
+    if "--check" in sys.argv[1:]:
         return 0
     gateway = os.environ["PLATFORM_GATEWAY_URL"]
     busy = os.getloadavg()[0]
@@ -80,26 +71,36 @@ def main(arguments: list[str]) -> int:
         given = {
             "GATEWAY_URL": gateway,
             "PLATFORM_LOGINS": os.environ["PLATFORM_LOGINS"],
-            "LOAD_SECONDS": settings.seconds,
-            "VUS": settings.vus,
+            "LOAD_SECONDS": wanted.seconds,
+            "VUS": wanted.vus,
             "K6_SUMMARY": files["k6"],
         }
-        words = [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
-        k6 = [str(BIN / "k6"), "run", "--quiet", "--no-usage-report", *words, str(HERE / "k6_load_test.js")]
+        k6 = [
+            str(BIN / "k6"),
+            "run",
+            "--quiet",
+            "--no-usage-report",
+            *_as_options(given),
+            str(HERE / "k6_load_test.js"),
+        ]
         statuses = [
             locust(
                 gateway,
-                *("--users", str(settings.users), "--spawn-rate", "2", "--run-time", f"{settings.seconds}s"),
+                *("--users", str(wanted.users), "--spawn-rate", "2", "--run-time", f"{wanted.seconds}s"),
                 summary=files["locust"],
-                workers=settings.workers,
+                workers=wanted.workers,
             ),
             subprocess.run(k6, cwd=ROOT, check=False).returncode,
         ]
         found = {name: json.loads(path.read_text()) if path.exists() else {} for name, path in files.items()}
-    page = document(found["locust"], found["k6"], seconds=settings.seconds, users=settings.users, busy=busy)
-    settings.results.write_text(page, encoding="utf-8")
-    print(f"\n{settings.results} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
+    text = document(found["locust"], found["k6"], seconds=wanted.seconds, users=wanted.users, busy=busy)
+    wanted.results.write_text(text, encoding="utf-8")
+    print(f"\n{wanted.results} is written; Locust ended with status {statuses[0]}, k6 with {statuses[1]}.")
     return 0 if statuses == [0, 0] and all(each.get("slo_met") for each in found.values()) else 1
+
+
+def _as_options(given: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
 
 
 def locust(
@@ -201,4 +202,4 @@ def _objectives(found: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

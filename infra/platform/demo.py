@@ -3,14 +3,13 @@
     PYTHONPATH=.:infra/platform:clients/python python infra/platform/demo.py [--no-traffic] [--run COMMAND …]
 
 `--run` starts everything, runs a command with PLATFORM_GATEWAY_URL and PLATFORM_LOGINS in its environment, stops, and ends with its
-exit status: that is how the load tests run. On a platform that runs already, it only runs the command. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
+exit status: that is how the load tests run. Where a platform runs on this data already, the command runs on that. Data lies under PORTAL_DATA/platform; ports are 8100 to 8105 where they are free
 (PLATFORM_PORT moves the first). PLATFORM_SLOW_MS delays the services: a fault switch for tests of thresholds.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fcntl
 import json
 import os
@@ -20,9 +19,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from aurelius import Client
 from onboarding import METERS, onboard
@@ -43,19 +43,13 @@ PATHS = (
 HOST = "127.0.0.1"
 PORTAL_SECONDS = 900  # its first start makes and seeds a database
 WATCH_EVERY = 0.5
-TOLD = ("PLATFORM_GATEWAY_URL", "PLATFORM_LOGINS", "PLATFORM_SLOW_MS")
-"""What a command is told of the platform that it runs on."""
-
-
-LAST_PORT = 65_535 - len(PORTS)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAVE_SECONDS = 10
+STOPPED = 130  # the exit status of a command that was not let to its end
 
 
 class Stop(BaseException):
-    """Somebody asked the platform to stop, with the signal `number`."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    """Somebody asked the platform to stop."""
 
 
 class Platform:
@@ -64,73 +58,75 @@ class Platform:
     def __init__(self, folder: DemoFolder, *, traffic: bool = True) -> None:
         self.folder, self.traffic = folder, traffic
         self.data = folder.path / "platform"
-        self.supervisor = Supervisor(folder.logs, dict(os.environ), say)
+        self.supervisor = Supervisor(folder.logs, _portals_environment(os.environ), say)
         self.ports = _ports()
         self.started = time.monotonic()
+        self._lock: IO[str] | None = None
+
+    @property
+    def running(self) -> Path:
+        """`running.json`: where the gateway of this data answers; it exists while it does."""
+        return self.data / "running.json"
 
     def run(self, command: list[str]) -> int:
-        """Start, then watch until told to stop, or run `command` to its end; the exit status."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        """Start, then watch until told to stop, or run `command` to its end; the exit status. Raises DemoError."""
+        for number in SIGNALS:
             signal.signal(number, _raise_stop)
-        status = 0
+        self.folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.logs.mkdir(exist_ok=True)
+        self.data.mkdir(exist_ok=True, mode=0o700)
+        if not self._take():
+            return self._join(command)
         try:
-            for place in (self.folder.path, self.folder.logs, self.data):
-                place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with (self.data / "lock").open("a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    return self._beside_another(command)
-                status = self._run(command)
-        except Stop as stop:
-            say("\nStopping …")
-            status = 128 + stop.number if command else 0
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            if self.supervisor.children:
-                began = time.monotonic()
-                self.supervisor.stop()
-                say(f"The platform has stopped in {time.monotonic() - began:.1f} s.")
-        return status
-
-    def _run(self, command: list[str]) -> int:
-        """What is done by who holds the folder."""
-        self.running.unlink(missing_ok=True)
-        self._portal()
-        self._platform()
-        environment = self._environment("load")
-        write_private(self.running, json.dumps({name: environment[name] for name in TOLD if name in environment}))
-        try:
+            self._portal()
+            self._platform()
+            write_private(self.running, json.dumps({"gateway": self.url("gateway")}))
             self._tell()
             if command:
-                return _to_its_end(command, environment)
+                return _finish(command, self._environment("load"))
             while True:
                 time.sleep(WATCH_EVERY)
                 self.supervisor.check()
+        except Stop:
+            say("\nStopping …")
         finally:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            began = time.monotonic()
             self.running.unlink(missing_ok=True)
+            self.supervisor.stop()
+            say(f"The platform has stopped in {time.monotonic() - began:.1f} s.")
+        return STOPPED if command else 0
 
-    def _beside_another(self, command: list[str]) -> int:
-        """A platform runs here already: run the command on that. Raises DemoError when there is none to run, or it is not ready."""
+    def _take(self) -> bool:
+        """Lock the platform's folder; False when another platform has it."""
+        self._lock = (self.data / "lock").open("a")
         try:
-            told: dict[str, str] = json.loads(self.running.read_text())
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            return False
+        return True
+
+    def _join(self, command: list[str]) -> int:
+        """Run `command` on the platform that has this folder. Raises DemoError when there is none to run, or it is not as asked for."""
+        try:
+            gateway = json.loads(self.running.read_text())["gateway"]
+            with urllib.request.urlopen(f"{gateway}/healthz", timeout=5) as answer:  # noqa: S310 - our own address
+                slow = str(json.loads(answer.read())["slow_ms"])
+        except (OSError, ValueError):
             raise DemoError(
                 f"A platform is starting or stopping on {self.folder.path}: try again in a moment."
             ) from None
         if not command:
-            raise DemoError(
-                f"A platform runs on {self.folder.path} already, its gateway at {told['PLATFORM_GATEWAY_URL']}: stop it with Ctrl-C"
-                " where it runs, or set PORTAL_DATA to another folder."
-            )
-        say(f"On the platform that runs already, at {told['PLATFORM_GATEWAY_URL']}, beside the traffic that it has:")
-        return _to_its_end(command, {**os.environ, **told})
-
-    @property
-    def running(self) -> Path:
-        """Where clients find the platform; it exists exactly while it answers."""
-        return self.data / "running.json"
+            raise DemoError(f"A platform already runs on {self.folder.path}, at {gateway}: stop it with Ctrl-C where it runs, or set PORTAL_DATA to another folder.")  # fmt: skip
+        if slow != os.environ.get("PLATFORM_SLOW_MS", slow):
+            raise DemoError(f"The platform that runs on {self.folder.path} was started with PLATFORM_SLOW_MS={slow}: stop it first, then this starts its own.")  # fmt: skip
+        say(f"Running on the platform that is there already, at {gateway}.")
+        logins = str(self.data / "logins.json")
+        try:
+            return _finish(command, {**os.environ, "PLATFORM_GATEWAY_URL": gateway, "PLATFORM_LOGINS": logins, "PLATFORM_SLOW_MS": slow})  # fmt: skip
+        except Stop:
+            return STOPPED
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
@@ -149,7 +145,6 @@ class Platform:
         self.portal = json.loads(self.folder.description.read_text())
 
     def _platform(self) -> None:
-        self.data.mkdir(exist_ok=True, mode=0o700)
         secret = self.data / "secret"
         if not secret.exists():
             write_private(secret, secrets.token_urlsafe(32))
@@ -163,13 +158,11 @@ class Platform:
         with step("Starting gateway, imaging, search, ml, worker and queues"):
             children = [self._service(name) for name in SERVICES] + [self._worker(), self._queues()]
             for child in children:
-                self.supervisor.environment = self._environment(child.name.removeprefix("platform-"))
                 self.supervisor.start(child)
             for child in children:
                 self.supervisor.wait_until_ready(child)
         if self.traffic:
-            self.supervisor.environment = self._environment("traffic")
-            self.supervisor.start(Child("platform-traffic", [sys.executable, "infra/platform/traffic.py"]))
+            self.supervisor.start(self._child("traffic", [sys.executable, "infra/platform/traffic.py"]))
 
     def _manage(self, *arguments: str) -> None:
         answer = subprocess.run(
@@ -188,17 +181,22 @@ class Platform:
             "--no-access-log",
         ]
         command += ["--host", HOST, "--port", str(self.ports[name]), "--log-level", "warning"]
-        return Child(f"platform-{name}", command, lambda: _answers(f"{self.url(name)}/healthz"))
+        return self._child(name, command, f"{self.url(name)}/healthz")
 
     def _worker(self) -> Child:
         celery = [sys.executable, "-m", "celery", "--app", "aurelius_platform.worker", "worker", "--pool", "threads"]
         celery += ["--concurrency", "2", "--queues", "ml_inference,image_processing,indexing", "--loglevel", "WARNING"]
         celery += ["--without-gossip", "--without-mingle", "--hostname", "platform@%h", "--task-events"]
-        return Child("platform-worker", celery, lambda: _answers(f"{self.url('worker')}/metrics"))
+        return self._child("worker", celery, f"{self.url('worker')}/metrics")
 
     def _queues(self) -> Child:
         command = [sys.executable, "-m", "aurelius_platform.queues"]
-        return Child("platform-queues", command, lambda: _answers(f"{self.url('queues')}/metrics"))
+        return self._child("queues", command, f"{self.url('queues')}/metrics")
+
+    def _child(self, name: str, command: list[str], page: str = "") -> Child:
+        """With an environment of its own, which it keeps when it has to be started again. `page` answers once it works."""
+        ready = (lambda: _answers(page)) if page else (lambda: True)
+        return Child(f"platform-{name}", command, ready, environment=self._environment(name))
 
     def _environment(self, name: str) -> dict[str, str]:
         own = {
@@ -226,7 +224,12 @@ class Platform:
             ("Worker's metrics", f"{self.url('worker')}/metrics"),
             ("Queues' metrics", f"{self.url('queues')}/metrics"),
         ]
-        for name, value in [*rows, ("Logs", str(self.folder.logs)), ("Logins", str(self.data / "logins.json"))]:
+        rows += [
+            ("Logs", str(self.folder.logs)),
+            ("Gateway's logins", str(self.data / "logins.json")),
+            ("Portal's logins", str(self.folder.description)),
+        ]
+        for name, value in rows:
             say(f"  {name:<20} {value}")
         first: dict[str, Any] = json.loads((self.data / "logins.json").read_text())[0]
         login = json.dumps({"username": first["username"], "password": first["password"]})
@@ -234,27 +237,33 @@ class Platform:
         say("\n  Ctrl-C stops everything; the data stays. `make demo-reset` starts over.\n")
 
 
-def _to_its_end(command: list[str], environment: dict[str, str]) -> int:
-    """Run it in a group of its own; the exit status. Who stops us stops all that it started, too."""
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+def _finish(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command to its end; its exit status. It is ended, not killed, when we are: what it started is its own to stop."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         return process.wait()
-    except Stop:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
                 process.wait(LEAVE_SECONDS)
-        raise
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _portals_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The portal speaks gRPC to a collector unless told otherwise; the platform's services speak HTTP, and one address is for both."""
+    spoken = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} if given.get("OTEL_EXPORTER_OTLP_ENDPOINT") else {}
+    return {**spoken, **given}
 
 
 def _ports() -> dict[str, int]:
-    """Known ports where they are free, others where they are not. Raises DemoError for a PLATFORM_PORT that is none."""
+    """Known ports where they are free, others where they are not. Raises DemoError."""
     text = os.environ.get("PLATFORM_PORT") or str(PORTS["gateway"])
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5) or not 1 <= int(text) <= LAST_PORT:
-        raise DemoError(f"PLATFORM_PORT is a number from 1 to {LAST_PORT}, not {text[:20]!r}.")
-    first = int(text)
-    wanted = {name: first + number for number, name in enumerate(PORTS)}
+    highest = 65_535 - len(PORTS)
+    if not text.isdecimal() or not 0 < int(text) <= highest:
+        raise DemoError(f"PLATFORM_PORT={text!r} is no port: set it to a number from 1 to {highest}, or leave it out.")
+    wanted = {name: int(text) + number for number, name in enumerate(PORTS)}
     return {name: port if port_is_free(port, HOST) else free_port() for name, port in wanted.items()}
 
 
@@ -267,7 +276,9 @@ def _answers(url: str) -> bool:
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> None:
-    raise Stop(number)
+    for each in SIGNALS:  # stopping is under way: a second signal would break it off
+        signal.signal(each, signal.SIG_IGN)
+    raise Stop
 
 
 def main() -> int:

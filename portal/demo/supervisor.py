@@ -26,12 +26,14 @@ MANY_DEATHS = 5  # in a row: from then on only the log is told
 
 @dataclass
 class Child:
-    """One process: `ready` says when it does its work; `patience` is how long it may take to stop."""
+    """One process: `ready` says when it does its work; `patience` is how long it may take to stop; `environment` is its own, instead of the
+    supervisor's."""
 
     name: str
     command: list[str]
     ready: Callable[[], bool] = lambda: True
     patience: float = 8.0
+    environment: Mapping[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0
@@ -144,7 +146,7 @@ class Supervisor:
             child.process = subprocess.Popen(
                 child.command,
                 cwd=ROOT,
-                env=self.environment,
+                env=self.environment if child.environment is None else child.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -20,7 +20,9 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aurelius_platform import accounts
-from aurelius_platform.config import PORTS, SERVICES
+from aurelius_platform.config import PORTS, SERVICES, Config
+from aurelius_platform.jobs import Jobs
+from aurelius_platform.queueing import celery_app
 from infra.observability.as_code.known import ROOT
 from portal.embedded import RedisServer, free_port
 from tests.observability import servers, tracing
@@ -202,6 +204,13 @@ class Running:
 
     def log_in(self, name: str) -> str:
         return str(self.ask("POST", "/login", body={"username": name, "password": PASSWORD})[2]["token"])
+
+    def lost_cause(self) -> None:
+        """Queue a job that fails: its study has gone since it was asked for."""
+        here = Config("tests", self.data, SECRET, broker_url=self.environment["PLATFORM_BROKER_URL"])
+        job = Jobs(here.jobs).add("infer", accounts.Caller("riverside", "admin-1", "mammography"), "0" * 12)
+        with celery_app(here) as queue:
+            queue.send_task("platform.infer", [job.id])
 
     def job(self, service: str, id: str, token: str) -> dict[str, Any]:
         """The job once it has ended."""

@@ -46,6 +46,11 @@ async def test_a_question_mark_in_a_path_begins_no_query(platform: Platform) -> 
         ("GET", "/search?q=nodule&q=cyst", b"", 422, "validation_error"),
         ("GET", "/studies/x/slices/0.png?center=inf&width=1e400", b"", 422, "validation_error"),
         ("GET", "/nowhere", b"", 404, "not_found"),
+        ("GET", "/studies/", b"", 404, "not_found"),
+        ("GET", f"/studies/{'a' * 20_000}", b"", 414, "uri_too_long"),
+        ("GET", f"/search?q={'a' * 20_000}", b"", 414, "uri_too_long"),
+        ("POST", "/ml/infer", b"[]", 422, "validation_error"),
+        ("POST", "/ml/jobs", b'{"studies": ["000000000000"]}', 404, "no_such_study"),
         ("DELETE", "/studies", b"", 405, "method_not_allowed"),
     ],
 )

@@ -116,7 +116,7 @@ def test_each_fires_when_it_should_and_none_before_and_no_page_is_open(running: 
     servers.until(healthy, PATIENCE, message="work is not counted")
     servers.until(lambda: firing(prometheus) == set(), PATIENCE, message=f"fires in good times: {firing(prometheus)}")
 
-    until_firing(prometheus, "TaskFailureRateHigh", lambda: batch("0" * 12))
+    until_firing(prometheus, "TaskFailureRateHigh", running.lost_cause)
 
     for service in ("search", "ml"):
         running.stop(service)

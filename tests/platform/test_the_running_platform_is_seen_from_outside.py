@@ -46,7 +46,7 @@ def worked(running: Running) -> tuple[str, dict[str, str]]:
     found = {service: answer[2]["id"] for service, answer in asked.items()}
     for service, id in found.items():
         assert running.job(service, id, token)["state"] == "done"
-    assert running.ask("POST", "/ml/jobs", token, {"studies": ["0" * 12]})[0] == 202  # one that fails, for its panel
+    running.lost_cause()  # for the panel of failures
     return token, found
 
 
@@ -106,7 +106,8 @@ def test_the_panels_of_search_ml_queues_and_indexing_are_filled(running: Running
             running.ask("GET", "/search?q=nodule", token)
             running.ask("POST", "/ml/infer", token, {"study": study})
             running.ask("POST", f"/studies/{study}/thumbnails", token)
-            running.ask("POST", "/ml/jobs", token, {"studies": [study, "0" * 12]})
+            running.ask("POST", "/ml/jobs", token, {"studies": [study]})
+            running.lost_cause()
             for name in [name for name, expr in empty.items() if servers.ask(url, expr)]:
                 del empty[name]
             return not empty
@@ -196,9 +197,10 @@ def test_refusing_who_is_within_the_limits_misses_an_objective(running: Running,
     assert found["within_limits"]["requests"] == ordinary < found["requests"]
     logins = str(_logins_with(running, "clinician-k6", tmp_path / "k6-logins.json"))
     status, found = _k6(running, "gateway", tmp_path / "k6.json", P95_MS="60000", PLATFORM_LOGINS=logins)
-    missed = {each["name"] for each in found["slo"] if not each["met"]}
-    nothing_to_measure = {"search_latency", "ml_latency"}  # of calls that were all refused
-    assert (status, missed - nothing_to_measure) == (99, {"rate_limited"})
+    missed = {
+        each["name"] for each in found["slo"] if not each["met"] and each["actual"]
+    }  # no more than that was measured
+    assert (status, missed) == (99, {"rate_limited"})
 
 
 def _k6(running: Running, gateway: str, summary: Path, **more: str) -> tuple[int, dict[str, Any]]:

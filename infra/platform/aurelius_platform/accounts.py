@@ -114,11 +114,21 @@ class Tokens:
 
     def username(self, token: str, now: float | None = None) -> str | None:
         """Whose token it is; None when it is forged, damaged or over."""
+        username, ends = self._read(token)
+        return username if ends > (time.time() if now is None else now) else None
+
+    def over(self, token: str, now: float | None = None) -> bool:
+        """Whether it was one of ours, and its time has passed."""
+        username, ends = self._read(token)
+        return username is not None and ends <= (time.time() if now is None else now)
+
+    def _read(self, token: str) -> tuple[str | None, float]:
+        """(user name, end in Unix seconds); (None, 0) of what we did not sign."""
         body, _, signature = token.partition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body.encode()).encode()):
-            return None
+            return None, 0.0
         username, ends = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        return str(username) if ends > (time.time() if now is None else now) else None
+        return str(username), float(ends)
 
     def _sign(self, body: bytes) -> str:
         return hmac.new(self._key, body, "sha256").hexdigest()

@@ -8,6 +8,8 @@ from .config import Config
 
 ML, IMAGES, INDEXING = "ml_inference", "image_processing", "indexing"
 QUEUES = (ML, IMAGES, INDEXING)
+LONGEST_JOB = 300
+"""Seconds after which a job that nobody has finished is another worker's; no job takes nearly as long."""
 TASKS = {"platform.infer": ML, "platform.thumbnails": IMAGES, "platform.index": INDEXING}
 
 
@@ -27,7 +29,15 @@ def celery_app(config: Config) -> Celery:
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 2},
+        broker_transport_options={
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "visibility_timeout": LONGEST_JOB,
+            # Our own, beside the portal's on the same Redis: each takes up again what its own workers lost, after its own time.
+            "unacked_key": "platform.unacked",
+            "unacked_index_key": "platform.unacked_index",
+            "unacked_mutex_key": "platform.unacked_mutex",
+        },
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0.1},
     )
     return app

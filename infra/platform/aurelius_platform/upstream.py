@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,11 @@ import httpx
 from . import tracing
 from .accounts import Caller, Internal
 from .config import Config
+from .web import away
 
-TIMEOUT = 30.0
+log = logging.getLogger(__name__)
+TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+"""Seconds that a peer may be silent: whoever waits for the answer waits as long."""
 
 
 class Upstream:
@@ -33,9 +37,19 @@ class Upstream:
     async def call(
         self, method: str, path: str, caller: Caller, more_headers: Mapping[str, str] | None = None, **options: Any
     ) -> httpx.Response:
-        """The answer, whatever its status. Raises httpx.HTTPError when there is none."""
+        """The answer, whatever its status. Raises 504 service_timeout or 502 service_unavailable when there is none."""
         headers = {**(more_headers or {}), **self._internal.header(caller)}
-        return await self._client.request(method, path, headers=headers, **options)
+        try:
+            return await self._client.request(method, path, headers=headers, **options)
+        except httpx.HTTPError as error:
+            log.warning("%s does not answer %s %s: %r", self.name, method, path, error)
+            if isinstance(error, httpx.TimeoutException):
+                raise away(
+                    504, "service_timeout", f"The service {self.name} takes too long: try again later."
+                ) from None
+            raise away(
+                502, "service_unavailable", f"The service {self.name} does not answer: try again later."
+            ) from None
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
@@ -16,21 +16,29 @@ from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError
 from prometheus_client import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from . import metrics, tracing
 from .accounts import Caller, Internal
 from .config import Config
-from .jobs import FAILED, Jobs
+from .jobs import FAILED, Job, Jobs
 
 log = logging.getLogger(__name__)
 OPEN = frozenset({"/healthz", "/metrics"})
 """Paths without caller, limit, delay and trace."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other word is counted as "other": clients may make words up, and each would be a series of its own."""
+PROBLEM = "application/problem+json"
 MOST_BODY = 1 << 20
 TOO_LARGE = f"A request has at most {MOST_BODY:,} bytes."
+MOST_ADDRESS = 8 << 10
+TOO_LONG = f"An address has at most {MOST_ADDRESS:,} bytes, its parameters included."
 CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
+FORWARDED = "x-forwarded-to"
+"""In a route's OpenAPI: the service that answers, and judges what was asked."""
+AGAIN_SECONDS = 5
+"""When to try again what another part of the platform prevented: it is started again in that time."""
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Scope = dict[str, Any]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -38,15 +46,28 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
     """A FastAPI application with what every service has; routes and further middleware are added to it."""
-    app = FastAPI(title=f"Platform: {config.service}", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=f"Platform: {config.service}",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,  # a route of ours, as strict as the others
+        redirect_slashes=False,
+        dependencies=[Depends(nothing_unknown)],
+    )
     app.state.config = config
     app.exception_handler(StarletteHTTPException)(_problem)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(Exception)(_own_fault)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, Any]:
         """It lives; `slow_ms` tells when the fault switch is on."""
         return {"status": "ok", "service": config.service, "slow_ms": config.slow_ms}
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        return app.openapi()
 
     @app.get("/metrics")
     def exposition(request: Request) -> Response:
@@ -63,6 +84,18 @@ def service(config: Config, lifespan: Lifespan | None = None) -> FastAPI:
     return app
 
 
+def enqueue(queue: Celery, jobs: Jobs, task: str, job: Job) -> dict[str, Any]:
+    """Have a job done; as it is shown. While the queue does not answer the job has failed, and 503 says when to try again."""
+    try:
+        queue.send_task(task, [job.id])
+    except OperationalError as error:
+        log.warning("the job %s cannot be queued: %s", job.id, error)
+        detail = f"Jobs cannot be queued now: try again in {AGAIN_SECONDS} seconds."
+        jobs.finish(job.id, FAILED, {"code": "queue_unavailable", "detail": detail})
+        raise away(503, "queue_unavailable", detail) from None
+    return job.shown()
+
+
 def show_jobs(app: FastAPI, jobs: Jobs) -> None:
     """Where the caller's tenant sees how far a job is."""
 
@@ -72,18 +105,6 @@ def show_jobs(app: FastAPI, jobs: Jobs) -> None:
         if found is None:
             raise problem(404, "not_found", "There is no such job.")
         return found.shown()
-
-
-def start_job(queue: Celery, jobs: Jobs, task: str, kind: str, caller: Caller, subject: str, expected: int) -> dict[str, Any]:  # fmt: skip
-    """Note a job and publish it; as its tenant sees it. Raises 503 when the broker does not take it: then it has failed."""
-    job = jobs.add(kind, caller, subject, expected)
-    try:
-        queue.send_task(task, [job.id])
-    except OperationalError:
-        said = {"code": "queue_unavailable", "detail": "The job cannot be queued right now. Try again shortly."}
-        jobs.finish(job.id, FAILED, said)
-        raise HTTPException(503, said, {"Retry-After": "5"}) from None
-    return job.shown()
 
 
 def finished(app: FastAPI) -> FastAPI:
@@ -99,21 +120,54 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
     plain = {"code": CODES.get(error.status_code, "error"), "detail": f"{error.detail}."}
     detail = error.detail if isinstance(error.detail, dict) else plain
-    body = {"type": "about:blank", "status": error.status_code, "title": detail.get("detail", ""), **detail}
-    return JSONResponse(body, error.status_code, error.headers, "application/problem+json")
+    return JSONResponse(told(error.status_code, **detail), error.status_code, error.headers, PROBLEM)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """What is wrong with which field. Never what was given: it may be a password."""
     assert isinstance(error, RequestValidationError)
-    wrong = [{"field": ".".join(map(str, each["loc"][1:])), "detail": each["msg"]} for each in error.errors()]
-    detail = "; ".join(f"{each['field']}: {each['detail']}" if each["field"] else each["detail"] for each in wrong)
-    return await _problem(request, HTTPException(422, {"code": "validation_error", "detail": detail, "errors": wrong}))
+    return await _problem(request, unfit(*map(_wrong, error.errors())))
+
+
+def _wrong(found: Mapping[str, Any]) -> dict[str, str]:
+    """One finding of pydantic's, in words for whoever wrote the request."""
+    kind, place = found["type"], found["loc"]
+    if kind == "json_invalid":
+        return {"field": "body", "detail": f"It is not JSON: look at character {int(place[-1]) + 1}."}
+    if place == ("body",):
+        return {"field": "body", "detail": "It is missing." if kind == "missing" else "It is no JSON object."}
+    field = ".".join(map(str, place[1:]))
+    return {"field": field[:40], "detail": "There is no such field." if kind == "extra_forbidden" else found["msg"]}
+
+
+async def _own_fault(request: Request, error: Exception) -> JSONResponse:
+    """What nobody foresaw: the log has the traceback, the client a problem as any other."""
+    detail = "This is a fault of the service, not of the request; its log says more."
+    return refused(500, "internal_error", detail)
+
+
+def told(status: int, **more: Any) -> dict[str, Any]:
+    """The body of a problem: its title is its code in words, its detail this occurrence's."""
+    title = str(more.get("code", "error")).replace("_", " ").capitalize()
+    return {"type": "about:blank", "title": title, "status": status, **more}
 
 
 def problem(status: int, code: str, detail: str) -> HTTPException:
     """An error to raise, with a code that does not change."""
     return HTTPException(status, {"code": code, "detail": detail})
+
+
+def away(status: int, code: str, detail: str) -> HTTPException:
+    """The same when another part of the platform prevents an answer: worth another try after AGAIN_SECONDS."""
+    return HTTPException(
+        status, {"code": code, "detail": detail, "retry_after": AGAIN_SECONDS}, {"Retry-After": str(AGAIN_SECONDS)}
+    )
+
+
+class Asked(BaseModel):
+    """A body: what a route would not look at is refused, as an unknown parameter is."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 async def caller_of(request: Request) -> Caller:
@@ -128,18 +182,20 @@ async def caller_of(request: Request) -> Caller:
 ByCaller = Annotated[Caller, Depends(caller_of)]
 
 
-async def known_parameters(request: Request) -> None:
+async def nothing_unknown(request: Request) -> None:
     """Refuses what the route would not look at, and what is said twice: an answer to another question than the one asked misleads."""
-    known = {each.alias for each in request.scope["route"].dependant.query_params}
+    route = request.scope["route"]
+    if FORWARDED in (route.openapi_extra or {}):
+        return
+    known = {each.alias for each in route.dependant.query_params}
     given = request.query_params.multi_items()
-    wrong = [
-        *({"field": name[:40], "detail": "There is no such parameter."} for name, _ in given if name not in known),
-        *(
-            {"field": name, "detail": "It is given twice."}
-            for name in known
-            if sum(each == name for each, _ in given) > 1
-        ),
+    names = dict.fromkeys(name for name, _ in given)
+    wrong = [{"field": name[:40], "detail": "There is no such parameter."} for name in names if name not in known]
+    wrong += [
+        {"field": name, "detail": "It is given twice."} for name in known if sum(each == name for each, _ in given) > 1
     ]
+    if not route.dependant.body_params and await request.body():
+        wrong.append({"field": "body", "detail": "This route takes none."})
     if wrong:
         raise unfit(*wrong)
 
@@ -151,7 +207,7 @@ def unfit(*wrong: dict[str, str]) -> HTTPException:
 
 
 class Bounded:
-    """Refuses a body that is larger than anything these services take, before it lies in memory."""
+    """Refuses an address or a body that is larger than anything these services take, before it lies in memory."""
 
     def __init__(self, app: Asgi) -> None:
         self.app = app
@@ -160,7 +216,10 @@ class Bounded:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_ADDRESS:
+            await refused(414, "uri_too_long", TOO_LONG)(scope, receive, send)
+            return
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         taken = 0
 
         async def bounded() -> Any:
@@ -171,11 +230,15 @@ class Bounded:
                 raise problem(413, "too_large", TOO_LARGE)
             return message
 
-        if told.isdigit() and int(told) > MOST_BODY:
-            body = {"type": "about:blank", "status": 413, "title": TOO_LARGE, "code": "too_large", "detail": TOO_LARGE}
-            await JSONResponse(body, 413, media_type="application/problem+json")(scope, receive, send)
+        if length.isdigit() and int(length) > MOST_BODY:
+            await refused(413, "too_large", TOO_LARGE)(scope, receive, send)
             return
         await self.app(scope, bounded, send)
+
+
+def refused(status: int, code: str, detail: str) -> JSONResponse:
+    """A problem as an answer, where none can be raised."""
+    return JSONResponse(told(status, code=code, detail=detail), status, media_type=PROBLEM)
 
 
 class Measured:

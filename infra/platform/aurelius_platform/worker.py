@@ -30,7 +30,8 @@ def workshop() -> Workshop:
 
 config = from_environment("worker")
 app = celery_app(config)
-AGAIN = {"autoretry_for": (Unavailable,), "retry_backoff": 2, "max_retries": 3}
+AGAIN = {"autoretry_for": (Unavailable,), "retry_backoff": 2, "retry_backoff_max": 60, "max_retries": 8}
+"""For some minutes: a portal that is restarted, or moved, costs no job."""
 
 
 @app.task(name="platform.thumbnails")
@@ -45,10 +46,10 @@ def build_index(id: str) -> None:
     here.run(id, here.index)
 
 
-@app.task(name="platform.infer", **AGAIN)
-def infer(id: str) -> None:
+@app.task(name="platform.infer", bind=True, **AGAIN)
+def infer(self: Any, id: str) -> None:
     here = workshop()
-    here.run(id, here.infer)
+    here.run(id, here.infer, last=self.request.retries >= self.max_retries)
 
 
 @signals.worker_init.connect

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from aurelius import Client, Problem, reserve
+from aurelius import Client, Problem, Unavailable, reserve
 
 from . import metrics, tracing
 from .accounts import Accounts, Caller
 from .config import Config
 from .imaging import rendering
 from .imaging.catalogue import Catalogue, Slice
-from .jobs import DONE, FAILED, Job, Jobs
+from .jobs import DONE, FAILED, QUEUED, Job, Jobs
 from .ml.model import EDGE, NAME, Model
 from .search import index
 from .search.corpus import reports
@@ -34,8 +34,11 @@ class Workshop:
         self.model, self.accounts = Model(config.model), Accounts.load(config.accounts)
         self.usage = usage or Usage.of(config)
 
-    def run(self, id: str, work: Callable[[Job, Progress], dict[str, Any]]) -> None:
-        """Do a job and keep its result. A job that fails says why and raises, so that the queue counts it as failed."""
+    def run(self, id: str, work: Callable[[Job, Progress], dict[str, Any]], *, last: bool = True) -> None:
+        """Do a job and keep its result. A job that fails says why and raises, so that the queue counts it as failed.
+
+        Without the portal it waits in the queue again, unless this was the `last` try.
+        """
         job = self.jobs.get(id)
         if job is None or job.state == DONE:  # delivered twice
             return
@@ -43,8 +46,8 @@ class Workshop:
         try:
             result = work(job, lambda processed, expected: self.jobs.progress(id, processed, expected))
         except Exception as error:
-            told = error.code if isinstance(error, Problem) else type(error).__name__
-            self.jobs.finish(id, FAILED, {"code": told, "detail": str(error)})
+            waits = isinstance(error, Unavailable) and not last
+            self.jobs.finish(id, QUEUED if waits else FAILED, _reason(error))
             raise
         self.jobs.finish(id, DONE, result)
 
@@ -105,6 +108,19 @@ class Workshop:
         client = Client(self.config.portal_url, self.accounts.service_key(caller.tenant))
         labels = {"inference_model": NAME, "user": caller.user, "project": caller.project}
         return _Held(reserve(client=client, gpus=1, gpu_model=self.config.gpu_model, expected_hours=EXPECTED_HOURS, labels=labels))  # fmt: skip
+
+
+def _reason(error: Exception) -> dict[str, str]:
+    """Why a job did not end well, in words and codes for whoever asked for it: nothing of addresses and classes in here."""
+    if isinstance(error, Problem):
+        return {"code": error.code, "detail": str(error)}
+    if isinstance(error, LookupError):
+        return {"code": "no_such_study", "detail": str(error.args[0])}
+    if isinstance(error, rendering.UnreadableError):
+        return {"code": "picture_unreadable", "detail": str(error)}
+    if isinstance(error, Unavailable):
+        return {"code": "portal_unavailable", "detail": "The portal, which lends the GPUs, does not answer."}
+    return {"code": "internal_error", "detail": "This is a fault of the worker, not of the request; its log says more."}
 
 
 class _Held:

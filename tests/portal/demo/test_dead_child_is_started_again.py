@@ -46,6 +46,21 @@ def test_a_killed_child_comes_back_without_its_family(supervisor, said):
     wait_for(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_a_child_that_comes_back_has_its_own_environment_and_not_that_of_whoever_was_started_last(supervisor, tmp_path):
+    tell = "import os, time; print(os.environ.get('ROLE'), flush=True); time.sleep(600)"
+    child = Child("worker", [sys.executable, "-c", tell], environment={**os.environ, "ROLE": "worker"})
+    supervisor.start(child)
+    supervisor.start(Child("traffic", [sys.executable, "-c", tell], environment={**os.environ, "ROLE": "traffic"}))
+    log = tmp_path / "worker.log"
+    wait_for(lambda: log.read_text().split() == ["worker"])
+    child.process.kill()
+    child.process.wait(5)
+
+    wait_for(lambda: supervisor.check() or len(log.read_text().split()) == 2)
+
+    assert log.read_text().split() == ["worker", "worker"]
+
+
 def test_the_reason_is_the_last_error_of_its_log(supervisor, said):
     supervisor.start(Child("worker", [sys.executable, "-c", "raise ValueError('no such queue')"]))
     wait_for(lambda: supervisor.check() or said)

@@ -10,32 +10,55 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
-import httpx
 from aurelius import AsyncHttpDecider
 from aurelius.middleware.asgi import AureliusMiddleware
 from aurelius.middleware.routes import Route
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from .. import tracing
 from ..accounts import TOKEN_SECONDS, Account, Accounts, Tokens
 from ..config import Config, from_environment
 from ..upstream import Upstream
-from ..web import OPEN, finished, problem, service
-from .sessions import ACCOUNT, LOGIN, Doorkeeper, Sessions
+from ..web import FORWARDED, OPEN, Asked, finished, problem, service
+from .sessions import ACCOUNT, LOGIN, Desk, Doorkeeper, Sessions
 
 DECISION_SECONDS = 1.0
 CLASSES = (Route("/studies", "imaging"), Route("/search", "search"), Route("/indexes", "search"), Route("/ml", "ml"))
-PASSED_ON = ("content-type", "cache-control")
+PASSED_ON = ("content-type", "cache-control", "retry-after")
 PEERS = ("imaging", "search", "ml")
-HIDDEN = OPEN | {"/openapi.json"}
-"""What every service has, and only its operators see."""
+PEER_SECONDS = 2.0
 
 
-class Login(BaseModel):
+class Way(NamedTuple):
+    """One route that a service answers: under which path here, and there. `role` is who may use it."""
+
+    method: str
+    path: str
+    peer: str
+    inner: str = ""
+    role: str = ""
+
+
+WAYS = (
+    Way("GET", "/studies", "imaging"),
+    Way("GET", "/studies/{id}", "imaging"),
+    Way("GET", "/studies/{id}/slices/{number}.png", "imaging"),
+    Way("GET", "/studies/{id}/slices/{number}/thumbnail.png", "imaging"),
+    Way("POST", "/studies/{id}/thumbnails", "imaging"),
+    Way("GET", "/search", "search"),
+    Way("POST", "/indexes/reports/jobs", "search", role="admin"),
+    Way("POST", "/ml/infer", "ml", "/infer"),
+    Way("POST", "/ml/jobs", "ml", "/jobs"),
+    *(Way("GET", f"/jobs/{peer}/{{id}}", peer, "/jobs/{id}") for peer in PEERS),
+)
+"""All that users reach of the services: what else they answer is for each other and for their operators."""
+
+
+class Login(Asked):
     """Who wants to come in."""
 
     username: Annotated[str, Field(min_length=1, max_length=100)]
@@ -81,39 +104,26 @@ def create(config: Config | None = None, decider: Any = None, peers: Mapping[str
         found = await asyncio.gather(*(_state(upstream, account) for upstream in upstreams.values()))
         return dict(zip(upstreams, found, strict=True))
 
-    @app.api_route("/studies", methods=["GET"])
-    @app.api_route("/studies/{path:path}", methods=["GET", "POST"])
-    async def studies(request: Request, account: ByAccount) -> Response:
-        return await _forward(upstreams["imaging"], request, account, request.url.path)
-
-    @app.get("/search")
-    async def search(request: Request, account: ByAccount) -> Response:
-        return await _forward(upstreams["search"], request, account, "/search")
-
-    @app.post("/indexes/{path:path}")
-    async def indexes(request: Request, account: ByAccount, path: str) -> Response:
-        """Indexing jobs; for admins."""
-        _require(account, "admin")
-        return await _forward(upstreams["search"], request, account, f"/indexes/{path}")
-
-    @app.api_route("/ml/{path:path}", methods=["GET", "POST"])
-    async def ml(request: Request, account: ByAccount, path: str) -> Response:
-        return await _forward(upstreams["ml"], request, account, f"/{path}")
-
-    @app.get("/jobs/{peer}/{id}")
-    async def job(request: Request, account: ByAccount, peer: str, id: str) -> Response:
-        """A job of imaging, search or ml."""
-        if peer not in upstreams:
-            raise problem(404, "not_found", "There is no such service.")
-        return await _forward(upstreams[peer], request, account, f"/jobs/{id}")
+    for way in WAYS:
+        _add_way(app, way, upstreams[way.peer])
 
     app.add_middleware(AureliusMiddleware, decider=decider, routes=CLASSES, skip=(*OPEN, LOGIN))
     app.add_middleware(Sessions, accounts=accounts, tokens=tokens)
     return finished(app)
 
 
+def _add_way(app: FastAPI, way: Way, upstream: Upstream) -> None:
+    async def forward(request: Request, account: ByAccount) -> Response:
+        _require(account, way.role)
+        return await _forward(upstream, request, account, (way.inner or way.path).format(**_outward(request)))
+
+    said = f"The service {way.peer} answers{f'; for people with the role {way.role}' if way.role else ''}."
+    extra = {FORWARDED: way.peer}
+    app.add_api_route(way.path, forward, methods=[way.method], description=said, summary="", openapi_extra=extra)
+
+
 def _add_login(app: FastAPI, accounts: Accounts, tokens: Tokens) -> None:
-    door = Doorkeeper()
+    door, desk = Doorkeeper(), Desk(accounts)
 
     @app.post(LOGIN)
     async def login(given: Login) -> dict[str, Any]:
@@ -123,7 +133,7 @@ def _add_login(app: FastAPI, accounts: Accounts, tokens: Tokens) -> None:
                 seconds = math.ceil(wait)
                 detail = {"code": "too_many_logins", "detail": f"Too many wrong passwords. Try again in {seconds} seconds.", "retry_after": seconds}  # fmt: skip
                 raise HTTPException(429, detail, {"Retry-After": str(seconds)})
-            account = await asyncio.to_thread(accounts.check, given.username, given.password)
+            account = await desk.check(given.username, given.password)
             if account is None:
                 door.failed(given.username)
                 raise problem(401, "wrong_credentials", "User name or password is wrong.")
@@ -132,43 +142,34 @@ def _add_login(app: FastAPI, accounts: Accounts, tokens: Tokens) -> None:
 
 
 def _require(account: Account, role: str) -> None:
-    if role not in account.roles:
+    if role and role not in account.roles:
         raise problem(403, "role_required", f"This is for people with the role {role}.")
 
 
-def _outward(path: str) -> str:
-    """A path as it may go to a service: what was asked for under its prefix, and nothing beside it. Raises 404 for anything else.
-
-    `path` is decoded: an encoded /../ would climb out of its prefix, and what services show to their operators is not for users.
-    """
-    inner = path.strip("/").split("/")
-    if path in HIDDEN or any(segment in ("", ".", "..") for segment in inner):
+def _outward(request: Request) -> dict[str, str]:
+    """The parts of a path as they may go to a service. They are decoded: an encoded /../ would climb to what is not for users."""
+    if any(part in (".", "..") for part in request.path_params.values()):
         raise problem(404, "not_found", "There is nothing here.")
-    return quote(path)
+    return {name: quote(part, safe="") for name, part in request.path_params.items()}
 
 
 async def _forward(upstream: Upstream, request: Request, account: Account, path: str) -> Response:
-    path = _outward(path)
     headers = {name: value for name in ("content-type", "accept") if (value := request.headers.get(name))}
-    try:
-        answer = await upstream.call(
-            request.method,
-            path,
-            account.caller,
-            params=request.query_params.multi_items(),
-            content=await request.body(),
-            more_headers=headers,
-        )
-    except httpx.HTTPError as error:
-        name = type(error).__name__
-        raise problem(502, "service_unavailable", f"The service {upstream.name} does not answer ({name}).") from None
+    answer = await upstream.call(
+        request.method,
+        path,
+        account.caller,
+        params=request.query_params.multi_items(),
+        content=await request.body(),
+        more_headers=headers,
+    )
     kept = {name: value for name in PASSED_ON if (value := answer.headers.get(name))}
     return Response(answer.content, answer.status_code, kept)
 
 
 async def _state(upstream: Upstream, account: Account) -> str:
     try:
-        answer = await upstream.call("GET", "/healthz", account.caller)
-    except httpx.HTTPError:
+        answer = await upstream.call("GET", "/healthz", account.caller, timeout=PEER_SECONDS)
+    except HTTPException:
         return "away"
     return "ok" if answer.status_code == 200 else f"answers {answer.status_code}"

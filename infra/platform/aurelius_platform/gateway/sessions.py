@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry import propagate
 
 from ..accounts import Account, Accounts, Tokens
-from ..web import OPEN
+from ..web import AGAIN_SECONDS, OPEN, PROBLEM, away, told
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -21,6 +21,7 @@ LOGIN = "/login"
 ACCOUNT = "platform.account"
 FAILURES, FAILURE_SECONDS = 5, 60.0
 MOST_NAMES = 10_000
+CHECKS_AT_ONCE, MOST_WAITING = 2, 50
 
 
 class Sessions:
@@ -33,9 +34,11 @@ class Sessions:
         if scope["type"] != "http" or scope["path"] in OPEN or scope["path"] == LOGIN:
             await self.app(scope, receive, send)
             return
-        account = self._account(scope)
+        token = _token(scope)
+        username = self._tokens.username(token) if token else None
+        account = self._accounts.get(username) if username else None
         if account is None:
-            await _unauthorized(send)
+            await _unauthorized(send, over=bool(token) and self._tokens.over(token))
             return
         kept = [(name, value) for name, value in scope["headers"] if name not in (b"authorization", b"traceparent")]
         carrier: dict[str, str] = {}
@@ -45,21 +48,28 @@ class Sessions:
         scope["headers"], scope[ACCOUNT] = [*kept, key, *trace], account
         await self.app(scope, receive, send)
 
-    def _account(self, scope: Scope) -> Account | None:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
-        username = self._tokens.username(token.strip()) if scheme.lower() == "bearer" else None
-        return self._accounts.get(username) if username else None
+
+def _token(scope: Scope) -> str:
+    """The bearer of a request; "" without one, or with several."""
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, token = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _unauthorized(send: Any) -> None:
-    detail = "Log in: POST /login with username and password, then send Authorization: Bearer <token>."
-    body = json.dumps(
-        {"type": "about:blank", "status": 401, "code": "not_logged_in", "title": detail, "detail": detail}
+async def _unauthorized(send: Any, *, over: bool) -> None:
+    how = "POST /login with username and password, then send Authorization: Bearer <token>."
+    code, detail = (
+        ("token_expired", f"The token is over. Log in again: {how}") if over else ("not_logged_in", f"Log in: {how}")
     )
-    headers = [(b"content-type", b"application/problem+json"), (b"www-authenticate", b"Bearer")]
+    body = json.dumps(told(401, code=code, detail=detail)).encode()
+    challenge = b'Bearer error="invalid_token"' if over else b"Bearer"
+    headers = [
+        (b"content-type", PROBLEM.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"www-authenticate", challenge),
+    ]
     await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Doorkeeper:
@@ -98,3 +108,21 @@ class Doorkeeper:
 
     def succeeded(self, username: str) -> None:
         self._failures.pop(username, None)
+
+
+class Desk:
+    """Checks passwords, a few at a time: each costs a core 20 ms, and anybody may have them checked."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts, self._turn, self._there = accounts, asyncio.Semaphore(CHECKS_AT_ONCE), 0
+
+    async def check(self, username: str, password: str) -> Account | None:
+        """As Accounts.check. Raises 503 when too many wait already."""
+        if self._there >= MOST_WAITING:
+            raise away(503, "too_many_at_once", f"Too many log in at once: try again in {AGAIN_SECONDS} seconds.")
+        self._there += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(self._accounts.check, username, password)
+        finally:
+            self._there -= 1

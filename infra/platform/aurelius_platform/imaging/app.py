@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from celery import Celery
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 
 from .. import tracing
 from ..config import Config, from_environment
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service, show_jobs, start_job
+from ..web import ByCaller, enqueue, finished, problem, refused, service, show_jobs
 from . import rendering
 from .catalogue import Catalogue, Slice, Study
 
+log = logging.getLogger(__name__)
 RENDERER = "renderer-1"
 PNG = "image/png"
 MOST_DENSITY = 1e6
@@ -38,6 +40,11 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
             yield
 
     app = service(config, lifespan)
+
+    @app.exception_handler(rendering.UnreadableError)
+    async def unreadable(request: Request, error: Exception) -> Response:
+        log.error("%s", error, exc_info=error)
+        return refused(500, "picture_unreadable", str(error))
 
     @app.get("/studies")
     async def studies(caller: ByCaller, modality: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50, offset: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:  # fmt: skip
@@ -73,8 +80,8 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     @app.post("/studies/{id}/thumbnails", status_code=202)
     def thumbnails(id: str, caller: ByCaller) -> dict[str, Any]:
         """Have the thumbnails of a study made; the job says how far it is."""
-        slices = _study(catalogue, id).slices
-        return start_job(queue, jobs, "platform.thumbnails", "thumbnails", caller, id, expected=len(slices))
+        job = jobs.add("thumbnails", caller, id, expected=len(_study(catalogue, id).slices))
+        return enqueue(queue, jobs, "platform.thumbnails", job)
 
     @app.get("/studies/{id}/slices/{number}/thumbnail.png")
     async def thumbnail(id: str, number: int, caller: ByCaller) -> Response:

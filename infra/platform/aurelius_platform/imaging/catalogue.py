@@ -98,6 +98,6 @@ def _study(uid: str, parts: list[tuple[pydicom.Dataset, Slice]]) -> Study:
         modality=str(dataset.get("Modality") or "OT"),
         body_part=str(dataset.get("BodyPartExamined") or "").lower(),
         description=str(dataset.get("StudyDescription") or ""),
-        date=str(dataset.get("StudyDate") or ""),
+        date=str(dataset.get("StudyDate") or "").replace(".", ""),  # ACR-NEMA wrote 1997.04.24
         slices=tuple(part for _, part in parts),
     )

@@ -20,12 +20,23 @@ TENSOR_EDGE = 64
 THUMBNAIL_EDGE = 96
 
 
+class UnreadableError(RuntimeError):
+    """A file of the catalogue is gone, or its pixels cannot be decoded any more."""
+
+
 @lru_cache(maxsize=64)
 def decoded(part: Slice) -> tuple[Pixels, float, float]:
     """(values, window centre, window width): Hounsfield units or what the file rescales to; colours become brightness.
 
-    The window is the file's own, else the middle 98 % of the values.
+    The window is the file's own, else the middle 98 % of the values. Raises UnreadableError.
     """
+    try:
+        return _decoded(part)
+    except Exception as error:  # whatever decoders do with bytes that are no picture
+        raise UnreadableError(f"The picture in {part.file} cannot be read.") from error
+
+
+def _decoded(part: Slice) -> tuple[Pixels, float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = pydicom.dcmread(folder() / part.file)

@@ -7,34 +7,34 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-import httpx
 import numpy as np
 from celery import Celery
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from .. import metrics, tracing
 from ..accounts import Caller
 from ..config import Config, from_environment
+from ..imaging.catalogue import Catalogue
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..upstream import Upstream
 from ..usage import Usage
-from ..web import ByCaller, finished, problem, service, show_jobs, start_job
+from ..web import Asked, ByCaller, away, enqueue, finished, problem, service, show_jobs
 from .batching import Batcher, OverloadedError
 from .model import EDGE, NAME, Floats, Model, Prediction
 
 StudyId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
-class Inference(BaseModel):
+class Inference(Asked):
     """One slice to look at."""
 
     study: StudyId
     slice: Annotated[int, Field(ge=0)] = 0
 
 
-class BatchJob(BaseModel):
+class BatchJob(Asked):
     """Studies to look at in the background, under a GPU reservation."""
 
     studies: Annotated[list[StudyId], Field(min_length=1, max_length=100)]
@@ -44,7 +44,7 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     """The application. Without arguments it is as the environment says."""
     config = config or from_environment("ml")
     tracing.start(config)
-    model, jobs = Model(config.model), Jobs(config.jobs)
+    model, jobs, catalogue = Model(config.model), Jobs(config.jobs), Catalogue.load(config.catalogue)
     queue, usage = queue or celery_app(config), usage or Usage.of(config)
     imaging = imaging or Upstream(config, "imaging")
 
@@ -80,18 +80,19 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     @app.post("/jobs", status_code=202)
     def start(asked: BatchJob, caller: ByCaller) -> dict[str, Any]:
         """All slices of these studies, in the background; GPUs are reserved at the portal around the job."""
-        studies = ",".join(asked.studies)
-        return start_job(queue, jobs, "platform.infer", "infer", caller, studies, expected=len(asked.studies))
+        if unknown := [id for id in asked.studies if catalogue.get(id) is None]:
+            raise problem(404, "no_such_study", f"There is no study {', '.join(unknown[:5])}.")
+        job = jobs.add("infer", caller, ",".join(asked.studies), expected=len(asked.studies))
+        return enqueue(queue, jobs, "platform.infer", job)
 
     show_jobs(app, jobs)
     return finished(app)
 
 
 async def _slice(imaging: Upstream, asked: Inference, caller: Caller) -> Floats:
-    try:
-        answer = await imaging.call("GET", f"/studies/{asked.study}/slices/{asked.slice}/tensor", caller)
-    except httpx.HTTPError as error:
-        raise problem(502, "imaging_unavailable", f"The imaging service does not answer: {error}.") from None
+    answer = await imaging.call("GET", f"/studies/{asked.study}/slices/{asked.slice}/tensor", caller)
+    if answer.status_code == 404:
+        raise problem(404, "no_such_slice", answer.json()["detail"])
     if answer.status_code != 200:
-        raise problem(404 if answer.status_code == 404 else 502, "no_such_slice", "There is no such slice.")
+        raise away(502, "service_unavailable", f"The service imaging answers {answer.status_code}: try again later.")
     return np.frombuffer(answer.content, "<f4").reshape(EDGE, EDGE)

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from celery import Celery
-from fastapi import Depends, FastAPI, Query
+from fastapi import FastAPI, Query
 
 from .. import metrics, tracing
 from ..config import Config, from_environment
 from ..jobs import Jobs
 from ..queueing import celery_app
 from ..usage import Usage
-from ..web import ByCaller, finished, known_parameters, problem, service, show_jobs, start_job, unfit
+from ..web import ByCaller, enqueue, finished, problem, service, show_jobs, unfit
 from . import vectors
 from .index import REPORTS, Index, NoIndexError
 
@@ -38,7 +38,7 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
 
     app = service(config, lifespan)
 
-    @app.get("/search", dependencies=[Depends(known_parameters)])
+    @app.get("/search")
     async def search(
         caller: ByCaller,
         q: Annotated[str, Query(min_length=1, max_length=500)],
@@ -64,10 +64,11 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
         usage.record(caller, "searches", model=MODELS[kind])
         return {"kind": kind, "count": len(found), "results": found}
 
-    @app.post("/indexes/reports/jobs", status_code=202, dependencies=[Depends(known_parameters)])
+    @app.post("/indexes/reports/jobs", status_code=202)
     def reindex(caller: ByCaller, documents: Annotated[int, Query(ge=10, le=MOST_DOCUMENTS)] = 2_000) -> dict[str, Any]:
         """Build the index anew in the background."""
-        return start_job(queue, jobs, "platform.index", "index", caller, REPORTS, expected=documents)
+        job = jobs.add("index", caller, REPORTS, expected=documents)
+        return enqueue(queue, jobs, "platform.index", job)
 
     show_jobs(app, jobs)
     return finished(app)

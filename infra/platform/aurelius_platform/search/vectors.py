@@ -62,8 +62,11 @@ class Space:
         return _unit((counts * self.rarity) @ self.basis)
 
     def nearest(self, text: str, limit: int) -> list[tuple[int, float]]:
-        """(document, cosine) of the nearest ones, best first."""
-        likeness = self.vectors @ self.vector(text)
+        """(document, cosine) of the nearest ones, best first; none for a text of which nothing is known."""
+        wanted = self.vector(text)
+        if not wanted.any():
+            return []
+        likeness = self.vectors @ wanted
         best = np.argsort(-likeness, kind="stable")[:limit]
         return [(int(self.ids[row]), float(likeness[row])) for row in best]
 
