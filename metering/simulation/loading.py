@@ -14,11 +14,11 @@ from metering.ledger import marks
 from metering.ledger.event_parsing import EventParser
 from metering.ledger.hours import BillingHours
 from metering.ledger.ingestion import event_types
-from tenants import provisioning
+from tenants import problems, provisioning
 from tenants.credentials import apikeys
 from tenants.models import Tenant
 
-from .days import Day, day_of, events_of
+from .days import Day, closed, day_of, events_of
 from .plans import TenantPlan
 from .truth import Truth
 
@@ -32,25 +32,31 @@ class AlreadySimulatedError(Exception):
 
 
 def load(plan: TenantPlan, days: Iterable[date], until: datetime) -> tuple[Truth, int]:
-    """Make the tenant and write its days up to `until` (aware), in one transaction; answers its truth and the number of ledger rows.
+    """Make the tenant and write its days, as far as their billing hours are over at `until` (aware), in one transaction; answers its truth and
+    the number of ledger rows.
 
-    The ledger's partitions for the days must be there. Raises AlreadySimulatedError. What is sent twice and what is corrected goes in
-    after the rest, as late events do.
+    The ledger's partitions for the days must be there. Raises AlreadySimulatedError, also when another process makes this tenant just now. What
+    is sent twice and what is corrected goes in after the rest, as late events do.
     """
     if Tenant.objects.filter(slug=plan.slug).exists():
         raise AlreadySimulatedError(plan.slug)
+    until = closed(plan.time_zone, until)
     made = [day_of(plan, day, until) for day in days]
-    with transaction.atomic():
-        tenant = provisioning.create_tenant(
-            slug=plan.slug, name=plan.name, tier=provisioning.tier_by_slug(plan.tier), time_zone=plan.time_zone,
-            contact_email=f"billing@{plan.slug}.example", actor=ACTOR, reason=REASON,
-        )  # fmt: skip
-        rows = _write(tenant, made)
+    try:
+        with transaction.atomic():
+            tenant = provisioning.create_tenant(
+                slug=plan.slug, name=plan.name, tier=provisioning.tier_by_slug(plan.tier), time_zone=plan.time_zone,
+                contact_email=f"billing@{plan.slug}.example", actor=ACTOR, reason=REASON,
+            )  # fmt: skip
+            rows = _write(tenant, made)
+    except problems.Conflict as error:
+        raise AlreadySimulatedError(plan.slug) from error
     return _true(plan, made, until), rows
 
 
 def truth_of(plan: TenantPlan, days: Iterable[date], until: datetime) -> Truth:
     """What `load` answers, computed again for a tenant that is there already."""
+    until = closed(plan.time_zone, until)
     return _true(plan, [day_of(plan, day, until) for day in days], until)
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from metering import housekeeping, processes
+from django.utils import timezone
+
+from metering import housekeeping, jobs, processes
 from metering.ledger import rollups
-from metering.models import DirtyHour
+from metering.models import DirtyHour, JobRun
+from metering.models.job_run import JobState
 from tenants.models import Tenant
 
 from . import checking, days, loading, plans
@@ -44,6 +47,51 @@ class Platform:
         return loading.truth_of(self.plan(number), self.days(), self.until)
 
 
+def begun(seed: int) -> Platform | None:
+    """What the tenants of a seed were simulated with when it was begun, as far as this database remembers."""
+    run = JobRun.objects.filter(task=jobs.SIMULATION, period=_period(seed)).first()
+    if run is None:
+        return None
+    return Platform(
+        seed,
+        run.detail["tenants"],
+        date.fromisoformat(run.detail["first"]),
+        datetime.fromisoformat(run.detail["until"]),
+    )
+
+
+def _remember(platform: Platform) -> None:
+    """So that a run that goes on, hours later, makes the same platform. Raises OtherPlatformError where the seed's is another one."""
+    detail = {
+        "tenants": platform.tenants,
+        "first": platform.first.isoformat(),
+        "until": platform.until.isoformat(),
+    }
+    now = timezone.now()
+    run, made = JobRun.objects.get_or_create(
+        task=jobs.SIMULATION, tenant=None, period=_period(platform.seed),
+        defaults={"state": JobState.DONE, "lease_until": now, "finished_at": now, "detail": detail},
+    )  # fmt: skip
+    if made:
+        return
+    known = begun(platform.seed)
+    if known is None or (known.first, known.until) != (platform.first, platform.until):
+        raise OtherPlatformError(
+            f"Seed {platform.seed} was begun from {run.detail['first']} to {run.detail['until']}, and its tenants stay as they are"
+        )
+    if platform.tenants > run.detail["tenants"]:
+        run.detail["tenants"] = platform.tenants
+        run.save(update_fields=["detail"])
+
+
+def _period(seed: int) -> str:
+    return f"seed {seed}"
+
+
+class OtherPlatformError(Exception):
+    """The seed's tenants were made for another span of time: their past cannot be written again."""
+
+
 @dataclass(frozen=True)
 class Done:
     """What came of a portion: truths by slug, ledger rows and hours written now, and what differs from the truth."""
@@ -58,8 +106,9 @@ def run(platform: Platform, *, check: bool = True, workers: int = 1) -> Iterator
     """Simulate the platform, portion after portion, with `workers` processes, this one among them; yields as it goes.
 
     Tenants that are there already are passed over (their truth is computed again), so that it can be resumed and extended. Without
-    `check` nothing is compared.
+    `check` nothing is compared. Raises OtherPlatformError.
     """
+    _remember(platform)
     opens = datetime.combine(platform.first, datetime.min.time(), UTC) - timedelta(days=1)
     housekeeping.make_partitions(opens, platform.until)
     size = min(AT_ONCE, max(1, platform.tenants // (2 * workers)))
