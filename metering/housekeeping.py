@@ -119,9 +119,13 @@ def tidy_up(now: datetime) -> dict[str, int]:
     with jobs.once("tidy up", f"{now:%Y-%m-%dT%H}") as run:
         if run is None:
             return {}
-        runs = JobRun.objects.filter(state=JobState.DONE).filter(
-            Q(started_at__lt=now - KEEP_JOB_RUNS)
-            | Q(started_at__lt=now - KEEP_COLLECTOR_RUNS, task__startswith=jobs.COLLECTOR_RUN)
+        runs = (
+            JobRun.objects.filter(state=JobState.DONE)
+            .exclude(task=jobs.SIMULATION)
+            .filter(
+                Q(started_at__lt=now - KEEP_JOB_RUNS)
+                | Q(started_at__lt=now - KEEP_COLLECTOR_RUNS, task__startswith=jobs.COLLECTOR_RUN)
+            )
         )
         mails = Notification.objects.filter(
             created_at__lt=now - KEEP_NOTIFICATIONS, state__in=[NotificationState.SENT, NotificationState.FAILED]

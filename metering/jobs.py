@@ -30,6 +30,8 @@ FIRST_RETRY = timedelta(seconds=30)
 LAST_RETRY = timedelta(hours=1)
 COLLECTOR_RUN = "collect "
 """What the task of a collector's run begins with."""
+SIMULATION = "simulate"
+"""The task of what a simulation was begun with; it is kept as long as its tenants are."""
 
 log = logging.getLogger(__name__)
 

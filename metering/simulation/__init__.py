@@ -5,5 +5,4 @@ days      what each of them does on a day: events, calls, readings              
 truth     what it adds up to, by plain arithmetic that shares nothing with the product  (pure)
 loading   the same days, through the product's own tables
 checking  rollups and bills against the truth
-span      for which time a seed's tenants were made
 """

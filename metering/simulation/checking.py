@@ -15,6 +15,7 @@ from tenants import calendar
 from tenants import periods as billing_periods
 from tenants.models import Tenant
 
+from .days import closed
 from .truth import Truth
 
 
@@ -32,21 +33,25 @@ class Difference(NamedTuple):
 
 
 def differences(truths: dict[str, Truth], until: datetime) -> Iterator[Difference]:
-    """Each quantity of each month of the tenants (by slug), and each bill of a month that ended before `until` (aware)."""
+    """Each quantity of each month of the tenants (by slug), and each bill of a month that ended before `until` (aware).
+
+    Only the hours that were over then: where worker and beat run, what is stored is counted on, and later hours are not the simulation's.
+    """
     tenants = {tenant.slug: tenant for tenant in Tenant.objects.filter(slug__in=truths).select_related("tier")}
     with memo.remembering():
         for slug, truth in truths.items():
             tenant = tenants[slug]
+            over = closed(tenant.time_zone, until)
             for month in sorted(truth.months):
-                yield from _quantities(tenant, month, truth, until)
-                if calendar.month_bounds(tenant.time_zone, month)[1] <= until:
+                yield from _quantities(tenant, month, truth, over)
+                if calendar.month_bounds(tenant.time_zone, month)[1] <= over:
                     yield from _bill(tenant, month, truth)
 
 
-def _quantities(tenant: Tenant, month: str, truth: Truth, until: datetime) -> Iterator[Difference]:
+def _quantities(tenant: Tenant, month: str, truth: Truth, over: datetime) -> Iterator[Difference]:
     start, end = calendar.month_bounds(tenant.time_zone, month)
-    with connection.cursor() as cursor:  # a platform that runs goes on counting what is stored
-        cursor.execute(_SUMS, [tenant.pk, start, min(end, until)])
+    with connection.cursor() as cursor:
+        cursor.execute(_SUMS, [tenant.pk, start, min(end, over)])
         found = dict(cursor.fetchall())
     for meter, true in truth.months[month].quantities().items():
         said = found.get(meter, Decimal(0))

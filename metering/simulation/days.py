@@ -143,6 +143,16 @@ def _event(kind: str, event_id: str, at: datetime, quantity: str | int, dims: di
     }  # fmt: skip
 
 
+def closed(time_zone: str, until: datetime) -> datetime:
+    """The end of the last billing hour that is over at `until` (aware): hours count from the local month's start, at :30 in some zones.
+
+    A tenant's past ends there. What lies between this and `until` belongs to an hour that goes on.
+    """
+    local = until.astimezone(ZoneInfo(time_zone))
+    start = datetime(local.year, local.month, 1, tzinfo=local.tzinfo).astimezone(UTC)
+    return until - (until - start) % timedelta(hours=1)
+
+
 def every_day(first: date, last: date) -> list[date]:
     """`first` to `last`, both included."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]

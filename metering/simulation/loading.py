@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -14,16 +14,16 @@ from metering.ledger import marks
 from metering.ledger.event_parsing import EventParser
 from metering.ledger.hours import BillingHours
 from metering.ledger.ingestion import event_types
-from tenants import provisioning
+from tenants import problems, provisioning
 from tenants.credentials import apikeys
 from tenants.models import Tenant
-from tenants.problems import Conflict
 
-from .days import Day, day_of, events_of
+from .days import Day, closed, day_of, events_of
 from .plans import TenantPlan
-from .span import ACTOR, Span
 from .truth import Truth
 
+ACTOR = "system:simulator"
+REASON = "simulated tenant"
 GENERATION = "simulator"
 
 
@@ -31,29 +31,32 @@ class AlreadySimulatedError(Exception):
     """A tenant of this seed and number exists: its past cannot be written twice."""
 
 
-def load(plan: TenantPlan, days: Sequence[date], until: datetime) -> tuple[Truth, int]:
-    """Make the tenant and write its days up to `until` (aware), in one transaction; answers its truth and the number of ledger rows.
+def load(plan: TenantPlan, days: Iterable[date], until: datetime) -> tuple[Truth, int]:
+    """Make the tenant and write its days, as far as their billing hours are over at `until` (aware), in one transaction; answers its truth and
+    the number of ledger rows.
 
-    The ledger's partitions for the days must be there. Raises AlreadySimulatedError, also when another process makes the tenant
-    meanwhile. What is sent twice and what is corrected goes in after the rest, as late events do.
+    The ledger's partitions for the days must be there. Raises AlreadySimulatedError, also when another process makes this tenant just now. What
+    is sent twice and what is corrected goes in after the rest, as late events do.
     """
     if Tenant.objects.filter(slug=plan.slug).exists():
         raise AlreadySimulatedError(plan.slug)
-    made, why = [day_of(plan, day, until) for day in days], Span(days[0], until).reason
-    with transaction.atomic():
-        try:
+    until = closed(plan.time_zone, until)
+    made = [day_of(plan, day, until) for day in days]
+    try:
+        with transaction.atomic():
             tenant = provisioning.create_tenant(
                 slug=plan.slug, name=plan.name, tier=provisioning.tier_by_slug(plan.tier), time_zone=plan.time_zone,
-                contact_email=f"billing@{plan.slug}.example", actor=ACTOR, reason=why,
+                contact_email=f"billing@{plan.slug}.example", actor=ACTOR, reason=REASON,
             )  # fmt: skip
-        except Conflict as error:
-            raise AlreadySimulatedError(plan.slug) from error
-        rows = _write(tenant, made, why)
+            rows = _write(tenant, made)
+    except problems.Conflict as error:
+        raise AlreadySimulatedError(plan.slug) from error
     return _true(plan, made, until), rows
 
 
 def truth_of(plan: TenantPlan, days: Iterable[date], until: datetime) -> Truth:
     """What `load` answers, computed again for a tenant that is there already."""
+    until = closed(plan.time_zone, until)
     return _true(plan, [day_of(plan, day, until) for day in days], until)
 
 
@@ -65,7 +68,7 @@ def _true(plan: TenantPlan, made: list[Day], until: datetime) -> Truth:
     return truth
 
 
-def _write(tenant: Tenant, made: list[Day], why: str) -> int:
+def _write(tenant: Tenant, made: list[Day]) -> int:
     hours, parser = BillingHours(tenant), EventParser(event_types(), tenant.slug)
     at_first: list[dict[str, Any]] = []
     later: list[dict[str, Any]] = []
@@ -73,7 +76,7 @@ def _write(tenant: Tenant, made: list[Day], why: str) -> int:
         now, afterwards = events_of(day)
         at_first += now
         later += afterwards
-    touched = _count_calls(tenant, made, hours, why)
+    touched = _count_calls(tenant, made, hours)
     for batch in (at_first, later):
         events = list(map(parser.parse, batch))
         if events:
@@ -83,10 +86,10 @@ def _write(tenant: Tenant, made: list[Day], why: str) -> int:
     return len(at_first) + len(later) + sum(len(day.calls) for day in made)
 
 
-def _count_calls(tenant: Tenant, made: list[Day], hours: BillingHours, why: str) -> set[tuple[str, datetime]]:
+def _count_calls(tenant: Tenant, made: list[Day], hours: BillingHours) -> set[tuple[str, datetime]]:
     """Write the call counters as the flusher would; answers the marks."""
     key = apikeys.create(
-        tenant, name="Simulator", scopes=apikeys.PRESETS["service"], by=None, actor=ACTOR, reason=why
+        tenant, name="Simulator", scopes=apikeys.PRESETS["service"], by=None, actor=ACTOR, reason=REASON
     ).key.key_id
     rows = [(hours.start_of(each.at), each.route_class, each.times) for day in made for each in day.calls]
     hours_, routes, times = zip(*rows, strict=True) if rows else ((), (), ())

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from metering import housekeeping, processes
+from django.utils import timezone
+
+from metering import housekeeping, jobs, processes
 from metering.ledger import rollups
-from metering.models import DirtyHour
+from metering.models import DirtyHour, JobRun
+from metering.models.job_run import JobState
 from tenants.models import Tenant
 
 from . import checking, days, loading, plans
 from .checking import Difference
-from .span import OtherSpanError, Span, of_tenant
 from .truth import Truth
 
 AT_ONCE = 10
@@ -32,11 +34,6 @@ class Platform:
     first: date
     until: datetime
 
-    @property
-    def span(self) -> Span:
-        """The time that it is about."""
-        return Span(self.first, self.until)
-
     def days(self) -> list[date]:
         """Every local day of it; the last one may lie behind `until` east of it."""
         return days.every_day(self.first, self.until.date() + timedelta(days=1))
@@ -48,6 +45,51 @@ class Platform:
     def truth(self, number: int) -> Truth:
         """What tenant `number` truly comes to, without a look at the database."""
         return loading.truth_of(self.plan(number), self.days(), self.until)
+
+
+def begun(seed: int) -> Platform | None:
+    """What the tenants of a seed were simulated with when it was begun, as far as this database remembers."""
+    run = JobRun.objects.filter(task=jobs.SIMULATION, period=_period(seed)).first()
+    if run is None:
+        return None
+    return Platform(
+        seed,
+        run.detail["tenants"],
+        date.fromisoformat(run.detail["first"]),
+        datetime.fromisoformat(run.detail["until"]),
+    )
+
+
+def _remember(platform: Platform) -> None:
+    """So that a run that goes on, hours later, makes the same platform. Raises OtherPlatformError where the seed's is another one."""
+    detail = {
+        "tenants": platform.tenants,
+        "first": platform.first.isoformat(),
+        "until": platform.until.isoformat(),
+    }
+    now = timezone.now()
+    run, made = JobRun.objects.get_or_create(
+        task=jobs.SIMULATION, tenant=None, period=_period(platform.seed),
+        defaults={"state": JobState.DONE, "lease_until": now, "finished_at": now, "detail": detail},
+    )  # fmt: skip
+    if made:
+        return
+    known = begun(platform.seed)
+    if known is None or (known.first, known.until) != (platform.first, platform.until):
+        raise OtherPlatformError(
+            f"Seed {platform.seed} was begun from {run.detail['first']} to {run.detail['until']}, and its tenants stay as they are"
+        )
+    if platform.tenants > run.detail["tenants"]:
+        run.detail["tenants"] = platform.tenants
+        run.save(update_fields=["detail"])
+
+
+def _period(seed: int) -> str:
+    return f"seed {seed}"
+
+
+class OtherPlatformError(Exception):
+    """The seed's tenants were made for another span of time: their past cannot be written again."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +105,10 @@ class Done:
 def run(platform: Platform, *, check: bool = True, workers: int = 1) -> Iterator[Done]:
     """Simulate the platform, portion after portion, with `workers` processes, this one among them; yields as it goes.
 
-    Tenants that are there already are passed over (their truth is computed again), so that it can be resumed and extended, and two
-    that run at once share the work. Without `check` nothing is compared. Raises OtherSpanError when they are there for another time.
+    Tenants that are there already are passed over (their truth is computed again), so that it can be resumed and extended. Without
+    `check` nothing is compared. Raises OtherPlatformError.
     """
+    _remember(platform)
     opens = datetime.combine(platform.first, datetime.min.time(), UTC) - timedelta(days=1)
     housekeeping.make_partitions(opens, platform.until)
     size = min(AT_ONCE, max(1, platform.tenants // (2 * workers)))
@@ -83,16 +126,9 @@ def _simulate(numbers: range, platform: Platform, check: bool) -> Done:
             truths[plan.slug], written = loading.load(plan, past, platform.until)
             rows += written
         except loading.AlreadySimulatedError:
-            _expect_the_same_span(plan.slug, platform)
             truths[plan.slug] = loading.truth_of(plan, past, platform.until)
     hours = _roll_up(list(truths), platform.until)
     return Done(truths, rows, hours, list(checking.differences(truths, platform.until)) if check else [])
-
-
-def _expect_the_same_span(slug: str, platform: Platform) -> None:
-    there = of_tenant(Tenant.objects.get(slug=slug))
-    if there != platform.span:
-        raise OtherSpanError(f"{slug} was simulated for another time: {there}, not {platform.span}.")
 
 
 def _roll_up(slugs: list[str], until: datetime) -> int:

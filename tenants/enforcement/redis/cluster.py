@@ -241,11 +241,17 @@ class ClusterControl:
         return list(found.values())
 
     def _usable(self, node: Address) -> Connection:
-        connection = self._redis.to(node)
+        """A connection that was just proved to work. Raises RedisUnavailableError; the map is then asked for anew: a node that is away, or
+        is a replica now, may have a successor, and no command that would be told so ever reaches it."""
         try:
-            connection.command("PING")
-        except RedisUnavailableError:
             connection = self._redis.to(node)
+            try:
+                connection.command("PING")
+            except RedisUnavailableError:
+                connection = self._redis.to(node)
+        except RedisUnavailableError:
+            self._redis.topology.refresh_soon()
+            raise
         return connection
 
 
