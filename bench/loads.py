@@ -33,6 +33,7 @@ class Load:
     p50: float
     p99: float
     refused: int
+    """How many were not answered with 200, or not at all."""
 
 
 @contextmanager
@@ -114,7 +115,11 @@ def _wrk(url: str, texts: Sequence[bytes], connections: int, seconds: float) -> 
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     per_second = float(_find(r"Requests/sec:\s+([\d.]+)", text))
-    return Load(per_second, _latency("50", text), _latency("99", text), int(refused[1]) if refused else 0)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    unanswered = sum(map(int, broken.groups())) if broken else 0
+    return Load(
+        per_second, _latency("50", text), _latency("99", text), (int(refused[1]) if refused else 0) + unanswered
+    )
 
 
 def _latency(percentile: str, text: str) -> float:

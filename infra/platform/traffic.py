@@ -44,7 +44,10 @@ def _request(client: httpx.Client, person: dict[str, Any], turn: int) -> None:
         answer = client.post("/login", json={"username": name, "password": person["password"]}).raise_for_status()
         _tokens[name] = answer.json()["token"]
     headers = {"Authorization": f"Bearer {_tokens[name]}"}
-    studies = client.get("/studies", headers=headers).raise_for_status().json()["results"]
+    answer = client.get("/studies", headers=headers)
+    if answer.status_code == httpx.codes.UNAUTHORIZED:  # a token is good for eight hours, traffic goes on for days
+        del _tokens[name]
+    studies = answer.raise_for_status().json()["results"]
     study = random.choice(studies)["id"]  # noqa: S311
     kind = random.choice(("keyword", "filtered", "semantic"))  # noqa: S311
     filters = {"modality": "CT"} if kind == "filtered" else {}

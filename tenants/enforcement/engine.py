@@ -81,11 +81,16 @@ def write_refusals(rows: Mapping[Row, int]) -> None:
 def readiness() -> str | None:
     """None when the quota Redis can be used, else what is wrong, in one sentence."""
     try:
-        servers = [parse_info(text) for text in control().each("INFO", "memory")]
+        replies = control().each("INFO", "memory")
     except RedisUnavailableError as error:
-        return f"The enforcement Redis is not available ({error})."
-    for facts in servers:
-        policy = facts.get("maxmemory_policy", "noeviction")
+        replies = [error]
+    answered = [reply for reply in replies if not isinstance(reply, RedisUnavailableError)]
+    if (
+        not answered
+    ):  # that one master of a cluster is away is no reason to take this door from the tenants of the others
+        return f"The enforcement Redis is not available ({replies[0]})."
+    for text in answered:
+        policy = parse_info(text).get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             return f"The enforcement Redis has maxmemory-policy {policy}: set it to noeviction, or quotas leak."
     return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from ..decisions import Decision
-from ..models import Tenant
 from .counting.flushing import flush
 from .counting.usage_hash import read_usage
 from .engine import enforcer, readiness
+from .errors import RedisUnavailableError
 from .holds import Holds
 from .protocol.wire import scope_mask
 from .publishing import building, policy
@@ -56,11 +57,17 @@ def gpu_holds(slug: str, month: str) -> Holds:
 def reconcile(now: datetime) -> int:
     """Publish whatever differs between the database and Redis, and correct the month's calls by what the ledger has learnt.
 
-    Returns how many tenants were put right. Raises RedisUnavailableError.
+    Returns how many tenants were put right. Raises RedisUnavailableError, once those are whose servers answer.
     """
-    published = policy.reconcile(now)
-    corrected = [slug for slug in Tenant.objects.values_list("slug", flat=True) if building.rebase(slug)]
-    return published + len(corrected)
+    done, failed = 0, None
+    for step in (partial(policy.reconcile, now), building.rebase_all):
+        try:
+            done += step()
+        except RedisUnavailableError as error:
+            failed = error
+    if failed:
+        raise failed
+    return done
 
 
 __all__ = ["LiveUsage", "check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]

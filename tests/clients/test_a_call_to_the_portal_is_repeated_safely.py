@@ -95,3 +95,16 @@ def test_backoff_doubles_with_jitter_and_has_an_end() -> None:
 )
 def test_both_forms_of_retry_after_are_read(field: str | None, seconds: float) -> None:
     assert retry_after(field, now=60.0) == seconds
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_key_goes_to_the_portal_and_nowhere_else(method: str) -> None:
+    """Not even where the portal's address leads to."""
+    with (
+        Scripted(lambda number, asked: (200, {}, {})) as elsewhere,
+        Scripted(lambda number, asked: (302, {"Location": f"{elsewhere.url}/api/v1/me"}, None)) as portal,
+    ):
+        with pytest.raises(Problem) as problem:
+            Client(portal.url, "k").send(method, "me")
+        assert problem.value.status == 302
+        assert (len(portal.asked), elsewhere.asked) == (1, [])

@@ -95,6 +95,18 @@ def test_whom_the_portal_refused_for_good_is_not_let_through() -> None:
         assert safe.without("a", 1, None).status == expected, code
 
 
+@pytest.mark.parametrize(("later", "expected"), [(300.0, 200), (300.1, 503)])
+def test_whom_the_portal_allowed_long_ago_is_not_let_through(
+    monkeypatch: pytest.MonkeyPatch, later: float, expected: int
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("aurelius.failing.time.monotonic", lambda: now)
+    safe = FailSafe("allow", remember=300.0)
+    safe.saw("a", Decision(200, [], b"", "acme", "abcdefgh", "k"))
+    now += later
+    assert safe.without("a", 1, None).status == expected
+
+
 async def test_calls_that_were_let_through_are_reported_for_the_bill() -> None:
     with (
         Scripted(lambda number, asked: (200, {}, accepted(asked))) as portal,

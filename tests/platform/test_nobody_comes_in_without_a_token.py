@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from aurelius_platform.accounts import TOKEN_SECONDS, Caller, Internal, Tokens
+from aurelius_platform.accounts import INTERNAL_SECONDS, TOKEN_SECONDS, Caller, Internal, Tokens
 from aurelius_platform.gateway.sessions import FAILURE_SECONDS, FAILURES, MOST_WAITING, Doorkeeper
 from tests.platform.conftest import PASSWORD, SECRET, Platform, log_in
 
@@ -94,6 +95,13 @@ async def test_a_flood_of_logins_is_turned_away_and_does_not_wait(platform: Plat
         busy = next(answer for answer in answers if answer.status_code == 503)
         assert (busy.json()["code"], "retry-after" in busy.headers) == ("too_many_at_once", True)
         assert (await log_in(client)).headers["authorization"], "afterwards people come in again"
+
+
+def test_what_services_tell_each_other_is_of_no_use_later() -> None:
+    cleo, internal = Caller("riverside", "cleo", "mammography"), Internal(SECRET)
+    header = internal.header(cleo)[Internal.HEADER]
+    assert internal.caller(header) == cleo
+    assert internal.caller(header, time.time() + INTERNAL_SECONDS + 1) is None
 
 
 async def test_services_answer_the_gateway_only(platform: Platform) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -54,7 +55,13 @@ class AsyncReserving:
     async def __aenter__(self) -> AsyncReserving:
         """Reserve. Raises Refused: nothing is held then."""
         client = self._client or AsyncClient()
-        self.reservation = await _in_thread(Reservation.make, client.blocking, **self._job)
+        loop = asyncio.get_running_loop()
+        making = loop.run_in_executor(None, partial(Reservation.make, client.blocking, **self._job))
+        try:
+            self.reservation = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_give_back)
+            raise
         self._began = asyncio.get_running_loop().time()
         self._beats = asyncio.ensure_future(self._beat())
         return self
@@ -104,6 +111,21 @@ class AsyncReserving:
                 log.error("the reservation %s has ended: %s", self.id, problem)
             else:
                 log.warning("no heartbeat: %s", problem)
+
+
+def _give_back(making: asyncio.Future[Reservation]) -> None:
+    """Nobody waits for this reservation any more: it need not hold GPUs until it lapses."""
+    if making.cancelled() or making.exception() is not None:
+        return
+    reservation = making.result()
+
+    def cancel() -> None:
+        try:
+            reservation.cancel()
+        except (Problem, Unavailable) as failure:
+            log.error("the reservation %s could not be ended: %s", reservation.id, failure)
+
+    threading.Thread(target=cancel, name=f"giving back {reservation.id}").start()
 
 
 def areserve(*, client: AsyncClient | None = None, heartbeat_every: float | None = None, **job: Any) -> AsyncReserving:

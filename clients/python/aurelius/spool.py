@@ -14,6 +14,7 @@ import os
 import threading
 import zlib
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,8 @@ MEBIBYTE = 1024 * 1024
 MAX_BYTES = 64 * MEBIBYTE
 SEGMENT = 4 * MEBIBYTE
 MAX_RECORD = 256 * 1024
+MOST_WRITERS = 1_000
+AT_ONCE = 500
 POSITION = "position"
 
 log = logging.getLogger("aurelius")
@@ -121,12 +124,14 @@ class Spool:
     def free(cls, folder: str | os.PathLike[str], **options: Any) -> Spool:
         """The first spool below `folder` (0, 1, 2 …) that no other process has: for servers with several workers.
 
-        A worker that starts after a crash takes over what the crashed one left.
+        It takes over what workers left that are no more, however many there were: a server may start again with fewer.
         """
-        for number in range(1_000):
+        for number in range(MOST_WRITERS):
             with contextlib.suppress(SpoolBusyError):
-                return cls(Path(folder) / str(number), **options)
-        raise SpoolBusyError(f"{folder}: a thousand writers")
+                mine = cls(Path(folder) / str(number), **options)
+                mine._take_over(path for path in Path(folder).iterdir() if path.name.isdigit() and path != mine.folder)
+                return mine
+        raise SpoolBusyError(f"{folder}: {MOST_WRITERS} writers")
 
     def append(self, record: Record, *, force: bool = False) -> None:
         """See Queue. Raises ValueError also for a record that is too large, OSError when the disk refuses."""
@@ -199,6 +204,19 @@ class Spool:
             if self._guard >= 0:
                 os.close(self._guard)
                 self._guard = -1
+
+    def _take_over(self, folders: Iterable[Path]) -> None:
+        """Move here what waits in those of the folders that nobody has. A crash in between leaves it in both: sent twice counts once."""
+        for folder in sorted(folders):
+            try:
+                left = Spool(folder)
+            except (SpoolBusyError, OSError):
+                continue
+            while records := left.head(AT_ONCE):
+                for record in records:
+                    self.append(record, force=True)
+                left.done(len(records))
+            left.close()
 
     # -------------------------------------------------------------------------------------------------------- files
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 TOKEN_SECONDS = 8 * 3600
+INTERNAL_SECONDS = 300
+"""For so long a service believes another's header: made for one request, so this is for clocks that differ."""
 ROUNDS = 2**13  # of scrypt; a login costs about 20 ms of a core
 
 
@@ -103,12 +105,13 @@ _NOBODY = hashed(secrets.token_hex(16))
 class Tokens:
     """Signed tokens: user name and end, and nothing that must be kept secret."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, seconds: int = TOKEN_SECONDS) -> None:
+        self._seconds = seconds
         self._key = hashlib.sha256(f"sessions:{secret}".encode()).digest()
 
     def issue(self, username: str, now: float | None = None) -> str:
-        """Valid for TOKEN_SECONDS from `now` (Unix seconds)."""
-        ends = int((time.time() if now is None else now) + TOKEN_SECONDS)
+        """Valid for `seconds` from `now` (Unix seconds)."""
+        ends = int((time.time() if now is None else now) + self._seconds)
         body = base64.urlsafe_b64encode(json.dumps([username, ends]).encode()).rstrip(b"=")
         return f"{body.decode()}.{self._sign(body)}"
 
@@ -140,11 +143,12 @@ class Internal:
     HEADER = "x-platform-caller"
 
     def __init__(self, secret: str) -> None:
-        self._tokens = Tokens(f"internal:{secret}")
+        self._tokens = Tokens(f"internal:{secret}", INTERNAL_SECONDS)
 
     def header(self, caller: Caller) -> dict[str, str]:
         return {self.HEADER: self._tokens.issue(json.dumps([caller.tenant, caller.user, caller.project]))}
 
-    def caller(self, header: str) -> Caller | None:
-        text = self._tokens.username(header) if header else None
+    def caller(self, header: str, now: float | None = None) -> Caller | None:
+        """Whom the header names; None when it is forged or no header of the present request (`now` in Unix seconds)."""
+        text = self._tokens.username(header, now) if header else None
         return Caller(*json.loads(text)) if text else None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from ... import access
@@ -150,16 +151,41 @@ def rebase(slug: str) -> int:
 
 
 def rebase_after(rows: Iterable[CallCount]) -> None:
-    """After a process's counts reached the ledger: correct the tenants for whom some belong to an earlier generation."""
+    """After a process's counts reached the ledger: correct the tenants for whom some belong to an earlier generation.
+
+    Raises RedisUnavailableError, once those are corrected whose servers answer.
+    """
     if not rows:
         return
     generations: dict[int, set[str]] = {}
     for row in rows:
         generations.setdefault(row.tenant_id, set()).add(row.generation)
     connection = control()
-    for tenant_id, slug in Tenant.objects.filter(pk__in=generations).values_list("pk", "slug"):
-        if generations[tenant_id] - {_counting(connection, slug).decode()}:
-            rebase(slug)
+
+    def correct(tenant_id: int, slug: str) -> int:
+        return rebase(slug) if generations[tenant_id] - {_counting(connection, slug).decode()} else 0
+
+    _each(Tenant.objects.filter(pk__in=generations), correct)
+
+
+def rebase_all() -> int:
+    """`rebase` every tenant; answers how many were corrected. Raises as `rebase_after`."""
+    return _each(Tenant.objects.order_by("pk"), lambda _, slug: rebase(slug))
+
+
+def _each(tenants: QuerySet[Tenant], correct: Callable[[int, str], int]) -> int:
+    """How many tenants were corrected. A master of a cluster that is away keeps the others' tenants from nothing, and is told at the end."""
+    ids = dict(tenants.values_list("slug", "pk"))
+    done, failed = 0, None
+    for group in control().groups(ids):
+        try:
+            for slug in ids.keys() & group:
+                done += bool(correct(ids[slug], slug))
+        except RedisUnavailableError as error:
+            failed = error  # of these no other is asked either: each would wait
+    if failed:
+        raise failed
+    return done
 
 
 def _counting(connection: Control, slug: str) -> bytes:

@@ -7,17 +7,18 @@ order in which publications arrive, what stands in the end has seen every change
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from ...models import Tenant
 from .. import metrics
 from ..errors import RedisUnavailableError
 from ..protocol import keys, wire
+from ..protocol.resp import Words
 from ..protocol.scripts import PUBLISH
 from ..redis.cluster import Control
 from ..redis.control import TIME_TO_LIVE, control
@@ -58,32 +59,37 @@ def publish_operators_after_commit() -> None:
 
 
 def publish_now(*tenant_ids: int) -> None:
-    """As `publish`, but raises RedisUnavailableError. Unknown ids are ignored."""
-    connection = control()
+    """As `publish`, but raises RedisUnavailableError, once the tenants are published whose servers answer. Unknown ids are ignored."""
+    connection, failed = control(), None
     for first in range(0, len(tenant_ids), BATCH):
         publications = read(tenant_ids[first : first + BATCH])
-        refused = [each for each, sent in zip(publications, send(connection, publications), strict=True) if not sent]
-        older = [each for each in refused if _database_is_older(connection, each)]
+        sent = list(zip(publications, send(connection, publications), strict=True))
+        failed = next((reply for _, reply in sent if isinstance(reply, RedisUnavailableError)), failed)
+        older = [each for each, reply in sent if reply is False and _database_is_older(connection, each)]
         if older:  # it was restored from a backup: its versions go on from Redis's
             publish_now(*Tenant.objects.filter(slug__in=[each.slug for each in older]).values_list("pk", flat=True))
+    if failed:
+        raise failed
 
 
 def publish_operators_now() -> None:
     """As `publish_operators`, but raises RedisUnavailableError."""
-    send(control(), [read_operators()])
+    (reply,) = send(control(), [read_operators()])
+    if isinstance(reply, RedisUnavailableError):
+        raise reply
 
 
-def send(connection: Control, publications: Sequence[Publication]) -> list[bool]:
-    """Write publications in one round trip; False for each that found a newer one there."""
-    commands = [
-        PUBLISH.evalsha(keys.tenant_key(each.slug), each.policy, TIME_TO_LIVE, *_flat(each.records))
-        for each in publications
+def send(connection: Control, publications: Sequence[Publication]) -> list[bool | RedisUnavailableError]:
+    """Write publications in one round trip to each server; False for each that found a newer one there, the error for each that its
+    server did not take."""
+    calls: list[Words] = [
+        (keys.tenant_key(each.slug), each.policy, TIME_TO_LIVE, *_flat(each.records)) for each in publications
     ]
-    connection.each("SCRIPT", "LOAD", PUBLISH.source)
-    applied = [bool(reply) for reply in connection.pipeline(commands)]
-    metrics.PUBLICATIONS.labels("applied").inc(sum(applied))
-    metrics.PUBLICATIONS.labels("superseded").inc(len(applied) - sum(applied))
-    return applied
+    replies = connection.scripts(PUBLISH, calls)
+    sent = [reply if isinstance(reply, RedisUnavailableError) else bool(reply) for reply in replies]
+    metrics.PUBLICATIONS.labels("applied").inc(sent.count(True))
+    metrics.PUBLICATIONS.labels("superseded").inc(sent.count(False))
+    return sent
 
 
 def _flat(records: dict[bytes, bytes]) -> list[bytes]:
@@ -112,16 +118,28 @@ def _quietly(action: Callable[[], None]) -> bool:
 def reconcile(now: datetime) -> int:
     """Compare every tenant with Redis and publish what differs (a publication that failed, an edit in Redis, a schedule that moved).
 
-    Returns how many were published. Raises RedisUnavailableError.
+    Returns how many were published. Raises RedisUnavailableError, once the tenants of all servers that answer are looked at.
     """
-    connection = control()
+    connection, published, failed = control(), 0, None
+    ids = dict(Tenant.objects.order_by("pk").values_list("slug", "pk"))
+    for group in connection.groups([keys.PLATFORM, *ids]):
+        try:
+            if keys.PLATFORM in group and not _as_published(connection, [read_operators()])[0]:
+                publish_operators_now()
+                published += 1
+            published += _reconcile(connection, [pk for slug, pk in ids.items() if slug in group], now)
+        except RedisUnavailableError as error:
+            failed = error
+    if failed:
+        raise failed
+    return published
+
+
+def _reconcile(connection: Control, tenant_ids: Sequence[int], now: datetime) -> int:
     published = 0
-    if not _as_published(connection, [read_operators()])[0]:
-        publish_operators_now()
-        published += 1
-    for batch in _batches(with_limits(Tenant.objects.order_by("pk"))):
-        expected = [compose(tenant, tenant.policy_version, now) for tenant in batch]
-        found = _as_published(connection, expected)
+    for first in range(0, len(tenant_ids), BATCH):
+        batch = list(with_limits(Tenant.objects.filter(pk__in=tenant_ids[first : first + BATCH])))
+        found = _as_published(connection, [compose(tenant, tenant.policy_version, now) for tenant in batch])
         differing = [tenant.pk for tenant, same in zip(batch, found, strict=True) if not same]
         publish_now(*differing)
         published += len(differing)
@@ -146,10 +164,3 @@ def _as_published(connection: Control, publications: Sequence[Publication]) -> l
     replies = connection.pipeline([("HGETALL", keys.tenant_key(each.slug)) for each in publications])
     hashes = [dict(zip(reply[::2], reply[1::2], strict=True)) for reply in replies]
     return [each.same_as(there) for each, there in zip(publications, hashes, strict=True)]
-
-
-def _batches(tenants: QuerySet[Tenant]) -> Iterable[list[Tenant]]:
-    last = 0
-    while batch := list(tenants.filter(pk__gt=last)[:BATCH]):
-        yield batch
-        last = batch[-1].pk

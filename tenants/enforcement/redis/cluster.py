@@ -189,15 +189,24 @@ class ClusterControl:
         return self._usable(self._redis.topology.where(slug)).script(script, *keys_and_arguments)
 
     def scripts(self, script: Script, calls: Sequence[Words]) -> list[Any]:
-        """As Connection.scripts, in one round trip to each master that is concerned. A run that was sent to the wrong one is sent again."""
+        """As Connection.scripts, in one round trip to each master that is concerned. A run that was sent to the wrong one is sent again.
+
+        A master that is away leaves the others theirs: in place of the replies of its own stands the error.
+        """
         replies: list[Any] = [None] * len(calls)
         places: dict[Address, list[int]] = defaultdict(list)
         for index, call in enumerate(calls):
-            places[self._redis.topology.where(_tag(call[0]))].append(index)
+            try:
+                places[self._redis.topology.where(_tag(call[0]))].append(index)
+            except RedisUnavailableError as error:
+                replies[index] = error
         for node, indexes in places.items():
-            for index, reply in zip(
-                indexes, self._usable(node).scripts(script, [calls[index] for index in indexes]), strict=True
-            ):
+            try:
+                answered = self._usable(node).scripts(script, [calls[index] for index in indexes])
+            except RedisUnavailableError as error:
+                self._redis.topology.refresh_soon()
+                answered = [error] * len(indexes)
+            for index, reply in zip(indexes, answered, strict=True):
                 replies[index] = self._elsewhere(script, calls[index], reply)
         return replies
 
@@ -205,7 +214,10 @@ class ClusterControl:
         slug = _tag(call[0])
         if not isinstance(reply, RedisUnavailableError) or not self._redis.topology.learn(slug, reply):
             return reply
-        return self._usable(self._redis.topology.where(slug)).scripts(script, [call])[0]
+        try:
+            return self._usable(self._redis.topology.where(slug)).scripts(script, [call])[0]
+        except RedisUnavailableError as error:
+            return error
 
     def pipeline(self, commands: Sequence[Words]) -> list[Any]:
         """As Connection.pipeline: one round trip to each master that is concerned. Replies come in the order of the commands."""
@@ -227,8 +239,15 @@ class ClusterControl:
         return replies
 
     def each(self, *words: str | bytes | int) -> list[Any]:
-        """The replies of every master to a command without a key."""
-        return [self._usable(node).command(*words) for node in self._redis.topology.masters()]
+        """The replies of every master to a command without a key; in place of that of one that is away stands the error."""
+        replies: list[Any] = []
+        for node in self._redis.topology.masters():
+            try:
+                replies.append(self._usable(node).command(*words))
+            except RedisUnavailableError as error:
+                self._redis.topology.refresh_soon()
+                replies.append(error)
+        return replies
 
     def groups(self, slugs: Iterable[str]) -> list[set[str]]:
         """The tenants by the master that has them: what fails for one group need not fail for the others."""

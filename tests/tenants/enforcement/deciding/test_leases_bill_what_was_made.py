@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from tenants.enforcement.counting.usage_hash import call_counts, read_usage
+from tenants.enforcement.deciding import leases
 from tenants.enforcement.deciding.pipelined import AsyncEnforcer
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.http.answers import fields_of
+from tenants.enforcement.protocol.scripts import SETTLE
 
 from ..stage import Stage, codes
 
@@ -193,6 +197,7 @@ async def test_no_call_is_granted_at_once_without_a_lease(stage):
 def test_leases_are_settled_in_one_round_trip(stage, leasing):
     stage.tenants["acme"].windows = {"minute": None, "hour": None, "day": 100_000}
     texts = [stage.key() for _ in range(4)]
+    stage.command("SCRIPT", "LOAD", SETTLE.source)
     for text in texts:
         for _ in range(5 * SIZE):
             leasing.consume(text)
@@ -266,7 +271,9 @@ def test_a_lease_of_a_lost_redis_is_billed_by_the_process(stage, leasing, redis_
         leasing.consume(text)
     redis_server.flush()
     stage.build("acme")
+    opened = month(stage)
     leasing.leases.settle_all()
+    assert month(stage) == opened, "what this month never counted is not given back to it"
     assert bill(stage) == SIZE + 3
 
 
@@ -277,6 +284,58 @@ def test_a_revoked_key_is_noticed_when_the_lease_ends(stage, leasing):
     stage.revoke(text)
     outcomes = [leasing.consume(text).code for _ in range(SIZE + 1)]
     assert outcomes[-1] == "invalid_key"
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Puts the clock of leases on by so many seconds."""
+
+    def put_on(seconds: float) -> None:
+        monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + seconds))
+
+    return put_on
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_lease_ends_with_its_time(stage, later, revoked):
+    stage.tenant()
+    enforcer = stage.enforcer(lease_size=SIZE, lease_seconds=100.0)
+    enforcer.leases._run = lambda: None
+    text = stage.key()
+    for _ in range(SIZE + 2):
+        assert enforcer.consume(text).allowed
+    if revoked:
+        stage.revoke(text)
+    later(99.0)
+    assert enforcer.consume(text).allowed
+    later(101.0)
+    assert enforcer.at_once(text, "default", 0) is None
+    assert enforcer.consume(text).code == ("invalid_key" if revoked else "")
+    enforcer.leases.settle_all()
+    assert bill(stage) == month(stage) == SIZE + 3 + (not revoked)
+
+
+def test_a_lease_is_billed_in_one_hour(stage, leasing):
+    """It ends with the billing hour in which it was taken, however long leases last."""
+    text = stage.key()
+    for _ in range(SIZE + 1):
+        leasing.consume(text)
+    lease = leasing.leases.of((text, "default", 0))
+    left_of_the_hour = lease.taken.hour + 3_600 - lease.taken.now_ms / 1000
+    assert 0 < left_of_the_hour <= 3_600
+    now = time.monotonic()
+    assert not lease.is_over(now)
+    assert lease.is_over(now + left_of_the_hour)
+
+
+def test_near_a_limit_a_call_asks_once(stage, leasing):
+    stage.tenants["acme"].windows = {"minute": SIZE - 1 + 5 * SIZE + 7, "hour": None, "day": None}
+    text = stage.key()
+    for _ in range(SIZE - 1 + 5 * SIZE):
+        leasing.consume(text)
+    before = stage.command("INFO", "commandstats").decode()  # seven are left: no lease fits any more
+    assert codes([leasing.consume(text) for _ in range(7)]) == {"granted": 7}
+    assert _evalsha(stage.command("INFO", "commandstats").decode()) - _evalsha(before) <= 1 + 7
 
 
 def test_off_means_every_call_asks(stage):
