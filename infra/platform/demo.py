@@ -155,6 +155,7 @@ class Platform:
                 self._manage("add_meter", *METERS, "--now")
                 client = Client(self.portal["url"], self.portal["operator"]["token"])
                 onboard(client, self.data / "accounts.json", self.data / "logins.json")
+        self.ports = _ports()  # again: others may have taken some while the portal started
         with step("Starting gateway, imaging, search, ml, worker and queues"):
             children = [self._service(name) for name in SERVICES] + [self._worker(), self._queues()]
             for child in children:
