@@ -107,7 +107,7 @@ def locust(
     gateway: str, *options: str, summary: Path, workers: int, environment: Mapping[str, str] | None = None
 ) -> int:
     """Run Locust against `gateway` to its end, as one process (0 workers), or as a master with so many workers. The exit status: 1 when an
-    objective is missed; a worker that ends badly is worth 1, too."""
+    objective is missed; a worker that ends badly, or does not end, is worth 1, too."""
     program = [str(BIN / "locust"), "-f", str(HERE / "load_test.py")]
     judge = [*program, "--host", gateway, "--headless", "--only-summary", "--summary", str(summary), *options]
     if not workers:
@@ -120,13 +120,21 @@ def locust(
     hands = [subprocess.Popen(work, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) for _ in range(workers)]
     try:
         status = master.wait()
-        ended = [hand.wait(LEAVE_SECONDS) for hand in hands]
+        ended = [_left(hand) for hand in hands]
     finally:
         for process in (master, *hands):
             if process.poll() is None:
                 process.kill()
                 process.wait()
     return status or int(any(ended))
+
+
+def _left(worker: subprocess.Popen[bytes]) -> int:
+    """How a worker ended whose master is no more; one that does not leave by itself ended badly."""
+    try:
+        return worker.wait(LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return 1
 
 
 def _free_port() -> int:

@@ -120,6 +120,24 @@ def test_an_event_that_is_rejected_is_handed_back_and_holds_nothing_up() -> None
     assert (events.accepted, events.rejected, events.duplicates) == (1, 1, 1)
 
 
+def test_an_application_that_fails_at_a_rejected_event_holds_nothing_up() -> None:
+    def answer(number: int, asked: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        told = accepted(asked)
+        told["results"][0] |= {"status": "rejected", "code": "unknown_type", "detail": "nobody knows it"}
+        return 207, {}, told
+
+    def fails(event: Any, why: Any) -> None:
+        raise RuntimeError("a bug of the application")
+
+    with Scripted(answer) as portal:
+        events = Events(Client(portal.url, "k"), every=600, on_rejected=fails)
+        for id in ("a", "b"):
+            events.send("api_calls", 1, id=id)
+        assert events.close(PATIENCE)
+    assert [ids(asked) for asked in portal.asked] == [["a", "b"]]
+    assert (events.accepted, events.rejected) == (1, 1)
+
+
 def test_one_event_that_breaks_the_request_is_found() -> None:
     def answer(number: int, asked: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
         if "poison" in ids(asked):

@@ -287,7 +287,10 @@ class Events:
         self.rejected += 1
         log.error("usage event %s of %s: %s", record["id"], record["source"], reason.get("detail") or reason)
         if self._on_rejected is not None:
-            self._on_rejected(record, reason)
+            try:
+                self._on_rejected(record, reason)
+            except Exception:  # the application's own: events behind this one must not wait for it to be mended
+                log.exception("on_rejected failed for usage event %s", record["id"])
 
     def _hold(self, tenant: str, why: str, seconds: float = 0.0) -> None:
         seconds = seconds or HOLD

@@ -47,6 +47,7 @@ class AsyncEnforcer(Core):
         self._breaker = self.breaker_of("") if self._address else Breaker()
         self._granted_calls: list[Call] = []
         self._measured: list[float] = []
+        self._flush_is_due = False
         self._taking: dict[Shape, asyncio.Task[bool]] = {}
 
     async def consume(self, text: bytes, *, cost: int = 1, route_class: str = "default", scopes: int = 0) -> Decision:
@@ -87,6 +88,7 @@ class AsyncEnforcer(Core):
             self.seconds.observe(time.perf_counter() - started, exemplar)
         else:
             self._measured.append(time.perf_counter() - started)
+            self._flush_soon()
         return decision
 
     async def close(self) -> None:
@@ -99,12 +101,17 @@ class AsyncEnforcer(Core):
 
     def count_granted(self, call: Call, calls: int = 1) -> None:
         """Noted now and brought to the metrics in a moment, many at once: a lock and a look-up for each call would cost more than the rest."""
-        if not self._granted_calls:
-            asyncio.get_running_loop().call_later(METRICS_SECONDS, self.flush_metrics)
         self._granted_calls.append(call)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_later(METRICS_SECONDS, self.flush_metrics)
 
     def flush_metrics(self) -> None:
         """Bring what was noted to the metrics."""
+        self._flush_is_due = False
         calls, self._granted_calls = self._granted_calls, []
         measured, self._measured = self._measured, []
         for call, number in TallyOf(calls).items():

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tenants.enforcement.counting.usage_hash import call_counts, read_usage
-from tenants.enforcement.deciding import leases
+from tenants.enforcement.deciding import leases, pipelined
 from tenants.enforcement.deciding.pipelined import AsyncEnforcer
 from tenants.enforcement.errors import RedisUnavailableError
 from tenants.enforcement.http.answers import fields_of
@@ -284,6 +284,24 @@ def test_a_revoked_key_is_noticed_when_the_lease_ends(stage, leasing):
     stage.revoke(text)
     outcomes = [leasing.consume(text).code for _ in range(SIZE + 1)]
     assert outcomes[-1] == "invalid_key"
+
+
+async def test_calls_out_of_leases_alone_leave_nothing_behind(stage, monkeypatch):
+    """What was measured goes to the metrics in a moment, also where no call asks Redis for itself any more."""
+    monkeypatch.setattr(pipelined, "METRICS_SECONDS", 0)
+    enforcer = on_a_loop(stage, minute=None, hour=None, day=100_000)
+    text = stage.key()
+    for _ in range(SIZE):  # from the last on it is hot
+        await enforcer.consume(text)
+    enforcer.flush_metrics()
+    before = enforcer.seconds._sum.get()
+    for _ in range(SIZE // 2):
+        assert (await enforcer.consume(text)).allowed
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert enforcer._measured == []
+    assert enforcer.seconds._sum.get() > before
+    await enforcer.close()
 
 
 @pytest.fixture
