@@ -10,7 +10,6 @@ exit status: that is how the load tests run. Where a platform runs on this data 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import secrets
@@ -29,7 +28,7 @@ from onboarding import METERS, onboard
 
 from aurelius_platform.build import build
 from aurelius_platform.config import PORTS, SERVICES
-from portal.demo.folder import DemoError, DemoFolder
+from portal.demo.folder import DemoError, DemoFolder, hold
 from portal.demo.progress import say, step
 from portal.demo.supervisor import Child, Supervisor
 from portal.embedded import EmbeddedError, free_port, port_is_free
@@ -87,6 +86,7 @@ class Platform:
             while True:
                 time.sleep(WATCH_EVERY)
                 self.supervisor.check()
+                self._follow()
         except Stop:
             say("\nStopping …")
         finally:
@@ -100,12 +100,8 @@ class Platform:
 
     def _take(self) -> bool:
         """Lock the platform's folder; False when another platform has it."""
-        self._lock = (self.data / "lock").open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+        self._lock = hold(self.data / "lock")
+        return self._lock is not None
 
     def _join(self, command: list[str]) -> int:
         """Run `command` on the platform that has this folder. Raises DemoError when there is none to run, or it is not as asked for."""
@@ -141,8 +137,27 @@ class Platform:
             with step("Starting the portal's demo", lambda: self.supervisor.last_words_of("portal")):
                 self.supervisor.start(portal)
                 self.supervisor.wait_until_ready(portal, PORTAL_SECONDS)
-        self.environment = json.loads(self.folder.environment_file.read_text())
-        self.portal = json.loads(self.folder.description.read_text())
+        self.environment, self.portal = self._found()
+
+    def _found(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """(environment, description) of the portal that runs on this folder. Raises OSError or ValueError while none does."""
+        return json.loads(self.folder.environment_file.read_text()), json.loads(self.folder.description.read_text())
+
+    def _follow(self) -> None:
+        """A portal that was started again may answer elsewhere: then our processes start again, too, with its new addresses."""
+        try:
+            found = self._found()
+        except (OSError, ValueError):
+            return
+        if (self.environment, self.portal) == found:
+            return
+        self.environment, self.portal = found
+        say(f"  The portal answers at {self.portal['url']} now; the platform's processes start again with that")
+        for child in self.supervisor.children:
+            if child.environment is not None:  # ours: the portal has the supervisor's
+                child.environment = self._environment(child.name.removeprefix("platform-"))
+                if child.process is not None:
+                    child.process.terminate()
 
     def _platform(self) -> None:
         secret = self.data / "secret"

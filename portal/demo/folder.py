@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -17,12 +18,60 @@ from portal.embedded.process import write_private
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_FOLDER = ROOT / ".data"
+STOP_SECONDS = 40
 # Secrets that must stay the same over restarts: sessions and API keys of the last run shall work in the next.
 SECRETS = ("SECRET_KEY", "API_KEY_PEPPER", "METRICS_TOKEN", "ALERTS_TOKEN", "DEMO_PASSWORD_SEED")
 
 
 class DemoError(RuntimeError):
     """The demo cannot go on; the text is one sentence that says what to do."""
+
+
+def hold(path: Path) -> IO[str] | None:
+    """Lock a file for as long as it is open, and write this process down in it; None when another one has it. Raises OSError."""
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    lock.seek(0)
+    lock.truncate()
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _written_in(lock: Path) -> int | None:
+    try:
+        return int(lock.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("a+") as probe:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _stop_holder(lock: Path) -> None:
+    """End whoever holds it, and wait for that. Raises DemoError."""
+    owner = _written_in(lock)
+    if not _is_held(lock) or owner is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(owner, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _is_held(lock):
+        if time.monotonic() > deadline:
+            raise DemoError(f"The demo (process {owner}) does not stop: end it with `kill -9 {owner}` and try again.")
+        time.sleep(0.1)
 
 
 class DemoFolder:
@@ -66,43 +115,27 @@ class DemoFolder:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             for folder in (self.logs, self.mail, self.volumes, self.path / "static"):
                 folder.mkdir(exist_ok=True)
-            self._lock = (self.path / "lock").open("a+")
+            self._lock = hold(self.path / "lock")
         except OSError as error:
             raise DemoError(
                 f"Cannot write to {error.filename} ({error.strerror}): make the folder {self.path} writable for you, or set"
                 " PORTAL_DATA to another folder."
             ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if self._lock is None:
             raise DemoError(
                 f"A demo already runs on {self.path} (process {self.owner()}): stop it with Ctrl-C where it runs or with"
                 f" `kill {self.owner()}`, or set PORTAL_DATA to another folder."
-            ) from None
-        self._lock.seek(0)
-        self._lock.truncate()
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+            )
         for leftover in (self.description, self.environment_file):
             leftover.unlink(missing_ok=True)
 
     def owner(self) -> int | None:
         """The process that holds the folder, as it wrote itself down."""
-        try:
-            return int((self.path / "lock").read_text())
-        except (OSError, ValueError):
-            return None
+        return _written_in(self.path / "lock")
 
     def running(self) -> bool:
         """True while some process holds the folder."""
-        try:
-            with (self.path / "lock").open("a+") as probe:
-                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+        return _is_held(self.path / "lock")
 
     def release(self) -> None:
         """The demo has stopped."""
@@ -113,18 +146,12 @@ class DemoFolder:
             self._lock = None
 
     def reset(self) -> None:
-        """Stop the demo that runs here, if any, and delete its data."""
+        """Stop the demo that runs here, if any, and delete its data. What stands in front of it on the same folder (the reference platform)
+        is stopped first: it would start the demo again."""
         if not self.path.exists():
             return
-        if self.running() and (owner := self.owner()) is not None:
-            os.kill(owner, signal.SIGTERM)
-            deadline = time.monotonic() + 40
-            while self.running():
-                if time.monotonic() > deadline:
-                    raise DemoError(
-                        f"The demo (process {owner}) does not stop: end it with `kill -9 {owner}` and try again."
-                    )
-                time.sleep(0.1)
+        for lock in (*self.path.glob("*/lock"), self.path / "lock"):
+            _stop_holder(lock)
         try:
             shutil.rmtree(self.path)
         except OSError as error:

@@ -36,13 +36,15 @@ async def test_a_day_at_work(platform: Platform) -> None:
 async def test_jobs_are_queued_and_seen_by_their_tenant_only(platform: Platform) -> None:
     async with platform.running() as client:
         await log_in(client)
-        study = (await client.get("/studies")).json()["results"][0]["id"]
+        found = next(each for each in (await client.get("/studies")).json()["results"] if each["slices"] > 1)
+        study = found["id"]
         jobs = [
             ("imaging", await client.post(f"/studies/{study}/thumbnails")),
             ("ml", await client.post("/ml/jobs", json={"studies": [study]})),
         ]
         for service, answer in jobs:
             assert answer.status_code == 202
+            assert answer.json()["expected"] == found["slices"], "what progress will be told of"
             seen = await client.get(f"/jobs/{service}/{answer.json()['id']}")
             assert seen.json()["state"] == "queued"
         await log_in(client, "lars")

@@ -99,3 +99,33 @@ def test_each_child_keeps_its_own_environment(first: demo.Platform) -> None:
 )
 def test_the_portal_speaks_to_the_collector_as_the_services_do(given: dict[str, str], protocol: str | None) -> None:
     assert demo._portals_environment(given).get("OTEL_EXPORTER_OTLP_PROTOCOL") == protocol
+
+
+def test_a_portal_that_comes_back_elsewhere_is_followed(first: demo.Platform) -> None:
+    (first.data / "secret").write_text("x" * 32)
+
+    def portal_at(port: int) -> None:
+        first.folder.environment_file.write_text(json.dumps({"CELERY_BROKER_URL": f"redis://127.0.0.1:{port + 2}"}))
+        urls = {"url": f"http://127.0.0.1:{port}", "decision_url": f"http://127.0.0.1:{port + 1}/decide"}
+        first.folder.description.write_text(json.dumps(urls))
+
+    portal_at(7000)
+    first.environment, first.portal = first._found()
+    child = first._child("gateway", [sys.executable, "-c", "import time; time.sleep(600)"])
+    first.folder.logs.mkdir()
+    first.supervisor.start(child)
+    try:
+        first.folder.description.unlink()  # it is away
+        first._follow()
+        portal_at(7000)
+        first._follow()
+        assert child.alive(), "it is where it was"
+        portal_at(8000)
+        first._follow()
+        assert child.process is not None
+        child.process.wait(10)
+        assert child.environment is not None
+        assert child.environment["PLATFORM_DECISION_URL"] == "http://127.0.0.1:8001"
+        assert child.environment["PLATFORM_BROKER_URL"] == "redis://127.0.0.1:8002"
+    finally:
+        first.supervisor.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from aurelius_platform.search import index
 from aurelius_platform.search.corpus import Report, reports
 from aurelius_platform.search.index import Index, NoIndexError, match
+from aurelius_platform.search.vectors import BUCKETS, DIMENSIONS, Space
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_new_index_is_taken_up_and_the_old_one_goes(tmp_path: Path) -> None:
     fresh = [*reports(20), Report(99, "MR knee, zebra", "A zebra stripe artefact.", "MR", "knee", 2024)]
     assert index.build(tmp_path, "notes", fresh, 21, lambda *_: None) == 21
     assert [row["id"] for row in here.search("keyword", "zebra", 5)] == [99]
-    assert seen[:3] == [(0, 150), (100, 150), (150, 150)]
+    assert (seen[0], seen[-1]) == ((0, 150), (150, 150))
     assert len(list(tmp_path.glob("*.sqlite"))) == 2, "the present one, and the one before, which may still be read"
 
 
@@ -112,3 +114,36 @@ def test_a_search_reads_one_index_although_another_comes_meanwhile(
 
     monkeypatch.setattr(Index, "_current", and_then_another)
     assert here.search("semantic", "gallstones", 1)[0]["title"] == texts[0]
+
+
+def test_progress_is_that_of_the_work_and_the_last_document_is_done_when_the_index_answers(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    answers: list[bool] = []
+
+    def progress(done: int, expected: int) -> None:
+        told.append((done, expected))
+        answers.append((tmp_path / "reports.json").exists())
+
+    index.build(tmp_path, "reports", reports(1_200), 1_200, progress)
+    done = [each for each, _ in told]
+    assert done == sorted(done)
+    assert told[0] == (0, 1_200)
+    assert told[-1] == (1_200, 1_200)
+    assert [there for (each, _), there in zip(told, answers, strict=True) if each == 1_200] == [True]
+    assert len({each for each in done if 120 < each < 1_200}) >= 5, "meaning, most of the work, is told as it goes"
+
+
+def test_a_large_index_does_not_lie_in_memory_as_a_whole() -> None:
+    texts = [each.body for each in reports(3_000)]
+    tracemalloc.start()
+    try:
+        space = Space.of(texts, list(range(3_000)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3_000 * BUCKETS * 4, "the matrix of all texts alone would be larger"
+    assert space.vectors.shape == (3_000, DIMENSIONS)
+
+
+def test_a_text_without_a_word_is_far_from_everything() -> None:
+    assert Space.of(["", "a cyst of the liver"], [1, 2]).nearest("liver cyst", 2)[0][0] == 2

@@ -2,10 +2,12 @@
 
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from portal.demo.folder import DemoError, DemoFolder, process_environment
+from portal.demo.folder import ROOT, DemoError, DemoFolder, process_environment
 
 
 def test_a_second_demo_is_told_how_to_stop_the_first(tmp_path):
@@ -54,6 +56,28 @@ def test_reset_deletes_everything(tmp_path):
     folder.reset()
     assert not folder.path.exists()
     folder.reset()  # twice does no harm
+
+
+def test_reset_first_stops_what_stands_in_front_of_the_demo(tmp_path):
+    """The reference platform holds a folder in the demo's: it would start the demo again while its data is being deleted."""
+    folder = DemoFolder(tmp_path / "data")
+    held = (
+        "import signal, sys, time; from pathlib import Path; from portal.demo.folder import hold\n"
+        "path, order = Path(sys.argv[1]), Path(sys.argv[2]); lock = hold(path)\n"
+        "def stop(*_): order.open('a').write(path.parent.name + '\\n'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop); print('held', flush=True)\n"
+        "while True: (path.parent / 'alive').write_text('x'); time.sleep(0.01)"
+    )
+    (folder.path / "platform").mkdir(parents=True)
+    kept = []
+    for lock in (folder.path / "lock", folder.path / "platform" / "lock"):
+        command = [sys.executable, "-c", held, str(lock), str(tmp_path / "order")]
+        kept.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        assert kept[-1].stdout.readline() == "held\n"
+    folder.reset()
+    assert [process.wait(10) for process in kept] == [0, 0]
+    assert (tmp_path / "order").read_text().split() == ["platform", "data"]
+    assert not folder.path.exists()
 
 
 def test_settings_of_the_persons_shell_do_not_reach_the_demo(tmp_path, monkeypatch):

@@ -80,9 +80,11 @@ def create(config: Config | None = None, queue: Celery | None = None, usage: Usa
     @app.post("/jobs", status_code=202)
     def start(asked: BatchJob, caller: ByCaller) -> dict[str, Any]:
         """All slices of these studies, in the background; GPUs are reserved at the portal around the job."""
-        if unknown := [id for id in asked.studies if catalogue.get(id) is None]:
+        studies = {id: catalogue.get(id) for id in asked.studies}
+        if unknown := [id for id, study in studies.items() if study is None]:
             raise problem(404, "no_such_study", f"There is no study {', '.join(unknown[:5])}.")
-        job = jobs.add("infer", caller, ",".join(asked.studies), expected=len(asked.studies))
+        slices = sum(len(study.slices) for id in asked.studies if (study := studies[id]))
+        job = jobs.add("infer", caller, ",".join(asked.studies), expected=slices)
         return enqueue(queue, jobs, "platform.infer", job)
 
     show_jobs(app, jobs)

@@ -16,6 +16,8 @@ from .corpus import Report
 from .vectors import Space
 
 CHUNK = 100
+WORDS = 0.1
+"""The part of a document's work that its words are; its meaning is the rest."""
 REPORTS = "reports"
 KINDS = ("keyword", "filtered", "semantic")
 _SCHEMA = """
@@ -33,7 +35,8 @@ class NoIndexError(LookupError):
 
 
 def build(folder: Path, name: str, documents: Iterable[Report], expected: int, progress: Callable[[int, int], None]) -> int:  # fmt: skip
-    """Index the documents and put the new index in the old one's place at once; how many there are. `progress(done, expected)` is told."""
+    """Index the documents and put the new index in the old one's place at once; how many there are. `progress(done, expected)` is told, by the
+    work that is done: the last document is only done when the index answers."""
     folder.mkdir(parents=True, exist_ok=True)
     generation = f"{name}-{os.urandom(6).hex()}"
     texts: list[str] = []
@@ -49,9 +52,13 @@ def build(folder: Path, name: str, documents: Iterable[Report], expected: int, p
             ids.append(document.id)
             if len(ids) % CHUNK == 0:
                 connection.commit()
-                progress(len(ids), max(expected, len(ids)))
+                progress(int(len(ids) * WORDS), max(expected, len(ids)))
         connection.commit()
-    Space.of(texts, ids).save(folder / f".{generation}.npz")
+
+    def of_meaning(share: float) -> None:
+        progress(min(int(len(ids) * (WORDS + (1 - WORDS) * share)), len(ids) - 1), len(ids))
+
+    Space.of(texts, ids, of_meaning).save(folder / f".{generation}.npz")
     _publish(folder, name, generation)
     progress(len(ids), len(ids))
     return len(ids)
