@@ -24,14 +24,15 @@ from types import FrameType
 from typing import IO, Any
 
 from aurelius import Client
+from machine import HOST, answers, free_ports, to_its_end
 from onboarding import METERS, onboard
 
 from aurelius_platform.build import build
-from aurelius_platform.config import PORTS, SERVICES
+from aurelius_platform.config import SERVICES
 from portal.demo.folder import DemoError, DemoFolder, hold
 from portal.demo.progress import say, step
 from portal.demo.supervisor import Child, Supervisor
-from portal.embedded import EmbeddedError, free_port, port_is_free
+from portal.embedded import EmbeddedError
 from portal.embedded.process import write_private
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,11 +40,9 @@ PATHS = (
     ROOT / "infra" / "platform",
     ROOT / "clients" / "python",
 )  # all that the services import: nothing of the portal
-HOST = "127.0.0.1"
 PORTAL_SECONDS = 900  # its first start makes and seeds a database
 WATCH_EVERY = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LEAVE_SECONDS = 10
 STOPPED = 130  # the exit status of a command that was not let to its end
 
 
@@ -58,7 +57,7 @@ class Platform:
         self.folder, self.traffic = folder, traffic
         self.data = folder.path / "platform"
         self.supervisor = Supervisor(folder.logs, _portals_environment(os.environ), say)
-        self.ports = _ports()
+        self.ports = free_ports()
         self.started = time.monotonic()
         self._lock: IO[str] | None = None
 
@@ -82,7 +81,7 @@ class Platform:
             write_private(self.running, json.dumps({"gateway": self.url("gateway")}))
             self._tell()
             if command:
-                return _finish(command, self._environment("load"))
+                return to_its_end(command, self._environment("load"))
             while True:
                 time.sleep(WATCH_EVERY)
                 self.supervisor.check()
@@ -120,7 +119,7 @@ class Platform:
         say(f"Running on the platform that is there already, at {gateway}.")
         logins = str(self.data / "logins.json")
         try:
-            return _finish(command, {**os.environ, "PLATFORM_GATEWAY_URL": gateway, "PLATFORM_LOGINS": logins, "PLATFORM_SLOW_MS": slow})  # fmt: skip
+            return to_its_end(command, {**os.environ, "PLATFORM_GATEWAY_URL": gateway, "PLATFORM_LOGINS": logins, "PLATFORM_SLOW_MS": slow})  # fmt: skip
         except Stop:
             return STOPPED
 
@@ -170,7 +169,7 @@ class Platform:
                 self._manage("add_meter", *METERS, "--now")
                 client = Client(self.portal["url"], self.portal["operator"]["token"])
                 onboard(client, self.data / "accounts.json", self.data / "logins.json")
-        self.ports = _ports()  # again: others may have taken some while the portal started
+        self.ports = free_ports()  # again: others may have taken some while the portal started
         with step("Starting gateway, imaging, search, ml, worker and queues"):
             children = [self._service(name) for name in SERVICES] + [self._worker(), self._queues()]
             for child in children:
@@ -211,7 +210,7 @@ class Platform:
 
     def _child(self, name: str, command: list[str], page: str = "") -> Child:
         """With an environment of its own, which it keeps when it has to be started again. `page` answers once it works."""
-        ready = (lambda: _answers(page)) if page else (lambda: True)
+        ready = (lambda: answers(page)) if page else (lambda: True)
         return Child(f"platform-{name}", command, ready, environment=self._environment(name))
 
     def _environment(self, name: str) -> dict[str, str]:
@@ -253,42 +252,10 @@ class Platform:
         say("\n  Ctrl-C stops everything; the data stays. `make demo-reset` starts over.\n")
 
 
-def _finish(command: list[str], environment: dict[str, str]) -> int:
-    """Run a command to its end; its exit status. It is ended, not killed, when we are: what it started is its own to stop."""
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        return process.wait()
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(LEAVE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
 def _portals_environment(given: Mapping[str, str]) -> dict[str, str]:
     """The portal speaks gRPC to a collector unless told otherwise; the platform's services speak HTTP, and one address is for both."""
     spoken = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} if given.get("OTEL_EXPORTER_OTLP_ENDPOINT") else {}
     return {**spoken, **given}
-
-
-def _ports() -> dict[str, int]:
-    """Known ports where they are free, others where they are not. Raises DemoError."""
-    text = os.environ.get("PLATFORM_PORT") or str(PORTS["gateway"])
-    highest = 65_535 - len(PORTS)
-    if not text.isdecimal() or not 0 < int(text) <= highest:
-        raise DemoError(f"PLATFORM_PORT={text!r} is no port: set it to a number from 1 to {highest}, or leave it out.")
-    wanted = {name: int(text) + number for number, name in enumerate(PORTS)}
-    return {name: port if port_is_free(port, HOST) else free_port() for name, port in wanted.items()}
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own address
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> None:

@@ -37,9 +37,9 @@ CUSTOMERS = (
 )  # fmt: skip
 ROLES = {"admin": ("clinician", "admin")}
 METERS = (
-    "inferences:Inferences:inference:0.0004",
-    "searches:Searches:search:0",
-    "images_rendered:Images rendered:image:0",
+    "inferences:Inferences:inferences:0.0004",
+    "searches:Searches:searches:0",
+    "images_rendered:Images rendered:images:0",
 )
 """For the portal's `manage.py add_meter`."""
 REASON = "reference platform"

@@ -6,6 +6,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from aurelius_platform.gateway.app import WAYS
+from aurelius_platform.web import OPEN
 from tests.platform.conftest import PASSWORD, Platform, log_in
 
 BODIES = {"/login": {"username": "cleo", "password": PASSWORD}, "/ml/infer": {"study": "{id}"}, "/ml/jobs": {"studies": ["{id}"]}}  # fmt: skip
@@ -13,6 +14,11 @@ BODIES = {"/login": {"username": "cleo", "password": PASSWORD}, "/ml/infer": {"s
 
 
 def routes(platform: Platform) -> list[tuple[str, str]]:
+    """Those for clients."""
+    return [(method, path) for method, path in all_routes(platform) if path not in OPEN]
+
+
+def all_routes(platform: Platform) -> list[tuple[str, str]]:
     return sorted(
         (method, route.path)
         for route in platform.gateway.routes
@@ -73,6 +79,12 @@ async def test_what_is_said_twice_is_refused(platform: Platform, path: str) -> N
     assert (answer.status_code, answer.json()["errors"][0]["detail"]) == (422, "It is given twice.")
 
 
+@pytest.mark.parametrize("path", ["/healthz?probe=1", "/metrics?collect[]=http"])
+async def test_balancers_and_scrapers_may_add_what_they_like(platform: Platform, path: str) -> None:
+    async with platform.running() as client:
+        assert (await client.get(path)).status_code == 200
+
+
 async def test_a_slice_by_another_name_is_not_taken_for_the_first(platform: Platform) -> None:
     async with platform.running() as client:
         await log_in(client)
@@ -109,5 +121,5 @@ def test_the_page_of_the_platform_lists_every_route(platform: Platform) -> None:
 
     page = (ROOT / "docs" / "platform.md").read_text(encoding="utf-8")
     told = {line.split("`")[1] for line in page.splitlines() if line.startswith(("| `GET ", "| `POST "))}
-    assert told == {f"{method} {path}" for method, path in routes(platform) if path not in ("/metrics", "/openapi.json")}  # fmt: skip
+    assert told == {f"{method} {path}" for method, path in all_routes(platform) if path not in ("/metrics", "/openapi.json")}  # fmt: skip
     assert {f"{way.method} {way.path}" for way in WAYS} <= told

@@ -185,7 +185,9 @@ ByCaller = Annotated[Caller, Depends(caller_of)]
 async def nothing_unknown(request: Request) -> None:
     """Refuses what the route would not look at, and what is said twice: an answer to another question than the one asked misleads."""
     route = request.scope["route"]
-    if FORWARDED in (route.openapi_extra or {}):
+    if (
+        FORWARDED in (route.openapi_extra or {}) or route.path in OPEN
+    ):  # balancers and scrapers add parameters of their own
         return
     known = {each.alias for each in route.dependant.query_params}
     given = request.query_params.multi_items()
