@@ -112,6 +112,11 @@ def read_replica() -> Finding:
 def quota_redis() -> Finding:
     if wrong := enforcement.readiness():
         return broken(wrong, "See ENFORCEMENT_REDIS_URL; meanwhile ENFORCEMENT_FAILURE_POLICY decides.")
+    if away := enforcement.away():
+        return broken(
+            f"a part of the cluster is away: {'; '.join(away)}",
+            "Start that master or promote its replica (redis-cli --cluster check); ENFORCEMENT_FAILURE_POLICY decides for its tenants, and for nobody else.",
+        )
     return ok("answers, and evicts nothing")
 
 
