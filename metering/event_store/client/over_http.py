@@ -87,7 +87,9 @@ class HttpClient:
 
     def _post(self, body: bytes, named: Mapping[str, str], *, without_database: bool = False) -> bytes:
         if not self._pause.allows(self._is_back):
-            raise failed(self.where(), "it did not answer a moment ago, and is not asked again yet")
+            raise failed(
+                self.where(), f"it did not answer a moment ago ({self._pause.why}), and is not asked again yet"
+            )
         seconds = self.seconds or settings.CLICKHOUSE_TIMEOUT_SECONDS
         url = {**self._settings, "max_execution_time": str(seconds), **named}
         if not without_database:

@@ -45,7 +45,7 @@ class Command(BaseCommand):
             "--detach", action="store_true", default=None, help="for retire: set the months aside instead, whatever LEDGER_RETIRE says"
         )  # fmt: skip
         parser.add_argument(
-            "--timeout", type=int, default=HOUR, metavar="SECONDS",
+            "--timeout", type=_seconds, default=HOUR, metavar="SECONDS",
             help="how long a statement may take in ClickHouse (%(default)s; CLICKHOUSE_TIMEOUT_SECONDS is for pages and tasks)",
         )  # fmt: skip
 
@@ -181,7 +181,16 @@ def _month(text: str) -> str:
 
 
 def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no instant such as 2026-07-01T00:00Z") from error
     if instant.tzinfo is None:
-        raise ValueError("an offset is missing, such as Z")
+        raise ArgumentTypeError(f"{text!r} lacks its offset: write 2026-07-01T00:00Z")
     return instant
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 7 * 86_400:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds from 1 to a week's")
+    return int(text)
