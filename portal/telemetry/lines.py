@@ -22,7 +22,7 @@ def add_trace(logger: object, method: str, event: dict[str, Any]) -> dict[str, A
     return event
 
 
-def add_facts(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
+def add_facts(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
     """structlog processor: what our own modules tell beside the message (`extra=…`): which tenant, which reason, which server.
 
     Libraries put requests and task arguments there; theirs are left out.
