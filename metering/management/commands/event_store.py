@@ -125,10 +125,16 @@ class Command(BaseCommand):
             raise CommandError("LEDGER_KEEP_MONTHS is 0: the ledger is kept for ever.")
         self._patient_store()
         detached = self._detach or settings.LEDGER_RETIRE == "detach"
-        for key in housekeeping.retire_months(timezone.now(), detach=self._detach):
+        retired = list(housekeeping.retire_months(timezone.now(), detach=self._detach))
+        for key in retired:
             self.stdout.write(f"  {key}  {'detached' if detached else 'removed'}")
-        for key, reason in sorted(floor.held_back().items()):
+        waiting = floor.held_back()
+        for key, reason in sorted(waiting.items()):
             self.stdout.write(f"  {key}  waits: {reason}")
+        if not retired and not waiting:
+            self.stdout.write(
+                "No month is left to go; one that another process has in hand is a row of admin → Job runs."
+            )
 
     def _rebuild(self, since: datetime | None) -> None:
         if since is None:
