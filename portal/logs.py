@@ -41,7 +41,7 @@ LOGGING: dict[str, Any] = {
                 _RENDERER,
                 lines.redact,
             ],
-            "foreign_pre_chain": _SHARED,
+            "foreign_pre_chain": [*_SHARED, lines.add_facts],
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "default"}},

@@ -19,6 +19,7 @@ from portal import env, logs
 from portal.people import providers as identity_providers
 from portal.telemetry import config as telemetry
 from tenants import exposition
+from tenants.database.impatient import ImpatientConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -142,6 +143,12 @@ if env.text("DATABASE_REPLICA_URL", ""):
     DATABASES["replica"] = {**DATABASES["default"], **env.database("DATABASE_REPLICA_URL")}
     DATABASES["replica"]["ENGINE"] = DATABASES["default"]["ENGINE"]
     DATABASES["replica"]["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], **DATABASES["replica"].get("OPTIONS", {})}
+    if DATABASES["replica"]["OPTIONS"]["pool"]:
+        DATABASES["replica"]["OPTIONS"]["pool"] = {
+            **DATABASES["replica"]["OPTIONS"]["pool"],
+            "connection_class": ImpatientConnection,
+        }
+DATABASE_REPLICA_ANSWER_SECONDS = _STATEMENT_TIMEOUT / 1000 + 5  # the server ends a statement itself, if it lives
 DATABASE_REPLICA_MAX_LAG_SECONDS = env.integer("DATABASE_REPLICA_MAX_LAG_SECONDS", 60, minimum=5, maximum=86_400)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

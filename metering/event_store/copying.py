@@ -187,11 +187,13 @@ def _copy(client: Client, days: Sequence[TenantDay]) -> Iterator[int]:
 
 
 def _patiently(work: Callable[[], T]) -> T:
-    """`work()`, tried again for about a minute while ClickHouse does not answer."""
+    """`work()`, tried again for about a minute while ClickHouse does not answer. What waiting does not mend is told at once."""
     for attempt in range(1, TRIES):
         try:
             return work()
         except StoreUnavailableError as error:
+            if error.lasting:
+                raise
             log.warning("event_store.copy_waits", extra={"attempt": attempt, "error": str(error)[:200]})
             time.sleep(WAIT_SECONDS)
     return work()

@@ -12,7 +12,14 @@ from .entries import Identity, LedgerEvent, Month, Original, ParsedEvent, Relati
 
 
 class StoreUnavailableError(OperationalError):
-    """The engine did not answer, or refused. Nothing was booked; who asked may ask again (the API says 503)."""
+    """The engine did not answer, or refused. Nothing was booked; who asked may ask again (the API says 503).
+
+    `lasting`: not before somebody has mended what it says.
+    """
+
+    def __init__(self, text: str, *, lasting: bool = False) -> None:
+        super().__init__(text)
+        self.lasting = lasting
 
 
 class EventStore(Protocol):

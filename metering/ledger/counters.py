@@ -81,7 +81,7 @@ def flush(now: datetime) -> int:
     try:
         return enforcement.flush(now)
     except RedisUnavailableError as error:
-        log.warning("counters.not_flushed", extra={"reason": error.reason})
+        log.warning("counters.not_flushed", extra={"reason": error.reason, "detail": str(error)})
         return 0
 
 

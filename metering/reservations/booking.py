@@ -38,7 +38,7 @@ def book(reservation: Reservation, until: datetime, now: datetime, *, final: boo
     events = [_event(reservation, each) for each in held if each.micro_seconds]
     for result in ingestion.book(reservation.tenant, events, now, own=True) if events else []:
         if result.status not in ("accepted", "duplicate"):  # quarantined: kept and shown there
-            log.error("reservations.not_booked", extra={"event": result.id, "code": result.code})
+            log.error("reservations.not_booked", extra={"event_id": result.id, "code": result.code})
     if held:
         reservation.booked_until = held[-1].end
 

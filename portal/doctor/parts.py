@@ -24,6 +24,7 @@ from portal.doctor import Finding, broken, ok, unset
 from tenants import enforcement
 from tenants.database import replica
 
+TIME_LIMITS = ["idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"]
 LATE = timedelta(minutes=10)
 """Beat writes its notes every three minutes at the latest; a mail waits for the next ten seconds."""
 
@@ -55,7 +56,21 @@ def database() -> Finding:
         return broken(
             "the login role is above row security", "Connect as a role that is no superuser and has no BYPASSRLS."
         )
+    if endless := _endless():
+        return broken(
+            f"behind the pooler nothing limits {', '.join(endless)}",
+            "Give the limits to the role: ALTER ROLE … SET statement_timeout = '30s' and so on (docs/operations.md, PostgreSQL).",
+        )
     return ok(f"PostgreSQL {version}, migrations applied, row security in force")
+
+
+def _endless() -> list[str]:
+    """The time limits that no session has: behind a pooler in transaction mode only the role can have them."""
+    if settings.DATABASE_POOLER != "transaction":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = '0' ORDER BY 1", [TIME_LIMITS])
+        return [name for (name,) in cursor.fetchall()]
 
 
 def ledger() -> Finding:
@@ -112,6 +127,11 @@ def read_replica() -> Finding:
 def quota_redis() -> Finding:
     if wrong := enforcement.readiness():
         return broken(wrong, "See ENFORCEMENT_REDIS_URL; meanwhile ENFORCEMENT_FAILURE_POLICY decides.")
+    if away := enforcement.away():
+        return broken(
+            f"a part of the cluster is away: {'; '.join(away)}",
+            "Start that master or promote its replica (redis-cli --cluster check); ENFORCEMENT_FAILURE_POLICY decides for its tenants, and for nobody else.",
+        )
     return ok("answers, and evicts nothing")
 
 

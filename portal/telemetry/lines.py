@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import structlog
+
 from portal.telemetry.redaction import scrub
 from tenants.spans import ids
 
+OURS = frozenset({"tenants", "metering", "portal"})
+_EXTRA = structlog.stdlib.ExtraAdder()
 LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "critical"}
 
 
@@ -16,6 +20,17 @@ def add_trace(logger: object, method: str, event: dict[str, Any]) -> dict[str, A
     if here := ids():
         event["trace_id"], event["span_id"] = here
     return event
+
+
+def add_facts(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """structlog processor: what our own modules tell beside the message (`extra=…`): which tenant, which reason, which server.
+
+    Libraries put requests and task arguments there; theirs are left out.
+    """
+    record = event.get("_record")
+    if record is None or record.name.partition(".")[0] not in OURS:
+        return event
+    return dict(_EXTRA(logger, method, event))
 
 
 def redact(logger: object, method: str, line: str) -> str:

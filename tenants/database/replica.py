@@ -4,7 +4,7 @@
 
 Inside, every statement of this thread goes to the replica, raw or by the ORM, in one read-only transaction under the same tenant and
 role as outside, so that row security holds there too. `as_of` says how old the answer may be; it is None where the primary gave it:
-without DATABASE_REPLICA_URL, and while the replica is away, too far behind, or asked for something that it cannot do (a write).
+without DATABASE_REPLICA_URL, and while the replica is away, hangs, is too far behind, or asked for something that it cannot do (a write).
 
 Money is never decided upon from here: a replica refuses every write, and what is invoiced, enforced or told by mail is read outside.
 """
@@ -23,6 +23,9 @@ import psycopg
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
 from django.utils import timezone
+from psycopg_pool import PoolTimeout
+
+from .impatient import patience
 
 T = TypeVar("T")
 
@@ -96,7 +99,8 @@ def _on_replica() -> Iterator[datetime]:
             if behind > timedelta(seconds=settings.DATABASE_REPLICA_MAX_LAG_SECONDS):
                 raise _TooOldError(str(behind.total_seconds()) if row else "unknown: no pulse")
             cursor.execute("SELECT set_config('app.tenant', %s, true), set_config('role', %s, true)", [tenant, role])
-            yield at
+            with patience(settings.DATABASE_REPLICA_ANSWER_SECONDS):
+                yield at
     finally:
         _inside.reset(token)
         connections["default"] = primary
@@ -124,8 +128,15 @@ def beat() -> bool:
 
 
 def behind() -> timedelta | None:
-    """How far the replica is behind, at most, within a beat's length. None: it has never heard of a beat. Raises when it is away."""
-    with connections[ALIAS].cursor() as cursor:
+    """How far the replica is behind, at most, within a beat's length. None: it has never heard of a beat. Raises when it is away, with why."""
+    other = connections[ALIAS]
+    try:
+        other.ensure_connection()
+    except OperationalError as error:
+        if isinstance(error.__cause__, PoolTimeout):  # which says no more than that
+            psycopg.connect(**other.get_connection_params()).close()
+        raise
+    with other.cursor() as cursor:
         cursor.execute("SELECT at FROM tenants_pulse")
         row = cursor.fetchone()
     return timezone.now() - row[0] if row else None

@@ -4,6 +4,7 @@
     usage(slug)           what Redis counts for a tenant this month    readiness()         None, or why Redis cannot be used
     reconcile(now)        bring Redis in line with the database        flush(now)          hand Redis's counts to the ledger
     gpu_holds(slug, month)    reserve GPUs before a job starts, and say what became of them
+    away()                    the masters of a cluster that do not answer
 
 Everything is loaded when it is first used: doors without Django live in this package too. From doors to bytes:
 
@@ -18,9 +19,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .verbs import check, consume, flush, gpu_holds, readiness, reconcile, usage
+    from .verbs import away, check, consume, flush, gpu_holds, readiness, reconcile, usage
 
-__all__ = ["check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]
+__all__ = ["away", "check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]
 
 
 def __getattr__(name: str) -> Any:

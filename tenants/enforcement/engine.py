@@ -79,7 +79,8 @@ def write_refusals(rows: Mapping[Row, int]) -> None:
 
 
 def readiness() -> str | None:
-    """None when the quota Redis can be used, else what is wrong, in one sentence."""
+    """None when the quota Redis can be used, else what is wrong, in one sentence. Of a cluster, one master that answers is enough: a process
+    that said no because a shard is lost would be taken from the tenants of all others."""
     try:
         replies = control().each("INFO", "memory")
     except RedisUnavailableError as error:
@@ -94,3 +95,8 @@ def readiness() -> str | None:
         if policy != "noeviction":
             return f"The enforcement Redis has maxmemory-policy {policy}: set it to noeviction, or quotas leak."
     return None
+
+
+def away() -> list[str]:
+    """What is wrong with each master of a cluster that does not answer, and with slots without one. Raises RedisUnavailableError."""
+    return control().away()

@@ -9,7 +9,7 @@ from functools import partial
 from ..decisions import Decision
 from .counting.flushing import flush
 from .counting.usage_hash import read_usage
-from .engine import enforcer, readiness
+from .engine import away, enforcer, readiness
 from .errors import RedisUnavailableError
 from .holds import Holds
 from .protocol.wire import scope_mask
@@ -70,4 +70,4 @@ def reconcile(now: datetime) -> int:
     return done
 
 
-__all__ = ["LiveUsage", "check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]
+__all__ = ["LiveUsage", "away", "check", "consume", "flush", "gpu_holds", "readiness", "reconcile", "usage"]

@@ -43,6 +43,11 @@ class Standby(PostgresServer):
             row = connection.execute(statement).fetchone()
             return row[0] if row else None
 
+    @property
+    def postmaster(self) -> int:
+        """The process whose children are all the server's others."""
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
     def catch_up(self) -> None:
         """Wait until everything that is committed on the primary can be read here."""
         with psycopg.connect(self.primary.url_for("portal", superuser=True), autocommit=True) as connection:

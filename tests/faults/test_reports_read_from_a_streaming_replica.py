@@ -184,6 +184,46 @@ print("once")
 """
 )
 
+HANGS = """
+import os, signal, time
+from django.db import connections
+from tenants.database import impatient
+impatient._patience = type(impatient._patience)("patience", default=0.5)  # two seconds are long here
+assert replica.read(where)[0][0] is True
+frozen = []
+def freeze():
+    postmaster = sys.argv[1]
+    frozen[:] = [int(postmaster), *map(int, open(f"/proc/{postmaster}/task/{postmaster}/children").read().split())]
+    for each in frozen:
+        os.kill(each, signal.SIGSTOP)
+def thaw():
+    for each in frozen:
+        os.kill(each, signal.SIGCONT)
+freeze()
+try:
+    value, as_of = replica.read(where)  # its connection is from before, and the server takes what is sent
+    assert value[0] is False and as_of is None, (value, as_of)
+    assert replica._away_until > time.monotonic()
+    replica._away_until = 0
+    assert replica.read(where) == (where(), None)  # and one for which no connection is there
+finally:
+    thaw()
+replica._away_until = 0
+assert replica.read(where)[0][0] is True
+# In the middle of a report: the server's own limit does not help.
+settings.DATABASE_REPLICA_ANSWER_SECONDS = 0.5
+def report():
+    if not where()[0]:
+        return "from the primary"
+    freeze()
+    return where()
+try:
+    assert replica.read(report) == ("from the primary", None)
+finally:
+    thaw()
+print("primary")
+"""
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[PostgresServer, Standby]]:
@@ -198,7 +238,7 @@ def python(pair: tuple[PostgresServer, Standby], program: str, *words: str, **mo
         "DATABASE_REPLICA_URL": standby.url_for("portal"), "ENFORCEMENT_REDIS_URL": "redis://127.0.0.1:1/0",
         "CACHE_REDIS_URL": "redis://127.0.0.1:1/1", "CELERY_BROKER_URL": "redis://127.0.0.1:1/2", **more,
     }  # fmt: skip
-    command = [sys.executable, "-W", "ignore", *(words or ("-c", COMMON + program))]
+    command = [sys.executable, "-W", "ignore", *(("-c", COMMON + program, *words) if program or not words else words)]
     answer = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert answer.returncode == 0, answer.stderr[-3000:]
     return answer.stdout.strip().splitlines()[-1] if answer.stdout.strip() else ""
@@ -227,6 +267,16 @@ def test_reports_read_from_the_replica_and_say_how_old_they_are(pair):
 
     standby.kill()
     assert python(pair, AWAY) == "primary"
+
+
+def test_a_replica_that_hangs_is_not_waited_for(pair):
+    _, standby = pair
+    python(pair, "", "-m", "django", "migrate", "--verbosity", "0")
+    assert python(pair, FILL) == "10.00"
+    standby.catch_up()
+    # As web and worker run, with pools: in them a connection is checked before it is lent, which hangs as well.
+    pooled = {"PORTAL_ENV": "demo", "SECRET_KEY": "s" * 60, "API_KEY_PEPPER": "p" * 60, "DATABASE_POOL_SIZE": "2"}
+    assert python(pair, "from django.conf import settings" + HANGS, str(standby.postmaster), **pooled) == "primary"
 
 
 def test_a_front_that_is_behind_counts_every_event_once(pair, tmp_path):

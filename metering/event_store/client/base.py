@@ -14,6 +14,9 @@ Params = Mapping[str, str | int]
 UNKNOWN_TABLES = frozenset({60, 81})
 """ClickHouse's codes for a table or a database that is not there."""
 
+LASTING = UNKNOWN_TABLES | {62, 192, 193, 194, 497, 516}
+"""Codes that stay until somebody mends something: tables, syntax, user, password, rights."""
+
 _CODE = re.compile(r"Code: ([0-9]+)\.")
 
 
@@ -41,8 +44,10 @@ def failed(where: str, text: str) -> StoreUnavailableError:
     """The error for what ClickHouse said, with what to do about it where that is known."""
     code = _CODE.search(text)
     said = (text.strip().splitlines() or ["no answer"])[0][:300]
-    hint = " Run `manage.py event_store setup`." if code and int(code[1]) in UNKNOWN_TABLES else ""
-    return StoreUnavailableError(f"ClickHouse at {where}: {said}{hint}")
+    number = int(code[1]) if code else 0
+    hint = " Run `manage.py event_store setup`." if number in UNKNOWN_TABLES else ""
+    hint = " See CLICKHOUSE_URL." if number in LASTING - UNKNOWN_TABLES - {62} else hint
+    return StoreUnavailableError(f"ClickHouse at {where}: {said}{hint}", lasting=number in LASTING)
 
 
 def parsed(body: bytes) -> list[list[Any]]:

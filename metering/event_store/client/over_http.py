@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,8 +24,10 @@ MOST_SQL = 1 << 30
 """Statements may hold what was seen in the front. ClickHouse reads them as they come, and stops here."""
 CONNECT_SECONDS = 2.0
 """For a connection, TLS included. It is tried twice: a server that is only restarting refuses once."""
+HANG_SECONDS = 2.0
+"""After so long without an answer the server is asked, beside the statement, whether it lives; and again while that goes on."""
 LOOK_SECONDS = 1.0
-"""For the question whether a server that did not answer is back."""
+"""For the question whether a server that did not answer lives."""
 GRACE_SECONDS = 2
 """ClickHouse ends a statement itself after CLICKHOUSE_TIMEOUT_SECONDS. Whoever hears nothing for that much longer talks to nobody."""
 GATEWAY = frozenset({502, 503, 504})
@@ -37,6 +43,10 @@ STRICT = {
     "date_time_output_format": "simple",
     "output_format_json_quote_64bit_integers": "0",
 }
+
+
+class _HangsError(Exception):
+    """The server takes what is sent, and says nothing."""
 
 
 class HttpClient:
@@ -77,16 +87,23 @@ class HttpClient:
 
     def _post(self, body: bytes, named: Mapping[str, str], *, without_database: bool = False) -> bytes:
         if not self._pause.allows(self._is_back):
-            raise failed(self.where(), "it did not answer a moment ago, and is not asked again yet")
+            raise failed(
+                self.where(), f"it did not answer a moment ago ({self._pause.why}), and is not asked again yet"
+            )
         seconds = self.seconds or settings.CLICKHOUSE_TIMEOUT_SECONDS
         url = {**self._settings, "max_execution_time": str(seconds), **named}
         if not without_database:
             url["database"] = self.database
         limits = httpx.Timeout(seconds + GRACE_SECONDS, connect=CONNECT_SECONDS)
+        ask = partial(self._pool().post, self._base, params=url, content=body, timeout=limits)
         for last in (False, True):
             try:
-                answer = self._pool().post(self._base, params=url, content=body, timeout=limits)
+                answer = ask() if self.seconds else self._watched(ask)
                 break
+            except _HangsError as error:
+                raise failed(
+                    self.where(), f"ReadTimeout: silent for {HANG_SECONDS:g} s, and no answer to SELECT 1 either"
+                ) from error
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 # A kept connection that the server had closed. Doing any of our statements twice does no harm: see ADR 24.
                 if last:
@@ -103,6 +120,23 @@ class HttpClient:
         if answer.status_code != 200 or CODE in answer.headers:
             raise failed(self.where(), answer.text or f"HTTP {answer.status_code}")
         return answer.content
+
+    def _watched(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
+        """The answer, as long as the server lives. Where somebody waits, a server that hangs is told from a statement that takes its time: by a
+        question beside it. The statement is left to end as it likes; doing it again does no harm (ADR 24). Raises _HangsError."""
+        answer: Future[httpx.Response] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=copy_context().run, args=(run,), name="clickhouse-statement", daemon=True).start()
+        while not wait((answer,), HANG_SECONDS).done:
+            if not self._is_back():
+                raise _HangsError
+        return answer.result()
 
     def _is_back(self) -> bool:
         """Whether the server answers at all, also with an error; over a connection that no former life of it has closed."""

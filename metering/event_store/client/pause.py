@@ -22,6 +22,8 @@ class Pause:
 
     def __init__(self, where: str) -> None:
         self._where = where
+        self.why = ""
+        """What became of the last statement or question that was not answered, in the words of who asked."""
         self._until = 0.0
         self._shown = False
         self._lock = threading.Lock()
@@ -43,6 +45,7 @@ class Pause:
         """The server did not answer. `reason` is one word, for the metric."""
         metrics.UNANSWERED.labels(ENGINE, reason).inc()
         with self._lock:
+            self.why = detail.strip()[:200] or reason
             known, self._until = bool(self._until), time.monotonic() + SECONDS
             self._shown = True
         metrics.PAUSED.labels(ENGINE).set(1)

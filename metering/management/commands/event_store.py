@@ -45,7 +45,7 @@ class Command(BaseCommand):
             "--detach", action="store_true", default=None, help="for retire: set the months aside instead, whatever LEDGER_RETIRE says"
         )  # fmt: skip
         parser.add_argument(
-            "--timeout", type=int, default=HOUR, metavar="SECONDS",
+            "--timeout", type=_seconds, default=HOUR, metavar="SECONDS",
             help="how long a statement may take in ClickHouse (%(default)s; CLICKHOUSE_TIMEOUT_SECONDS is for pages and tasks)",
         )  # fmt: skip
 
@@ -125,10 +125,16 @@ class Command(BaseCommand):
             raise CommandError("LEDGER_KEEP_MONTHS is 0: the ledger is kept for ever.")
         self._patient_store()
         detached = self._detach or settings.LEDGER_RETIRE == "detach"
-        for key in housekeeping.retire_months(timezone.now(), detach=self._detach):
+        retired = list(housekeeping.retire_months(timezone.now(), detach=self._detach))
+        for key in retired:
             self.stdout.write(f"  {key}  {'detached' if detached else 'removed'}")
-        for key, reason in sorted(floor.held_back().items()):
+        waiting = floor.held_back()
+        for key, reason in sorted(waiting.items()):
             self.stdout.write(f"  {key}  waits: {reason}")
+        if not retired and not waiting:
+            self.stdout.write(
+                "No month is left to go; one that another process has in hand is a row of admin → Job runs."
+            )
 
     def _rebuild(self, since: datetime | None) -> None:
         if since is None:
@@ -181,7 +187,16 @@ def _month(text: str) -> str:
 
 
 def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no instant such as 2026-07-01T00:00Z") from error
     if instant.tzinfo is None:
-        raise ValueError("an offset is missing, such as Z")
+        raise ArgumentTypeError(f"{text!r} lacks its offset: write 2026-07-01T00:00Z")
     return instant
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 7 * 86_400:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds from 1 to a week's")
+    return int(text)

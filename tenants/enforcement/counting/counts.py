@@ -17,6 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from .. import metrics
+from ..errors import RedisUnavailableError
 from .ledger import CallCount
 from .refusals import Refusals, RefusalSink
 
@@ -123,6 +124,10 @@ class ProcessCounts:
         try:
             if self._sink is not None:
                 self.flush(self._sink)
+        except RedisUnavailableError as error:  # every second while a master is away: no traceback each time
+            log.warning(
+                "process counts are in the ledger, and go again: Redis could not be told", extra={"detail": str(error)}
+            )
         except Exception:
             log.warning("process counts could not be written to the ledger; they stay and go again", exc_info=True)
         try:

@@ -80,6 +80,10 @@ class Topology:
             self.refresh()
         return sorted({node for node in self._slots if node is not None})
 
+    def unserved(self) -> int:
+        """Slots without a master, as far as is known."""
+        return self._slots.count(None)
+
     def learn(self, slug: str, error: RedisUnavailableError) -> bool:
         """After an error about a tenant: True when it told where to ask instead. The map is asked for anew in the background."""
         self._by_slug.pop(slug, None)
@@ -249,6 +253,12 @@ class ClusterControl:
                 replies.append(error)
         return replies
 
+    def away(self) -> list[str]:
+        """What is wrong with each master that does not answer, and with slots that nobody serves: a sentence each."""
+        failed = [str(reply) for reply in self.each("PING") if isinstance(reply, RedisUnavailableError)]
+        lost = self._redis.topology.unserved()
+        return [*failed, *([f"{lost:,} of {SLOTS:,} slots have no master"] if lost else [])]
+
     def groups(self, slugs: Iterable[str]) -> list[set[str]]:
         """The tenants by the master that has them: what fails for one group need not fail for the others."""
         found: dict[Address | None, set[str]] = defaultdict(set)
@@ -283,6 +293,7 @@ class Control(Protocol):
     def scripts(self, script: Script, calls: Sequence[Words]) -> list[Any]: ...
     def pipeline(self, commands: Sequence[Words]) -> list[Any]: ...
     def each(self, *words: str | bytes | int) -> list[Any]: ...
+    def away(self) -> list[str]: ...
     def groups(self, slugs: Iterable[str]) -> list[set[str]]: ...
 
 

@@ -111,6 +111,10 @@ class Connection:
         """The replies of every server to a command: of this one."""
         return [self.command(*words)]
 
+    def away(self) -> list[str]:
+        """What is wrong with each server that does not answer: nothing, since this one was proved to work."""
+        return []
+
     def groups(self, slugs: Iterable[str]) -> list[set[str]]:
         """The tenants by the server that has them."""
         return [set(slugs)]
@@ -220,7 +224,9 @@ def _open(address: Address, timeout: float) -> socket.socket:
         if address.tls:
             return ssl.create_default_context().wrap_socket(plain, server_hostname=address.host)
     except OSError as error:
-        raise _unavailable(error) from error
+        unavailable = _unavailable(error)
+        place = address.path or f"{address.host}:{address.port}"
+        raise RedisUnavailableError(unavailable.reason, f"{place}: {error}") from error
     # The kernel keeps the time: no poll() before each recv().
     plain.settimeout(None)
     limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))

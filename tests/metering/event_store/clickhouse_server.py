@@ -32,6 +32,9 @@ class FrontDoor(ThreadingHTTPServer):
         self.refuse = ""
         self.gateway = 0
         """The status that a balancer answers which finds nobody behind it."""
+        self.slow = ""
+        """A statement with this text is answered when somebody has asked `SELECT 1`, or `go_on` is set."""
+        self.go_on = threading.Event()
 
     def url(self, database: str, password: str = PASSWORD) -> str:
         return f"http://{USER}:{password}@127.0.0.1:{self.server_port}/{database}"
@@ -56,6 +59,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.refuse:
             self._answer(503, self.server.refuse.encode(), "202")
             return
+        if body == "SELECT 1":
+            self.server.go_on.set()
+        if self.server.slow and self.server.slow in body:
+            self.server.go_on.wait(30)
         statement = f"{asked['query']}\n{body}" if "query" in asked else body
         params = {name.removeprefix("param_"): value for name, value in asked.items() if name.startswith("param_")}
         client = InProcessClient(self.server.folder, asked.get("database", "default"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 from datetime import timedelta
 
 import pytest
@@ -116,6 +117,37 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(kept, door, monkeypatc
     with pytest.raises(CommandError, match="Memory limit exceeded Run it again: it goes on where it was"):
         run("copy")
     assert len(waited) == 2 + copying.TRIES - 1
+
+
+def test_what_waiting_does_not_mend_is_told_at_once(kept, door, settings, monkeypatch):
+    settings.CLICKHOUSE_URL = door.url("default", password="another")
+    monkeypatch.setattr(copying.time, "sleep", lambda _: pytest.fail("waits for a password to become right"))
+    for act in ("copy", "compare"):
+        with pytest.raises(CommandError, match="Authentication failed.*See CLICKHOUSE_URL"):
+            run(act)
+
+
+def test_the_cause_is_told_after_the_wait_too(kept, door, settings, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    settings.CLICKHOUSE_URL = f"http://portal:x@127.0.0.1:{port}/default"
+    monkeypatch.setattr(copying.time, "sleep", lambda _: None)
+    with pytest.raises(CommandError, match=r"did not answer a moment ago \(.*refused"):
+        run("compare")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("copy", "--timeout", "-5"), "no number of seconds"),
+        (("copy", "--timeout", "0"), "no number of seconds"),
+        (("rebuild", "--since", "yesterday"), "no instant such as 2026-07-01T00:00Z"),
+        (("rebuild", "--since", "2026-07-01"), "lacks its offset"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_told(words, said):
+    with pytest.raises(CommandError, match=said):
+        run(*words)
 
 
 def test_statements_of_a_copy_may_take_long_and_pages_may_not(kept, door, settings):

@@ -113,6 +113,38 @@ def test_the_second_page_does_not_wait(hung, clock, acme, now):
     assert counted("portal_event_store_paused") == 1
 
 
+def test_it_is_found_out_long_before_a_statements_time_is_over(hung, clock, settings, monkeypatch):
+    settings.CLICKHOUSE_TIMEOUT_SECONDS = 60
+    monkeypatch.setattr(over_http, "HANG_SECONDS", 0.2)
+    before = counted("portal_event_store_unanswered_total", reason="timeout")
+    with pytest.raises(StoreUnavailableError, match="no answer to SELECT 1 either"):
+        store().client.rows("SELECT 2")
+    assert hung.connections == 2
+    assert counted("portal_event_store_unanswered_total", reason="timeout") == before + 1
+    with pytest.raises(StoreUnavailableError, match="is not asked again yet"):
+        store().client.rows("SELECT 2")
+
+
+def test_a_statement_that_takes_its_time_is_waited_for(door, database, monkeypatch):
+    monkeypatch.setattr(over_http, "HANG_SECONDS", 0.1)
+    client = connect(door.url(database))
+    door.slow = "AS slow"
+    assert client.rows("SELECT 5 AS slow") == [[5]]
+    assert door.go_on.is_set(), "nobody asked whether the server lives"
+    assert client.rows("SELECT 2") == [[2]]
+
+
+def test_work_that_nobody_waits_for_asks_nothing_beside(door, database, monkeypatch):
+    monkeypatch.setattr(over_http, "HANG_SECONDS", 0.01)
+    client = connect(door.url(database), seconds=3600)
+    door.slow = "AS slow"
+    later = threading.Timer(0.3, door.go_on.set)
+    later.start()
+    assert client.rows("SELECT 5 AS slow") == [[5]]
+    later.join()
+    assert len(door.asked) == 1
+
+
 def test_after_the_pause_one_caller_looks_and_the_others_are_still_spared(hung, clock, monkeypatch):
     client = store().client
     with pytest.raises(StoreUnavailableError, match="ReadTimeout"):

@@ -164,6 +164,13 @@ def test_the_command_removes_and_detaches(eight_months, acme, settings):
     told = out.getvalue()
     assert "203101  detached" in told
     assert "203102  waits: 1 invoices of its time are not issued yet" in told
+    assert "No month is left" not in told
+    Invoice.objects.all().delete()
+    for _ in range(2):
+        out = io.StringIO()
+        with time_machine.travel(NOW, tick=False):
+            call_command("event_store", "retire", stdout=out)
+    assert out.getvalue().startswith("No month is left to go")
     settings.LEDGER_KEEP_MONTHS = 0
     with pytest.raises(CommandError, match="LEDGER_KEEP_MONTHS is 0"):
         call_command("event_store", "retire", stdout=out)

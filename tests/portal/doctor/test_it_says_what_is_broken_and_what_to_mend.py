@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -56,6 +57,22 @@ def test_what_the_portal_stands_on_is_asked(redis_server):
     (paused,) = json.loads(run("quota Redis", json=True)[1])
     assert paused["state"] == "broken"
     assert "ENFORCEMENT_REDIS_URL" in paused["mend"]
+
+
+@pytest.mark.django_db
+def test_a_pooler_without_time_limits(settings):
+    settings.DATABASE_POOLER = "transaction"
+    with connection.cursor() as cursor:
+        for name in parts.TIME_LIMITS:
+            cursor.execute(f"SET LOCAL {name} = '30s'")
+        assert parts.database().state == State.OK
+        cursor.execute("SET LOCAL statement_timeout = 0")
+    found = parts.database()
+    assert found.state == State.BROKEN
+    assert "nothing limits statement_timeout" in found.text
+    assert "ALTER ROLE" in found.mend
+    settings.DATABASE_POOLER = "none"
+    assert parts.database().state == State.OK
 
 
 @pytest.mark.django_db
