@@ -6,7 +6,7 @@ app.add_middleware(AureliusMiddleware, decider=AsyncHttpDecider("http://decision
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, Optional
 
 from ..decisions import AsyncDecider, Decision, DecisionUnavailableError
 from ..events import Events
@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SKIP = ("/healthz", "/readyz", "/metrics")
 POLICY_VIOLATION = 1008
-AtOnce = Callable[[bytes, int, str], Decision | None]
+AtOnce = Callable[[bytes, int, str], Optional[Decision]]
 """See DecidesAtOnce."""
 STARTS = frozenset({"http.response.start", "websocket.accept"})
 
@@ -45,7 +45,7 @@ class AureliusMiddleware:
         `fail` says what happens while nobody can decide (see FailSafe). `events` lets the application report usage, and reports calls that
         this process let through by itself. Who made decider and events closes them.
         """
-        self.app = app
+        self.app: App = app
         self._decider = decider
         self._events = events
         self._at_once: AtOnce | None = getattr(decider, "at_once", None)

@@ -36,7 +36,7 @@ class AureliusWSGIMiddleware:
         events: Events | None = None,
     ) -> None:
         """As AureliusMiddleware; a function for `routes` gets the environ."""
-        self.app = app
+        self.app: App = app
         self._decider = decider
         self._events = events
         self._safe = FailSafe(fail, per_minute=bounded_per_minute)
