@@ -232,7 +232,8 @@ class Spool:
             log.error("%s: %s events are damaged or gone", self.folder, len(lost))
 
     def _lines(self, wanted: list[tuple[int, int, int]]) -> Iterator[bytes]:
-        for number, entries in itertools.groupby(wanted, key=lambda entry: entry[0]):
+        for number, group in itertools.groupby(wanted, key=lambda entry: entry[0]):
+            entries = list(group)
             try:
                 with self._path(number).open("rb") as handle:
                     for _, end, size in entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+
 from ..decisions import Decision
 from ..events import Events, Label, Number
 from ..spool import SpoolFullError
