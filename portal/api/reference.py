@@ -31,12 +31,12 @@ idempotency, limits, lists) is told in [api.md](api.md); the Python client in [s
 The examples say instants by name. For a shell, and for Python:
 
 ```sh
-NOW=$(date -u +%FT%TZ) SOON=$(date -u -d '+2 weeks' +%FT%TZ)    # BSD and macOS: date -u -v+2w +%FT%TZ
+NOW=$(date -u +%FT%TZ) SOON=$(date -u -d '+2 weeks' +%FT%H:00:00Z)    # macOS: date -u -v+2w +%FT%H:00:00Z
 ```
 
 ```python
 now = datetime.now(timezone.utc).isoformat()
-soon = (datetime.now(timezone.utc) + timedelta(weeks=2)).isoformat()
+soon = (datetime.now(timezone.utc) + timedelta(weeks=2)).replace(minute=0, second=0, microsecond=0).isoformat()
 ```
 """
 INSTANT = re.compile(r"""(['"](\w+)['"]: )['"]\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ['"]""")
