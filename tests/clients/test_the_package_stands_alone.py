@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import PACKAGE
+from aurelius import client
+
+from tests.clients.conftest import PACKAGE, ROOT
 
 CODE = """
 import sys
@@ -35,6 +37,13 @@ def test_the_wheel_holds_every_module() -> None:
     assert project["project"]["dependencies"] == []
     assert (PACKAGE / "aurelius" / "py.typed").exists()
     assert project["tool"]["setuptools"]["package-data"] == {"aurelius": ["py.typed"]}
+    assert project["project"]["license-files"] == ["LICENSE"]
+    assert (PACKAGE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_portal_reads_its_version_in_every_call() -> None:
+    version = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["version"]
+    assert client.USER_AGENT == f"aurelius-python/{version}"
 
 
 MODULES = sorted((PACKAGE / "aurelius").rglob("*.py"))

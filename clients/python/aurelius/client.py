@@ -20,6 +20,7 @@ from .tracing import traceparent
 URL_VARIABLE = "AURELIUS_URL"
 KEY_VARIABLE = "AURELIUS_API_KEY"
 API = "/api/v1/"
+USER_AGENT = "aurelius-python/0.3.0"
 ATTEMPTS = 4
 AGAIN = frozenset({502, 503, 504})
 LONGEST_WAIT = 60.0
@@ -142,7 +143,7 @@ class Client:
         headers = {
             "Authorization": f"Bearer {self._key}",
             "Accept": "application/json",
-            "User-Agent": "aurelius-python/0.3",
+            "User-Agent": USER_AGENT,
         }
         if trace := traceparent():
             headers["traceparent"] = trace
