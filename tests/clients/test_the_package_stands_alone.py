@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from aurelius import client
 
 from tests.clients.conftest import PACKAGE, ROOT
@@ -43,7 +42,7 @@ def test_the_wheel_holds_every_module() -> None:
 
 def test_the_portal_reads_its_version_in_every_call() -> None:
     version = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["version"]
-    assert client.USER_AGENT == f"aurelius-python/{version}"
+    assert f"aurelius-python/{version}" == client.USER_AGENT
 
 
 MODULES = sorted((PACKAGE / "aurelius").rglob("*.py"))

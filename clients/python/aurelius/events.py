@@ -170,7 +170,9 @@ class Events:
         if corrects is not None:
             event["data"]["corrects"] = {name: _text(name, corrects[name]) for name in ("source", "id")}
         if tenant:
-            event["subject"] = _text("tenant", tenant)  # so that the portal books it for nobody else, whatever key brings it
+            event["subject"] = _text(
+                "tenant", tenant
+            )  # so that the portal books it for nobody else, whatever key brings it
         self._queue.append([tenant, event])
         if self._unborn:
             self._be_born()
@@ -313,7 +315,9 @@ class Events:
                 return self._divide(tenant, records, problem)
             if self._key_of is None:
                 raise Unavailable(f"HTTP {problem.status}: {problem}", problem.retry_after or 1.0) from problem
-            self._hold(tenant, f"HTTP {problem.status}: {problem}", problem.retry_after)  # other tenants' may get through
+            self._hold(
+                tenant, f"HTTP {problem.status}: {problem}", problem.retry_after
+            )  # other tenants' may get through
             return False
         results = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(results, list) or len(results) != len(records):
