@@ -213,8 +213,8 @@ def _calls(path: str, method: str, operation: Json, parameters: list[Json], body
         words += ["-H", f'"Idempotency-Key: {_key(operation)}"']
     text = " ".join(word if word.startswith('"') else shlex.quote(word) for word in words)
     if example is not None:
-        body = _named(json.dumps(example), lambda name: f"\"'${name.upper()}'\"")
-        text += f" \\\n  -H \"Content-Type: application/json\" -d '{body}'"
+        sent = _named(json.dumps(example), lambda name: f"\"'${name.upper()}'\"")
+        text += f" \\\n  -H \"Content-Type: application/json\" -d '{sent}'"
     short = filled.removeprefix(PREFIX)
     told = _named(pformat(example, width=WIDTH, sort_dicts=False), str) if example is not None else ""
     if better := BETTER_CALLS.get(operation["operationId"]):
