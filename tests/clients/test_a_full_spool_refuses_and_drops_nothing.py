@@ -33,7 +33,7 @@ class SmallDisk:
     """A disk with room for so many more bytes: `os.write` writes what fits, then says ENOSPC; what is deleted gives room."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, room: int) -> None:
-        self._folder, self._most, self._write = folder, room + self._used(folder), os.write
+        self._folder, self.most, self._write = folder, room + self._used(folder), os.write
         monkeypatch.setattr(os, "write", self.write)
 
     def _used(self, folder: Path) -> int:
@@ -43,7 +43,7 @@ class SmallDisk:
         size, at = os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR)
         if os.readlink(f"/proc/self/fd/{descriptor}").endswith("position") and at + len(data) <= size:
             return self._write(descriptor, data)  # written over: that takes no room
-        room = self._most - self._used(self._folder)
+        room = self.most - self._used(self._folder)
         if room <= 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         return self._write(descriptor, data[:room])
@@ -70,6 +70,23 @@ def test_a_full_disk_is_a_full_spool_and_has_room_again_once_events_are_delivere
     spool.done(1)
     spool.append({"number": taken})
     assert spool.head(9) == [{"number": taken}]
+
+
+def test_a_worker_starts_on_a_full_disk_and_leaves_what_it_cannot_take_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Spool.free(tmp_path), Spool.free(tmp_path)
+    second.append("left")
+    first.close()
+    second.close()
+    disk = SmallDisk(monkeypatch, tmp_path / "0", 0)
+    worker = Spool.free(tmp_path)
+    with pytest.raises(SpoolFullError):
+        worker.append("more")
+    assert (worker.folder.name, len(worker)) == ("0", 0)
+    worker.close()
+    disk.most += 300
+    assert Spool.free(tmp_path).head(9) == ["left"]
 
 
 def test_a_position_that_cannot_be_kept_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
