@@ -133,7 +133,7 @@ class QuotaView(_Quotas):
 
     @operation(
         "quotas_change", "Change a quota's override", request=limits.QuotaOverrideSerializer, answer=QuotaSerializer, tags=TAGS,
-        problems=["operator_required"], examples=[example("Only the amount", {"limit": 200}, request=True)],
+        problems=["operator_required"], examples=[example("Another amount", {"limit": 200, "reason": "The training takes longer"}, request=True)],
     )  # fmt: skip
     def patch(self, request: Request, slug: str, meter: str) -> Response:
         """For operators. Members that are left out keep what the present override (or the tier) says."""

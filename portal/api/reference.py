@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pprint import pformat
 from typing import Any, cast
 
@@ -27,8 +27,21 @@ idempotency, limits, lists) is told in [api.md](api.md); the Python client in [s
 `$KEY` is an API key or an operator token, `client` is `aurelius.Client()`. Every answer carries `X-RateLimit-Limit`, `-Remaining`, `-Reset`,
 `RateLimit` and `RateLimit-Policy`; 429 and 503 carry `Retry-After`. **Scope** is what an API key needs;
 `operator` is a token of a platform operator.
+
+The examples say instants by name. For a shell, and for Python:
+
+```sh
+NOW=$(date -u +%FT%TZ) SOON=$(date -u -d '+2 weeks' +%FT%H:00:00Z)    # macOS: date -u -v+2w +%FT%H:00:00Z
+```
+
+```python
+now = datetime.now(timezone.utc).isoformat()
+soon = (datetime.now(timezone.utc) + timedelta(weeks=2)).replace(minute=0, second=0, microsecond=0).isoformat()
+```
 """
+INSTANT = re.compile(r"""(['"](\w+)['"]: )['"]\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ['"]""")
 VALUES = {
+    "from": "2026-07-01T00:00:00Z", "to": "2026-07-02T00:00:00Z",
     "slug": "acme", "meter": "gpu_hours", "window": "minute", "month": "2026-07", "page": "1", "page_size": "50", "book": "default",
     "number": "1", "position": "1", "extension": "pdf", "user": "alice", "key_id": "abcdefgh23456723",
 }  # fmt: skip
@@ -197,12 +210,13 @@ def _calls(path: str, method: str, operation: Json, parameters: list[Json], body
     ]
     idempotent = any(each["name"] == "Idempotency-Key" for each in parameters)
     if idempotent:
-        words += ["-H", '"Idempotency-Key: ticket-4711"']
+        words += ["-H", f'"Idempotency-Key: {_key(operation)}"']
     text = " ".join(word if word.startswith('"') else shlex.quote(word) for word in words)
     if example is not None:
-        text += f" \\\n  -H \"Content-Type: application/json\" -d '{json.dumps(example)}'"
+        sent = _named(json.dumps(example), lambda name: f"\"'${name.upper()}'\"")
+        text += f" \\\n  -H \"Content-Type: application/json\" -d '{sent}'"
     short = filled.removeprefix(PREFIX)
-    told = pformat(example, width=WIDTH, sort_dicts=False) if example is not None else ""
+    told = _named(pformat(example, width=WIDTH, sort_dicts=False), str) if example is not None else ""
     if better := BETTER_CALLS.get(operation["operationId"]):
         call = better
     elif method == "get":
@@ -210,9 +224,19 @@ def _calls(path: str, method: str, operation: Json, parameters: list[Json], body
     elif method == "post":
         call = f'client.post("{short}"{", " + told if told else ""})'
     else:
-        key = ', idempotency_key="ticket-4711"' if idempotent else ""
+        key = f', idempotency_key="{_key(operation)}"' if idempotent else ""
         call = f'client.send("{method.upper()}", "{short}"{", " + told if told else ""}{key})'
     yield f"```sh\n{text}\n```\n\n```python\n{call}\n```"
+
+
+def _key(operation: Json) -> str:
+    """A key of each example's own: the same one with another request would be a conflict."""
+    return operation["operationId"].replace("_", "-") + "-4711"
+
+
+def _named(text: str, as_written: Callable[[str], str]) -> str:
+    """The text with `now` and `soon` for its instants: those of the document's examples are over one day, and refused then."""
+    return INSTANT.sub(lambda found: found[1] + as_written("now" if found[2] == "time" else "soon"), text)
 
 
 def _filled(path: str, parameters: list[Json]) -> str:

@@ -150,7 +150,7 @@ class RateLimitView(_RateLimits):
 
     @operation(
         "rate_limits_change", "Change a rate limit's override", request=limits.WindowOverrideSerializer, answer=RateLimitSerializer,
-        tags=TAGS, problems=["operator_required"], examples=[example("Only the amount", {"limit": 90}, request=True)],
+        tags=TAGS, problems=["operator_required"], examples=[example("Another limit", {"limit": 90, "reason": "Migration week"}, request=True)],
     )  # fmt: skip
     def patch(self, request: Request, slug: str, window: str) -> Response:
         """For operators. Members that are left out keep what the present override (or the tier) says."""

@@ -120,7 +120,7 @@ class TenantsView(ApiView):
         "tenants_create", "Create a tenant", request=NewTenantSerializer, answer=TenantSerializer, status=201, tags=TAGS,
         of_tenant=False, problems=["operator_required", "conflict"],
         examples=[
-            example("A hospital", {"slug": "acme", "name": "Acme Imaging", "tier": "standard", "time_zone": "Europe/Zurich"}, request=True),
+            example("A hospital", {"slug": "initech", "name": "Initech Imaging", "tier": "standard", "time_zone": "Europe/Zurich"}, request=True),
             example("Created", _EXAMPLE, status=201),
         ],
     )  # fmt: skip

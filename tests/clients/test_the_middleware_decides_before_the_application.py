@@ -77,6 +77,24 @@ async def test_the_application_knows_who_calls_and_the_client_its_limits(stage: 
     assert answer.headers["RateLimit-Policy"].startswith('"minute";q=60;w=60')
 
 
+@pytest.mark.parametrize("path", ["/ml", "/ml/resnet50"])
+async def test_a_route_costs_the_same_wherever_the_application_is_mounted(stage: Stage, make: Any, path: str) -> None:
+    stage.tenant()
+    gateway, key = make(stage, skip=["/open"]), stage.key()
+    app, headers = gateway.app, {"Authorization": f"Bearer {key.decode()}"}
+    if gateway.wsgi:
+        with httpx.Client(transport=httpx.WSGITransport(app, script_name="/api"), base_url="http://gateway") as client:
+            answers = [client.get(path, headers=headers), client.get("/open")]
+    else:
+        transport = httpx.ASGITransport(app, root_path="/api")
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as mounted:
+            answers = [await mounted.get(f"/api{path}", headers=headers), await mounted.get("/api/open")]
+            unlike = await mounted.get("/apiml", headers=headers)  # not below the mount: an ordinary call
+            assert unlike.headers["X-RateLimit-Remaining"] == "54"
+    assert answers[0].headers["X-RateLimit-Remaining"] == "55"
+    assert (answers[1].status_code, "X-RateLimit-Remaining" in answers[1].headers) == (200, False)
+
+
 async def test_what_is_refused_never_reaches_it(stage: Stage, make: Any) -> None:
     stage.tenant(windows={"minute": 1})
     gateway, key = make(stage), stage.key()

@@ -18,6 +18,7 @@ from tests.clients.conftest import PACKAGE
 WRITER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
+import pytest
 from aurelius import Spool
 spool = Spool(sys.argv[2], segment=2_000)
 for number in range(100):
@@ -71,14 +72,40 @@ def test_a_changed_line_is_skipped_and_said(tmp_path: Path) -> None:
     assert (numbers(again), again.damaged) == ([0, 2], 1)
 
 
-def test_a_lost_position_sends_again_and_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "position",
+    ["?", "", "1 99999999", "999999999999 0", "1 -5", "000000000001 000000000020 00000000", "1 20 \u00e9", "x" * 99],
+)
+def test_a_lost_position_sends_again_and_loses_nothing(tmp_path: Path, position: str) -> None:
     spool = Spool(tmp_path)
     for number in range(3):
         spool.append({"number": number})
     spool.done(len(spool.head(2)))
     spool.close()
-    (tmp_path / "position").write_text("?")
-    assert numbers(Spool(tmp_path)) == [0, 1, 2]
+    (tmp_path / "position").write_text(position)
+    again = Spool(tmp_path)
+    assert numbers(again) == [0, 1, 2]
+    again.done(1)
+    again.close()
+    assert numbers(Spool(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut", "gone"])
+def test_what_is_harmed_while_it_waits_holds_nothing_up(tmp_path: Path, harm: str) -> None:
+    spool = Spool(tmp_path, segment=40)  # two records a file
+    for number in range(6):
+        spool.append({"number": number})
+    file = sorted(tmp_path.glob("*.log"))[1]
+    whole = file.read_bytes()
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(whole[:-5] if harm == "cut" else whole.replace(b":3}", b":7}"))
+    left = [0, 1, 4, 5] if harm == "gone" else [0, 1, 2, 4, 5]
+    assert (numbers(spool), spool.damaged) == (left, 6 - len(left))
+    spool.done(len(left) - 1)
+    spool.append({"number": 6})
+    assert numbers(spool)[-2:] == [5, 6]
 
 
 def test_with_sync_the_name_of_a_new_file_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,13 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from .client import Client, Problem, Unavailable
-from .reservations import Estimate, Reservation, estimate, log
+from .reservations import Estimate, Job, Reservation, estimate, log
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ class AsyncClient:
 
     def __init__(self, url: str = "", key: str = "", *, timeout: float = 10.0, attempts: int = 4) -> None:
         """As Client. Raises ValueError."""
-        self.blocking = Client(url, key, timeout=timeout, attempts=attempts)
+        self.blocking: Client = Client(url, key, timeout=timeout, attempts=attempts)
 
     async def get(self, path: str) -> Any:
         """The answer to GET /api/v1/<path>."""
@@ -38,7 +41,7 @@ class AsyncClient:
         """As Client.send."""
         return await _in_thread(self.blocking.send, method, path, body, idempotency_key=idempotency_key)
 
-    async def estimate(self, **job: Any) -> Estimate:
+    async def estimate(self, **job: Unpack[Job]) -> Estimate:
         """As `estimate`."""
         return await _in_thread(estimate, self.blocking, **job)
 
@@ -46,17 +49,20 @@ class AsyncClient:
 class AsyncReserving:
     """`async with areserve(…) as r`: see `areserve`."""
 
-    def __init__(self, client: AsyncClient | None, every: float | None, job: Mapping[str, Any]) -> None:
-        self._client, self._every, self._job = client, every, job
+    reservation: Reservation
+
+    def __init__(self, client: AsyncClient | None, every: float | None, key: str, job: Job) -> None:
+        self._client, self._every, self._key, self._job = client, every, key, job
         self._started = False
-        self.lost = ""
+        self.lost: str = ""
         """The state in which the portal ended the reservation while the job runs; "" while it is held."""
 
     async def __aenter__(self) -> AsyncReserving:
-        """Reserve. Raises Refused: nothing is held then."""
+        """Reserve. Raises Refused: nothing is held then. Cancelled meanwhile, what the portal grants all the same is given back."""
         client = self._client or AsyncClient()
         loop = asyncio.get_running_loop()
-        making = loop.run_in_executor(None, partial(Reservation.make, client.blocking, **self._job))
+        make = partial(Reservation.make, client.blocking, idempotency_key=self._key, **self._job)
+        making = loop.run_in_executor(None, make)
         try:
             self.reservation = await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -128,6 +134,12 @@ def _give_back(making: asyncio.Future[Reservation]) -> None:
     threading.Thread(target=cancel, name=f"giving back {reservation.id}").start()
 
 
-def areserve(*, client: AsyncClient | None = None, heartbeat_every: float | None = None, **job: Any) -> AsyncReserving:
+def areserve(
+    *,
+    client: AsyncClient | None = None,
+    heartbeat_every: float | None = None,
+    idempotency_key: str = "",
+    **job: Unpack[Job],
+) -> AsyncReserving:
     """`async with areserve(gpus=2, gpu_model="H100", expected_hours=12) as r:` as `reserve`, on the event loop."""
-    return AsyncReserving(client, heartbeat_every, job)
+    return AsyncReserving(client, heartbeat_every, idempotency_key, job)

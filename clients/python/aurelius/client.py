@@ -19,6 +19,8 @@ from .tracing import traceparent
 
 URL_VARIABLE = "AURELIUS_URL"
 KEY_VARIABLE = "AURELIUS_API_KEY"
+API = "/api/v1/"
+USER_AGENT = "aurelius-python/0.3.0"
 ATTEMPTS = 4
 AGAIN = frozenset({502, 503, 504})
 LONGEST_WAIT = 60.0
@@ -32,12 +34,12 @@ class Problem(Exception):
     """The portal said no. `code` never changes its meaning; `body` is the whole problem detail (RFC 9457)."""
 
     def __init__(self, status: int, body: Mapping[str, Any], wait: float = 0.0) -> None:
-        self.status = status
-        self.retry_after = wait
+        self.status: int = status
+        self.retry_after: float = wait
         """Seconds that the portal asks to wait; 0.0 when it says nothing."""
-        self.body = dict(body)
-        self.code = str(body.get("code", ""))
-        self.detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
+        self.body: dict[str, Any] = dict(body)
+        self.code: str = str(body.get("code", ""))
+        self.detail: str = str(body.get("detail") or body.get("title") or f"HTTP {status}")
         super().__init__(self.detail)
 
 
@@ -54,7 +56,7 @@ class Unavailable(Exception):
 
     def __init__(self, text: str, wait: float = 0.0) -> None:
         super().__init__(text)
-        self.retry_after = wait
+        self.retry_after: float = wait
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -68,23 +70,27 @@ class Client:
     """A connection to one portal with one tenant's key. Threads may share it."""
 
     def __init__(self, url: str = "", key: str = "", *, timeout: float = 10.0, attempts: int = ATTEMPTS) -> None:
-        """Without arguments AURELIUS_URL and AURELIUS_API_KEY (or AURELIUS_API_KEY_FILE) say where and who. Raises ValueError."""
-        self.url = (url or os.environ.get(URL_VARIABLE, "")).rstrip("/")
+        """Without arguments AURELIUS_URL and AURELIUS_API_KEY (or AURELIUS_API_KEY_FILE) say where and who. Raises ValueError.
+
+        The file is read again when the portal refuses the key: a key that was rotated there needs no restart.
+        """
+        self.url: str = (url or os.environ.get(URL_VARIABLE, "")).rstrip("/")
         if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"Set {URL_VARIABLE} to the portal's address, such as https://portal.example.org.")
-        self._key = key or _key_from_environment()
-        if not self._key:
-            raise ValueError(f"Set {KEY_VARIABLE} (or {KEY_VARIABLE}_FILE) to an API key of the tenant.")
-        self.timeout = timeout
-        self.attempts = max(1, attempts)
+        self._file = "" if key else os.environ.get(f"{KEY_VARIABLE}_FILE", "")
+        self._key = _key(key or _text_of(self._file) or os.environ.get(KEY_VARIABLE, ""))
+        self.timeout: float = timeout
+        self.attempts: int = max(1, attempts)
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def derived(self, *, key: str = "", attempts: int = 0) -> Client:
         """A client of the same portal with another key or another number of tries."""
-        return Client(self.url, key or self._key, timeout=self.timeout, attempts=attempts or self.attempts)
+        found = Client(self.url, key or self._key, timeout=self.timeout, attempts=attempts or self.attempts)
+        found._file = "" if key else self._file
+        return found
 
     def get(self, path: str) -> Any:
-        """The answer to GET /api/v1/<path>."""
+        """The answer to GET /api/v1/<path>. A list's `next` may be given as it is."""
         return self.send("GET", path)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "") -> Any:
@@ -96,13 +102,21 @@ class Client:
 
         Between tries it waits for a random, doubling time, and at least for what Retry-After said.
         """
+        path = _below_the_api(path)
         last: Exception | None = None
         wait = 0.0
+        renewed = False
         for attempt in range(self.attempts):
             if attempt:
                 time.sleep(backoff(attempt, wait))
             wait = 0.0
             try:
+                try:
+                    return self._once(method, path, body, idempotency_key)
+                except Problem as problem:
+                    if problem.status != 401 or renewed or not self._renew():
+                        raise
+                    renewed = True
                 return self._once(method, path, body, idempotency_key)
             except Problem as problem:
                 wait = problem.retry_after
@@ -114,13 +128,22 @@ class Client:
                 last = problem
             except (OSError, HTTPException, ValueError) as error:
                 last = error
-        raise Unavailable(f"{method} {self.url}/api/v1/{path}: {last}", wait) from last
+        raise Unavailable(f"{method} {self.url}{API}{path}: {last}", wait) from last
+
+    def _renew(self) -> bool:
+        """Whether the key's file has another key by now."""
+        try:
+            found = _key(_text_of(self._file))
+        except (OSError, ValueError):
+            return False
+        changed, self._key = found != self._key, found
+        return changed
 
     def _once(self, method: str, path: str, body: Any, idempotency_key: str) -> Any:
         headers = {
             "Authorization": f"Bearer {self._key}",
             "Accept": "application/json",
-            "User-Agent": "aurelius-python/0.2",
+            "User-Agent": USER_AGENT,
         }
         if trace := traceparent():
             headers["traceparent"] = trace
@@ -133,7 +156,7 @@ class Client:
         elif method == "POST":
             data = b""
         request = urllib.request.Request(  # noqa: S310  (http or https: the constructor has looked)
-            f"{self.url}/api/v1/{path}", data, headers, method=method
+            f"{self.url}{API}{path}", data, headers, method=method
         )
         try:
             with self._opener.open(request, timeout=self.timeout) as response:
@@ -158,6 +181,25 @@ def _problem(status: int, text: bytes, wait: float) -> Problem:
     return (Refused if body.get("code") in REFUSALS else Problem)(status, body, wait)
 
 
-def _key_from_environment() -> str:
-    file = os.environ.get(f"{KEY_VARIABLE}_FILE")
-    return Path(file).read_text().strip() if file else os.environ.get(KEY_VARIABLE, "")
+def _text_of(file: str) -> str:
+    return Path(file).read_text() if file else ""
+
+
+def _key(text: str) -> str:
+    """A key as a header can carry it. Raises ValueError, which does not say the text: a damaged key is mostly a right one."""
+    key = text.strip()  # files and secrets end with a newline
+    if not key:
+        raise ValueError(f"Set {KEY_VARIABLE} (or {KEY_VARIABLE}_FILE) to an API key of the tenant.")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("That is no API key: it has a space or another character that no key has.")
+    return key
+
+
+def _below_the_api(path: str) -> str:
+    """The path below /api/v1/, whether it was given alone, from the root, or as the URL that an answer says. Raises ValueError."""
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise ValueError(f"{path!r} is no path: quote what is not plain ASCII (urllib.parse.quote).")
+    parts = urllib.parse.urlsplit(path)
+    if parts.scheme or parts.netloc:  # the host is this client's all the same: the key goes nowhere else
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return path[len(API) :] if path.startswith(API) else path.lstrip("/")

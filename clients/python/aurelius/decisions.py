@@ -39,13 +39,13 @@ class Decision:
         key_id: str = "",
         local: bool = False,
     ) -> None:
-        self.status = status
-        self.fields = fields
-        self.body = body
-        self.tenant = tenant
-        self.subject = subject
-        self.key_id = key_id
-        self.local = local
+        self.status: int = status
+        self.fields: Fields = fields
+        self.body: bytes = body
+        self.tenant: str = tenant
+        self.subject: str = subject
+        self.key_id: str = key_id
+        self.local: bool = local
         self._problem: dict[str, Any] | None = None
 
     @property

@@ -7,7 +7,10 @@ import atexit
 import hashlib
 import json
 import logging
+import math
 import os
+import platform
+import re
 import threading
 import time as clock
 import uuid
@@ -18,6 +21,7 @@ from types import TracebackType
 from typing import Any, Union
 
 from .client import Client, Problem, Unavailable
+from .forking import begins_anew_in_a_child
 from .retrying import backoff
 from .spool import MemoryQueue, Queue, Spool
 
@@ -32,17 +36,25 @@ OF_THE_CONTENT = frozenset({400, 413, 422})
 WRONG_TENANT = "wrong_tenant"
 PATH = "events"
 MAX_EXPONENT = 30
+MAX_TEXT = 200
+"""Characters of an id, a source and a type."""
+
+MAX_LABEL = 120
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 Number = Union[int, float, str, Decimal]
 Event = dict[str, Any]
 KeyOf = Callable[[str], str]
 OnRejected = Callable[[Event, Mapping[str, Any]], None]
+Label = Union[str, int, float, bool, Decimal, uuid.UUID, None]
 
-log = logging.getLogger("aurelius")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_KEY = re.compile(r"gpk_[a-z]+_(?P<tenant>[a-z0-9-]+)_[a-z2-7]{16}_[A-Za-z0-9_-]+")
+log: logging.Logger = logging.getLogger("aurelius")
 
 
 def event_id(*parts: object) -> str:
-    """An id that is the same whenever the same fact is told: `event_id("job-17", interval_start)`."""
-    text = json.dumps([str(part) for part in parts], separators=(",", ":"))
+    """An id that is the same whenever the same fact is told: `event_id("job-17", interval_start)`. An instant is one in every time zone."""
+    text = json.dumps([_same(part) for part in parts], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -69,10 +81,15 @@ class Events:
 
         The portal books an event for the tenant of the key that sends it. `client` has that key; a service of many tenants says by
         `key_of` (a mapping or a function from slug to key, each with the scope usage:write) whose key sends an event with `tenant=`.
-        A `spool` is a folder, a Spool, or None for memory.
+        An event of a tenant whose key is not known waits for it: it is never booked for another.
+        A `spool` is a folder, a Spool, or None for memory. Raises ValueError, SpoolBusyError, OSError.
         """
         self._client = (client or Client()).derived(attempts=1)  # the thread has a patience of its own
-        self._source = source or f"/host/{os.uname().nodename}"
+        self._own_tenant = _tenant_of(self._client)
+        self._source = _text("source", source or f"/host/{platform.node()}")
+        if not 1 <= batch <= MOST_IN_A_BATCH:
+            raise ValueError(f"A batch has 1 to {MOST_IN_A_BATCH} events.")
+        self._batch = batch
         if spool is None:
             self._queue: Queue = MemoryQueue()
         elif isinstance(spool, (str, os.PathLike)):
@@ -81,24 +98,36 @@ class Events:
             self._queue = spool
         self._key_of: KeyOf | None = key_of.__getitem__ if isinstance(key_of, Mapping) else key_of
         self._clients: dict[str, tuple[str, Client]] = {}
-        self._batch = min(max(1, batch), MOST_IN_A_BATCH)
         self._every = every
         self._on_rejected = on_rejected
         self._held: dict[str, float] = {}
+        self._closed = False
+        self.accepted: int = 0
+        self.duplicates: int = 0
+        self.rejected: int = 0
+        """What became of the events since the start."""
+        self._begin()
+        self._thread.start()
+        begins_anew_in_a_child(self)
+        atexit.register(self.close)
+
+    def _begin(self) -> None:
         self._wake = threading.Condition()
-        self._closing = self._urgent = False
+        self._closing = self._urgent = self._unborn = False
         self._flushing = 0
         self._put_off = 0
         """Events of held tenants that were moved to the end since others were last seen."""
         self._all_held = -1
         """How many events waited when all of them turned out to be held; -1: others may be among them."""
-        self.accepted = 0
-        self.duplicates = 0
-        self.rejected = 0
-        """What became of the events since the start."""
         self._thread = threading.Thread(target=self._run, name="aurelius events", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
+
+    def after_fork(self) -> None:
+        """In a child: what waits is its parent's, which sends it; the thread is not here, and starts with the first event."""
+        if isinstance(self._queue, MemoryQueue):
+            self._queue = MemoryQueue(self._queue.most)  # a spool sees to itself
+        self.accepted = self.duplicates = self.rejected = 0
+        self._begin()
+        self._unborn = True
 
     def send(
         self,
@@ -109,33 +138,54 @@ class Events:
         time: datetime | None = None,
         source: str = "",
         tenant: str = "",
-        **dimensions: Any,
+        corrects: Mapping[str, str] | None = None,
+        **dimensions: Label,
     ) -> str:
         """Keep a usage event, and return its id. Never waits for the network.
 
-        `quantity` is in the unit of the event type; dimensions are labels such as model, user and project (None is left out). With an `id`
-        of your own (see event_id) the same fact told twice counts once, across restarts too; without one it gets a random id once.
-        `time` is aware, by default now. Raises SpoolFullError, OSError (the disk), ValueError (also for labels that JSON cannot say).
+        `quantity` is in the unit of the event type; dimensions are labels such as model, user and project (None is left out). A label is made
+        fit: cut after 120 characters, what cannot be printed replaced, so that no text that a client chose costs the event.
+        With an `id` of your own (see event_id) the same fact told twice counts once, across restarts too; without one it gets a random
+        id once; one that the portal would not take is hashed. Never let a client choose it: what is told twice is free.
+        `time` is aware, by default now. `corrects` is the {"source", "id"} of the event that a signed quantity corrects.
+
+        Raises SpoolFullError when there is no room, OSError when the disk refuses, ValueError or TypeError for what is no event,
+        RuntimeError after `close`.
         """
-        at = time or datetime.now(timezone.utc)
+        if self._closed:
+            raise RuntimeError("These Events are closed: the event was not taken.")
+        at = datetime.now(timezone.utc) if time is None else time
+        if not isinstance(at, datetime):
+            raise TypeError(f"`time` is a datetime, not {at!r:.40}.")
         if at.tzinfo is None:
             raise ValueError("`time` needs a time zone.")
-        data = {name: value for name, value in dimensions.items() if value is not None}
         event: Event = {
             "specversion": "1.0",
-            "id": id or uuid.uuid4().hex,
-            "source": source or self._source,
-            "type": type,
+            "id": _id(id),
+            "source": _text("source", source) if source else self._source,
+            "type": _text("type", type),
             "time": at.isoformat(),
-            "data": {"quantity": _decimal(quantity), **data},
+            "data": {"quantity": _decimal(quantity), **_labels(dimensions)},
         }
+        if corrects is not None:
+            event["data"]["corrects"] = {name: _text(name, corrects[name]) for name in ("source", "id")}
         if tenant:
-            event["subject"] = tenant  # so that the portal books it for nobody else, whatever key brings it
+            event["subject"] = _text(
+                "tenant", tenant
+            )  # so that the portal books it for nobody else, whatever key brings it
         self._queue.append([tenant, event])
+        if self._unborn:
+            self._be_born()
         if len(self._queue) >= self._batch:
             with self._wake:
                 self._wake.notify_all()
         return str(event["id"])
+
+    def _be_born(self) -> None:
+        with self._wake:
+            if self._unborn:
+                self._unborn = False
+                self._thread.start()
 
     def __len__(self) -> int:
         """How many events wait."""
@@ -161,15 +211,20 @@ class Events:
         Also called when the interpreter ends. May be called more than once.
         """
         atexit.unregister(self.close)
-        done = self._closing or self.flush(timeout)
+        if self._closed:
+            return not len(self._queue)
+        self.flush(timeout)
+        self._closed = True  # from here on `send` takes nothing
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-        self._thread.join(timeout + self._client.timeout)
-        if not done:
-            log.warning("%s usage events are not sent yet", len(self._queue))
+        if not self._unborn:
+            self._thread.join(timeout + self._client.timeout)
+        left = len(self._queue)
+        if left:
+            log.warning("%s usage events are not sent yet", left)
         self._queue.close()
-        return not len(self._queue)
+        return not left
 
     def __enter__(self) -> Events:
         return self
@@ -247,24 +302,30 @@ class Events:
         """Whether the portal has decided on every record; False when this tenant's key is refused for now. Raises Unavailable."""
         try:
             client = self._client_of(tenant)
-            answer = client.send("POST", PATH, records)
-        except KeyError:
-            self._hold(tenant, "there is no key for it")
+        except Exception as error:  # whatever a function for keys does, other tenants' events go on
+            self._hold(tenant, "there is no key for it" if isinstance(error, KeyError) else f"no key: {error}")
             return False
+        try:
+            answer = client.send("POST", PATH, records)
         except Problem as problem:
             if problem.status in (401, 402, 403):
                 self._hold(tenant, str(problem))
                 return False
-            if problem.status in OF_THE_CONTENT:
+            if problem.status == 413 or (problem.status in OF_THE_CONTENT and problem.code):
                 return self._divide(tenant, records, problem)
             if self._key_of is None:
-                raise Unavailable(str(problem), problem.retry_after or 1.0) from problem
-            self._hold(tenant, str(problem), problem.retry_after)  # other tenants' events may get through
+                raise Unavailable(f"HTTP {problem.status}: {problem}", problem.retry_after or 1.0) from problem
+            self._hold(
+                tenant, f"HTTP {problem.status}: {problem}", problem.retry_after
+            )  # other tenants' may get through
             return False
-        if any(result.get("code") == WRONG_TENANT for result in answer["results"]):
+        results = answer.get("results") if isinstance(answer, dict) else None
+        if not isinstance(results, list) or len(results) != len(records):
+            raise Unavailable("an answer that does not say what became of every event")
+        if any(result.get("code") == WRONG_TENANT for result in results):
             self._hold(tenant, "the key that sends them is another tenant's")
             return False
-        for result in answer["results"]:
+        for result in results:
             status = result["status"]
             if status == "accepted":
                 self.accepted += 1
@@ -298,8 +359,12 @@ class Events:
         log.error("usage events of %s wait %.0f s: %s", tenant or "this key's tenant", seconds, why)
 
     def _client_of(self, tenant: str) -> Client:
-        """The client with the tenant's key. Raises KeyError."""
-        if not tenant or self._key_of is None:
+        """The client with the tenant's key. Raises KeyError, or what a function for keys raises."""
+        if not tenant:
+            return self._client
+        if self._key_of is None:
+            if self._own_tenant not in ("", tenant):
+                raise KeyError(tenant)
             return self._client
         key = self._key_of(tenant)
         if not key:  # never under the key of another tenant
@@ -308,6 +373,52 @@ class Events:
         if found is None or found[0] != key:  # a rotated key
             found = self._clients[tenant] = (key, self._client.derived(key=key))
         return found[1]
+
+
+def _tenant_of(client: Client) -> str:
+    """Whose key the client has, as the key's text says; "" for a text that is no key."""
+    found = _KEY.fullmatch(client._key)
+    return found["tenant"] if found else ""
+
+
+def _same(part: object) -> str:
+    if isinstance(part, datetime) and part.tzinfo is not None:
+        part = part.astimezone(timezone.utc)
+    return str(part)
+
+
+def _id(id: object) -> str:
+    if id is None or id == "":
+        return uuid.uuid4().hex
+    text = str(id)
+    return text if len(text) <= MAX_TEXT and text.isprintable() else event_id(text)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` is a text, not {value!r:.40}.")
+    if not 0 < len(value) <= MAX_TEXT or not value.isprintable():
+        raise ValueError(f"`{name}` is a text of 1 to {MAX_TEXT} printable characters, not {value!r:.40}.")
+    return value
+
+
+def _labels(dimensions: Mapping[str, Label]) -> dict[str, str | int | float]:
+    found: dict[str, str | int | float] = {}
+    for name, value in dimensions.items():
+        if value is None:
+            continue
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r:.60} is no label: small letters, digits and _, at most 40.")
+        if isinstance(value, str):
+            fit = len(value) <= MAX_LABEL and value.isprintable()
+            found[name] = value if fit else "".join(c if c.isprintable() else UNREADABLE for c in value[:MAX_LABEL])
+        elif isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+            found[name] = value
+        elif isinstance(value, (float, Decimal, uuid.UUID)):
+            found[name] = str(value)
+        else:
+            raise ValueError(f"The label {name} is a text, a number or a truth value of JSON, not {value!r:.40}.")
+    return found
 
 
 def _decimal(quantity: Number) -> str:

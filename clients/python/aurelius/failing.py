@@ -15,7 +15,7 @@ MAX_CALLERS = 20_000
 PAUSE = 0.5
 """Seconds in which nobody asks after a failure, so that an outage costs no caller the whole timeout."""
 
-log = logging.getLogger("aurelius")
+log: logging.Logger = logging.getLogger("aurelius")
 
 
 class FailSafe:
@@ -28,10 +28,10 @@ class FailSafe:
     def __init__(self, policy: FailPolicy = "deny", *, per_minute: int = 30, remember: float = 300.0) -> None:
         if policy not in ("deny", "bounded", "allow"):
             raise ValueError(f"The fail policy is deny, bounded or allow, not {policy!r}.")
-        self.policy = policy
-        self.per_minute = per_minute
-        self.remember = remember
-        self.failures = 0
+        self.policy: FailPolicy = policy
+        self.per_minute: int = per_minute
+        self.remember: float = remember
+        self.failures: int = 0
         """Calls that nobody could decide, since the start."""
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Decision]] = {}

@@ -9,15 +9,34 @@ import time
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 from .client import Client, Problem, Unavailable
 
 ENVIRONMENT = "AURELIUS_RESERVATION_ID"
 """A job's processes carry this, so that collectors know what their GPUs are reserved under."""
 
-log = logging.getLogger("aurelius")
+Hours = Union[int, float, str, Decimal]
+log: logging.Logger = logging.getLogger("aurelius")
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # type checkers bring it along; at run time nobody needs it
+
+
+class _Needed(TypedDict):
+    gpus: int
+    gpu_model: str
+    expected_hours: Hours
+
+
+class Job(_Needed, total=False):
+    """What is reserved or priced: so many GPUs of a model (as prices name it), wall-clock hours in all, the part of each GPU, labels."""
+
+    fraction: Hours
+    labels: Mapping[str, str]
+    ttl_seconds: int
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,7 @@ class Estimate:
     price_version: str
 
 
-def estimate(client: Client, **job: Any) -> Estimate:
+def estimate(client: Client, **job: Unpack[Job]) -> Estimate:
     """Price a job (gpus, gpu_model, expected_hours, fraction, labels) without holding anything."""
     body = client.post("estimates", _job(**job))
     return Estimate(float(body["gpu_hours"]), body["amount"], body["currency"], body["price_version"])
@@ -44,7 +63,7 @@ class Reservation:
     data: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, client: Client, *, idempotency_key: str = "", **job: Any) -> Reservation:
+    def make(cls, client: Client, *, idempotency_key: str = "", **job: Unpack[Job]) -> Reservation:
         """Reserve gpus of gpu_model for expected_hours (fraction, labels, ttl_seconds). Raises Refused."""
         return cls(client, client.post("reservations", _job(**job), idempotency_key=idempotency_key))
 
@@ -70,7 +89,7 @@ class Reservation:
         """The GPUs are held still. Raises Problem conflict when the reservation has ended."""
         self._keep(self.client.post(_path(self.id, "heartbeat")))
 
-    def extend(self, expected_hours: float | str) -> None:
+    def extend(self, expected_hours: Hours) -> None:
         """Expect so many hours in all. Raises Refused."""
         self._keep(self.client.post(_path(self.id, "extend"), {"expected_hours": str(expected_hours)}))
 
@@ -90,9 +109,9 @@ class Heartbeats:
     """A thread that keeps a reservation alive until `stop`. `ended` says the state when the portal has ended it meanwhile."""
 
     def __init__(self, reservation: Reservation, every: float | None = None) -> None:
-        self.reservation = reservation
-        self.every = every or float(reservation.data.get("heartbeat_every", 60))
-        self.ended = ""
+        self.reservation: Reservation = reservation
+        self.every: float = every or float(reservation.data.get("heartbeat_every", 60))
+        self.ended: str = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeats of {reservation.id}", daemon=True)
 
@@ -124,13 +143,16 @@ class Heartbeats:
 class Reserving:
     """`with reserve(…) as r`: see `reserve`."""
 
-    def __init__(self, client: Client | None, every: float | None, job: Mapping[str, Any]) -> None:
-        self._client, self._every, self._job = client, every, job
+    reservation: Reservation
+    heartbeats: Heartbeats
+
+    def __init__(self, client: Client | None, every: float | None, key: str, job: Job) -> None:
+        self._client, self._every, self._key, self._job = client, every, key, job
         self._started_at: float | None = None
 
     def __enter__(self) -> Reserving:
         """Reserve. Raises Refused: nothing is held then."""
-        self.reservation = Reservation.make(self._client or Client(), **self._job)
+        self.reservation = Reservation.make(self._client or Client(), idempotency_key=self._key, **self._job)
         self._began = time.monotonic()
         self.heartbeats = Heartbeats(self.reservation, self._every)
         self.heartbeats.start()
@@ -170,21 +192,24 @@ class Reserving:
         self.heartbeats.beat()
 
 
-def reserve(*, client: Client | None = None, heartbeat_every: float | None = None, **job: Any) -> Reserving:
+def reserve(
+    *, client: Client | None = None, heartbeat_every: float | None = None, idempotency_key: str = "", **job: Unpack[Job]
+) -> Reserving:
     """`with reserve(gpus=2, gpu_model="H100", expected_hours=12) as r:` holds GPUs for the block.
 
     Heartbeats are sent by a thread. On leaving, what was held is settled. An exception before `r.started()` means that the job did not
     start: the reservation is cancelled, and only what heartbeats confirmed is billed. Exceptions pass through.
+    With an `idempotency_key` of your own a job that is started again within a day holds the same reservation, not a second one.
     """
-    return Reserving(client, heartbeat_every, job)
+    return Reserving(client, heartbeat_every, idempotency_key, job)
 
 
 def _job(
     *,
     gpus: int,
     gpu_model: str,
-    expected_hours: float | str,
-    fraction: float | str = 1,
+    expected_hours: Hours,
+    fraction: Hours = 1,
     labels: Mapping[str, str] | None = None,
     ttl_seconds: int | None = None,
 ) -> dict[str, Any]:

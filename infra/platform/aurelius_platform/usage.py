@@ -61,9 +61,11 @@ class Usage:
         """What a job used, told at once under the job's own id and time: a job that is done again after a crash counts once."""
         if self._events is None:
             return
-        labels = {"tenant": job.tenant, "user": job.user, "project": job.project}
+        at = datetime.fromisoformat(job.at)
         try:
-            self._events.send(type, quantity, id=job.id, time=datetime.fromisoformat(job.at), model=model, **labels)
+            self._events.send(
+                type, quantity, id=job.id, time=at, tenant=job.tenant, model=model, user=job.user, project=job.project
+            )
         except (SpoolFullError, OSError) as error:
             log.error("%s %s of %s wait: %s", quantity, type, job.tenant, error)
             self.record(job.caller, type, quantity, model=model)

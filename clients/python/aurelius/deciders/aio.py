@@ -141,7 +141,7 @@ class AsyncHttpDecider:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # another loop's connections are of no use here
             self._loop, self._turn = loop, asyncio.Semaphore(self._pool)
-            self._idle.clear()
+            self._idle.clear()  # and not closed: in a forked child they are its parent's, whose loop polls them still
         try:
             return await asyncio.wait_for(self._in_turn(question), self._timeout)
         except (TimeoutError, asyncio.TimeoutError) as error:
@@ -150,9 +150,11 @@ class AsyncHttpDecider:
             raise DecisionUnavailableError(f"{type(error).__name__}: {error}") from error
 
     async def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections. Those of another event loop are dropped: they can only be closed on it."""
         while self._idle:
-            self._idle.pop().close()
+            connection = self._idle.pop()
+            if self._loop is asyncio.get_running_loop():
+                connection.close()
 
     async def __aenter__(self) -> AsyncHttpDecider:
         return self

@@ -9,6 +9,7 @@ from collections import deque
 from types import TracebackType
 
 from ..decisions import Decision, DecisionUnavailableError, bearer
+from ..forking import begins_anew_in_a_child
 from .message import MAX_BODY, Where, fields, understand
 
 
@@ -32,6 +33,7 @@ class HttpDecider:
         self._timeout = timeout
         self._idle: deque[http.client.HTTPConnection] = deque(maxlen=pool)
         self._tls = ssl.create_default_context() if self._where.tls else None
+        begins_anew_in_a_child(self)
 
     def consume(self, key: str, *, cost: int = 1, route_class: str = "", traceparent: str = "") -> Decision:
         """Decide a call of the key and count it when it is allowed. Raises DecisionUnavailableError."""
@@ -65,6 +67,10 @@ class HttpDecider:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+    def after_fork(self) -> None:
+        """In a child: its parent's connections would give it the answers to its parent's questions, and the other way round."""
+        self.close()  # here alone: a socket that the parent has open, too, stays connected
 
     def __enter__(self) -> HttpDecider:
         return self

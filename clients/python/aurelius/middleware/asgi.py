@@ -6,7 +6,7 @@ app.add_middleware(AureliusMiddleware, decider=AsyncHttpDecider("http://decision
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, Optional
 
 from ..decisions import AsyncDecider, Decision, DecisionUnavailableError
 from ..events import Events
@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SKIP = ("/healthz", "/readyz", "/metrics")
 POLICY_VIOLATION = 1008
-AtOnce = Callable[[bytes, int, str], Decision | None]
+AtOnce = Callable[[bytes, int, str], Optional[Decision]]
 """See DecidesAtOnce."""
 STARTS = frozenset({"http.response.start", "websocket.accept"})
 
@@ -45,7 +45,7 @@ class AureliusMiddleware:
         `fail` says what happens while nobody can decide (see FailSafe). `events` lets the application report usage, and reports calls that
         this process let through by itself. Who made decider and events closes them.
         """
-        self.app = app
+        self.app: App = app
         self._decider = decider
         self._events = events
         self._at_once: AtOnce | None = getattr(decider, "at_once", None)
@@ -54,11 +54,17 @@ class AureliusMiddleware:
         self._table = RouteTable(() if callable(routes) else routes, skip)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._table.skips(scope["path"]):
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        if root := scope.get("root_path"):
+            path = _below(root, path)
+        if self._table.skips(path):
             await self.app(scope, receive, send)
             return
         authorization, trace = _told(scope["headers"])
-        route_class, cost = self._choose(scope)
+        route_class, cost = self._choose(scope, path)
         decision = self._at_once(authorization, cost, route_class) if self._at_once is not None else None
         if decision is None:
             text, safe = authorization.decode("latin-1"), self._safe
@@ -86,11 +92,16 @@ class AureliusMiddleware:
 
         await self.app(scope, receive, send_with_limits)
 
-    def _choose(self, scope: Scope) -> Chosen:
+    def _choose(self, scope: Scope, path: str) -> Chosen:
         if self._chooser is not None:
             route = self._chooser(scope)
             return route.route_class, route.cost
-        return self._table.choose(scope["path"], scope.get("method", "GET"))
+        return self._table.choose(path, scope.get("method", "GET"))
+
+
+def _below(root: str, path: str) -> str:
+    """The path as the application routes it, without what a server or a mount put before it; routes are written so, too."""
+    return path[len(root) :] if path.startswith(root) and path[len(root) :].startswith("/") else path
 
 
 def _told(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:

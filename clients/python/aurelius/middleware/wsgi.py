@@ -36,7 +36,7 @@ class AureliusWSGIMiddleware:
         events: Events | None = None,
     ) -> None:
         """As AureliusMiddleware; a function for `routes` gets the environ."""
-        self.app = app
+        self.app: App = app
         self._decider = decider
         self._events = events
         self._safe = FailSafe(fail, per_minute=bounded_per_minute)
@@ -44,7 +44,7 @@ class AureliusWSGIMiddleware:
         self._table = RouteTable(() if callable(routes) else routes, skip)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        path = environ.get("PATH_INFO", "")  # as the application routes it, without where it is mounted (SCRIPT_NAME)
         if self._table.skips(path):
             return self.app(environ, start_response)
         route_class, cost = self._choose(environ, path)
