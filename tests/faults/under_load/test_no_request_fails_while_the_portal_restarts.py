@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +54,7 @@ def test_restarted_one_at_a_time(whole: House, tmp_path: Path) -> None:
     with nginx(tmp_path, ports), load.running():
         for each in start:
             load.until_more(batches=4, admitted=40)
-            running[each].terminate()
+            os.killpg(running[each].pid, signal.SIGTERM)  # to all of the service's processes, as systemd does
             running[each].wait(60)
             load.until_more(batches=4, admitted=40)  # the other one answers for both
             running[each] = start[each](ports[each])
