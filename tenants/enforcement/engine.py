@@ -86,9 +86,7 @@ def readiness() -> str | None:
     except RedisUnavailableError as error:
         replies = [error]
     answered = [reply for reply in replies if not isinstance(reply, RedisUnavailableError)]
-    if (
-        not answered
-    ):  # that one master of a cluster is away is no reason to take this door from the tenants of the others
+    if not answered:
         return f"The enforcement Redis is not available ({replies[0]})."
     for text in answered:
         policy = parse_info(text).get("maxmemory_policy", "noeviction")

@@ -185,9 +185,8 @@ ByCaller = Annotated[Caller, Depends(caller_of)]
 async def nothing_unknown(request: Request) -> None:
     """Refuses what the route would not look at, and what is said twice: an answer to another question than the one asked misleads."""
     route = request.scope["route"]
-    if (
-        FORWARDED in (route.openapi_extra or {}) or route.path in OPEN
-    ):  # balancers and scrapers add parameters of their own
+    # The service judges what is forwarded to it; balancers and scrapers add parameters of their own.
+    if FORWARDED in (route.openapi_extra or {}) or route.path in OPEN:
         return
     known = {each.alias for each in route.dependant.query_params}
     given = request.query_params.multi_items()
