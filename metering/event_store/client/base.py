@@ -14,8 +14,11 @@ Params = Mapping[str, str | int]
 UNKNOWN_TABLES = frozenset({60, 81})
 """ClickHouse's codes for a table or a database that is not there."""
 
-LASTING = UNKNOWN_TABLES | {62, 192, 193, 194, 497, 516}
-"""Codes that stay until somebody mends something: tables, syntax, user, password, rights."""
+NOT_LET_IN = {192, 193, 194, 497, 516}
+"""Codes about user, password and rights."""
+
+LASTING = UNKNOWN_TABLES | NOT_LET_IN | {62}
+"""Codes that stay until somebody mends something; 62 is the syntax."""
 
 _CODE = re.compile(r"Code: ([0-9]+)\.")
 
@@ -46,7 +49,7 @@ def failed(where: str, text: str) -> StoreUnavailableError:
     said = (text.strip().splitlines() or ["no answer"])[0][:300]
     number = int(code[1]) if code else 0
     hint = " Run `manage.py event_store setup`." if number in UNKNOWN_TABLES else ""
-    hint = " See CLICKHOUSE_URL." if number in LASTING - UNKNOWN_TABLES - {62} else hint
+    hint = " See CLICKHOUSE_URL." if number in NOT_LET_IN else hint
     return StoreUnavailableError(f"ClickHouse at {where}: {said}{hint}", lasting=number in LASTING)
 
 
